@@ -1,0 +1,144 @@
+//! The gradient of attention.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Attention, Bias, Inputs, Weight};
+use crate::op::{check_addressable, operand_bytes};
+use crate::{Cost, Dtype, Op, Operand, SpecError, Tensor, Tensors};
+
+/// Gradient of [`Attention`] with respect to every input.
+///
+/// Inputs: those of the forward op; for softmax its outputs `o` and `lse`; the upstream gradient `d_o` (shape and type of `o`) and,
+/// if `d_lse`, that of `lse`. Outputs `d_q d_k d_v` (shape and type of `q k v`) and, in f32, a gradient for every additive input the
+/// spec has: `d_head_bias d_key_bias d_score_bias d_alibi_slopes d_sink`, and with `d_bias` that of the constant bias, `[1]`.
+///
+/// ```text
+/// delta_i = d_o_i·o_i − d_lse_i                     (softmax; sigmoid has no delta)
+/// dz_ij = P_ij·(d_o_i·v_j − delta_i)                (softmax)      P_ij·(1 − P_ij)·(d_o_i·v_j)      (sigmoid)
+/// ds_ij = dz_ij·(1 − (s_ij/softcap)²)
+/// d_q_i = scale·Σ_j ds_ij k_j     d_k_j = scale·Σ_i ds_ij q_i     d_v_j = Σ_i P_ij d_o_i
+/// d_head_bias_h = Σ dz   d_key_bias_j = Σ_hi dz   d_score_bias = dz summed over what it is shared by
+/// d_alibi_slope_h = −Σ |i + off − j|·dz   d_sink_h = −Σ_i exp(sink_h − lse_i)·delta_i
+/// ```
+/// Deterministic: every sum has one owner and a fixed order. Source: Dao, *FlashAttention-2* (arXiv 2307.08691), §3.2.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttentionBackward {
+    /// The forward op. Its `lse` flag is not looked at.
+    pub forward: Attention,
+    /// Whether there is an upstream gradient of `lse`. Softmax only.
+    #[serde(default)]
+    pub d_lse: bool,
+    /// Whether to return `d_bias [1]`, the gradient of [`Bias::Const`].
+    #[serde(default)]
+    pub d_bias: bool,
+}
+
+impl AttentionBackward {
+    /// The gradient of `forward`, without `d_lse` and `d_bias`.
+    pub fn new(forward: Attention) -> Self {
+        Self { forward, d_lse: false, d_bias: false }
+    }
+}
+
+/// Inputs of [`AttentionBackward`].
+#[derive(Debug, Clone, Default)]
+pub struct BackwardInputs {
+    /// Inputs of the forward op.
+    pub forward: Inputs,
+    /// Output of the forward op. Softmax only.
+    pub o: Option<Tensor>,
+    /// Output of the forward op. Softmax only.
+    pub lse: Option<Tensor>,
+    /// Upstream gradient of `o`.
+    pub d_o: Tensor,
+    /// Upstream gradient of `lse`.
+    pub d_lse: Option<Tensor>,
+}
+
+impl From<BackwardInputs> for Tensors {
+    fn from(i: BackwardInputs) -> Self {
+        Self::from(i.forward).with("d_o", i.d_o).with_some("o", i.o).with_some("lse", i.lse).with_some("d_lse", i.d_lse)
+    }
+}
+
+/// Outputs of [`AttentionBackward`].
+#[derive(Debug, Clone)]
+pub struct BackwardOutputs {
+    /// Gradient of `q`.
+    pub d_q: Tensor,
+    /// Gradient of `k`.
+    pub d_k: Tensor,
+    /// Gradient of `v`.
+    pub d_v: Tensor,
+    /// Gradients of the additive inputs that the spec has.
+    pub biases: Tensors,
+}
+
+impl From<Tensors> for BackwardOutputs {
+    fn from(mut t: Tensors) -> Self {
+        let mut take = |name| t.take(name).unwrap_or_default();
+        Self { d_q: take("d_q"), d_k: take("d_k"), d_v: take("d_v"), biases: t }
+    }
+}
+
+impl Op for AttentionBackward {
+    const NAME: &'static str = "attention_backward";
+    type Inputs = BackwardInputs;
+    type Outputs = BackwardOutputs;
+
+    fn operands(&self) -> Vec<Operand> {
+        let f = &self.forward;
+        let d = &f.dims;
+        let (query, key) = (f.query_dims(d.val_dim), f.key_dims(d.head_dim));
+        let mut all = f.main_inputs();
+        if f.weight.couples_row() {
+            all.push(Operand::input("o", query.clone(), f.dtype));
+            all.push(Operand::input("lse", f.row_dims(), Dtype::F32));
+        }
+        all.push(Operand::input("d_o", query, f.dtype));
+        all.extend(self.d_lse.then(|| Operand::input("d_lse", f.row_dims(), Dtype::F32)));
+        all.extend(f.side_inputs());
+        all.push(Operand::output("d_q", f.query_dims(d.head_dim), f.dtype));
+        all.push(Operand::output("d_k", key, f.dtype));
+        all.push(Operand::output("d_v", f.key_dims(d.val_dim), f.dtype));
+        let out = |on: bool, name, dims: Vec<usize>| on.then(|| Operand::output(name, dims, Dtype::F32));
+        all.extend(out(f.head_bias, "d_head_bias", vec![d.q_heads]));
+        all.extend(out(f.key_bias, "d_key_bias", f.key_bias_dims()));
+        all.extend(f.score_bias_dims().map(|dims| Operand::output("d_score_bias", dims, Dtype::F32)));
+        all.extend(out(f.alibi, "d_alibi_slopes", vec![d.q_heads]));
+        all.extend(out(f.sink, "d_sink", vec![d.q_heads]));
+        all.extend(out(self.d_bias, "d_bias", vec![1]));
+        all
+    }
+
+    fn validate(&self) -> Result<(), SpecError> {
+        self.forward.validate()?;
+        if self.d_lse && self.forward.weight == Weight::Sigmoid {
+            let reason = "sigmoid attention has no row statistics";
+            return Err(SpecError::Conflict { option: "d_lse", with: "weight: sigmoid", reason });
+        }
+        if self.d_bias && !matches!(self.forward.bias, Bias::Const(_)) {
+            let (expected, given) = ("bias: const, whose gradient it is".into(), format!("{:?}", self.forward.bias));
+            return Err(SpecError::Option { option: "d_bias", expected, given });
+        }
+        check_addressable(&self.operands())
+    }
+
+    /// FLOPs: 2.5 times the forward pass (five products instead of two).
+    fn cost(&self) -> Cost {
+        Cost { flops: 2.5 * self.forward.cost().flops, bytes: operand_bytes(&self.operands()) }
+    }
+
+    fn label(&self) -> String {
+        self.forward.label()
+    }
+
+    fn size_label(&self) -> String {
+        self.forward.size_label()
+    }
+
+    fn check_values(&self, inputs: &Tensors) -> Result<(), SpecError> {
+        self.forward.check_values(inputs)
+    }
+}

@@ -1,0 +1,57 @@
+//! Which keys a query may see.
+
+use serde::{Deserialize, Serialize};
+
+/// Causal masking. `off = len_kv − len_q` of the batch entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Causal {
+    /// Every key is visible.
+    #[default]
+    None,
+    /// `j ≤ i` (PyTorch's `is_causal`, TritonSigmoid).
+    TopLeft,
+    /// `j ≤ i + off` (FlashAttention ≥ 2.1).
+    BottomRight,
+}
+
+/// Sliding window, inclusive on both sides: `i + off − left ≤ j ≤ i + off + right`; `None` is unbounded.
+///
+/// FlashAttention's convention with −1 written as `None`. A library that counts `w` keys including the row's own has
+/// `left = w − 1`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Window {
+    /// Keys visible to the left of the diagonal.
+    #[serde(default)]
+    pub left: Option<u32>,
+    /// Keys visible to the right of the diagonal.
+    #[serde(default)]
+    pub right: Option<u32>,
+}
+
+/// How the sequences of a batch lie in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sequences {
+    /// Every sequence has `seq_q` queries and `seq_kv` keys.
+    #[default]
+    Dense,
+    /// `[batch, heads, seq, dim]` with trailing padding: inputs `lens_q [batch]` and/or `lens_kv [batch]` (u32) say how many rows
+    /// count; 0 is legal. Padded outputs and gradients are exactly 0.
+    Padded {
+        /// Whether there is an input `lens_q`.
+        q: bool,
+        /// Whether there is an input `lens_kv`.
+        kv: bool,
+    },
+    /// Sequences one after another without padding, FlashAttention's variable-length form: `q [total_q, q_heads, head_dim]`,
+    /// `k [total_kv, kv_heads, head_dim]`, `v [total_kv, kv_heads, val_dim]`, and inputs `cu_seqlens_q`, `cu_seqlens_kv`
+    /// (u32 `[batch + 1]`): running totals from 0 to `total_*`. `seq_q` and `seq_kv` are the longest sequences' lengths.
+    Packed {
+        /// Rows of `q` and `o`.
+        total_q: usize,
+        /// Rows of `k` and `v`.
+        total_kv: usize,
+    },
+}

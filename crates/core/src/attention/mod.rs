@@ -1,0 +1,426 @@
+//! Attention with softmax or sigmoid weights: one definition, one spec.
+//!
+//! ```text
+//! s_ij = scale · q_i·k_j;   s ← softcap·tanh(s / softcap)
+//! z_ij = s_ij + bias + head_bias_h + key_bias_j + score_bias_ij − alibi_slope_h·|i + off − j|
+//! P_ij = weight(z_ij) where key j is visible to query i, else 0
+//! o_i  = Σ_j P_ij v_j
+//! ```
+//!
+//! Sources: Dao, *FlashAttention-2* (arXiv 2307.08691); Ramapuram et al., *Theory, Analysis, and Best Practices for Sigmoid
+//! Self-Attention* (arXiv 2409.04431, FlashSigmoid); *Better Models, Faster Training: Sigmoid Attention for single-cell Foundation
+//! Models* (arXiv 2604.27124, TritonSigmoid).
+
+mod backward;
+mod bias;
+mod mask;
+mod nan_policy;
+mod tensors;
+mod weight;
+
+use serde::{Deserialize, Serialize};
+
+pub use backward::{AttentionBackward, BackwardInputs, BackwardOutputs};
+pub use bias::{Bias, ScoreBias};
+pub use mask::{Causal, Sequences, Window};
+pub use nan_policy::NanPolicy;
+pub use tensors::{Inputs, Outputs};
+pub use weight::Weight;
+
+use crate::op::{check_addressable, operand_bytes};
+use crate::{Cost, Dtype, Op, Operand, SpecError, Tensor, Tensors};
+
+/// Largest `head_dim` and `val_dim`.
+pub const MAX_DIM: usize = 256;
+
+/// Sizes of an attention.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dims {
+    /// Batch entries (sequences, if packed); 0 is legal.
+    pub batch: usize,
+    /// Query heads, a multiple of `kv_heads`. Query head `h` uses key/value head `h / (q_heads / kv_heads)`.
+    pub q_heads: usize,
+    /// Key/value heads.
+    pub kv_heads: usize,
+    /// Queries per sequence; 0 is legal.
+    pub seq_q: usize,
+    /// Keys per sequence; 0 is legal.
+    pub seq_kv: usize,
+    /// Width of queries and keys, 1 to 256.
+    pub head_dim: usize,
+    /// Width of values and outputs, 1 to 256.
+    pub val_dim: usize,
+}
+
+impl Dims {
+    /// Self-attention: as many keys as queries, as many key/value heads as query heads, values as wide as keys.
+    pub fn new(batch: usize, heads: usize, seq: usize, head_dim: usize) -> Self {
+        Self { batch, q_heads: heads, kv_heads: heads, seq_q: seq, seq_kv: seq, head_dim, val_dim: head_dim }
+    }
+
+    /// Query heads per key/value head.
+    pub fn group(&self) -> usize {
+        self.q_heads / self.kv_heads.max(1)
+    }
+}
+
+/// Attention. See the [module](self) for the formula.
+///
+/// | operand | shape | type |
+/// |---|---|---|
+/// | `q` | `[batch, q_heads, seq_q, head_dim]` | `dtype` |
+/// | `k` | `[batch, kv_heads, seq_kv, head_dim]` | `dtype` |
+/// | `v` | `[batch, kv_heads, seq_kv, val_dim]` | `dtype` |
+/// | `lens_q`, `lens_kv` | `[batch]` | u32, if `sequences` is `Padded` |
+/// | `cu_seqlens_q`, `cu_seqlens_kv` | `[batch + 1]` | u32, if `sequences` is `Packed` (which also changes the shapes above) |
+/// | `head_bias`, `alibi_slopes`, `sink` | `[q_heads]` | f32 |
+/// | `key_bias` | `[batch, seq_kv]` (packed: `[total_kv]`) | f32 |
+/// | `score_bias` | `[batch or 1, q_heads or 1, seq_q, seq_kv]` | f32 |
+/// | → `o` | `[batch, q_heads, seq_q, val_dim]` | `dtype` |
+/// | → `lse` | `[batch, q_heads, seq_q]` (packed: `[q_heads, total_q]`) | f32, natural logarithm |
+///
+/// A query that sees no key gives `o = 0` and `lse = −∞` (with a sink: `lse = sink`), and no gradient.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attention {
+    /// Sizes.
+    pub dims: Dims,
+    /// How a score becomes a weight.
+    #[serde(default)]
+    pub weight: Weight,
+    /// Factor on `q·k`; `None` is `1/√head_dim`.
+    #[serde(default)]
+    pub scale: Option<f32>,
+    /// Soft cap on the scaled score, before every bias and mask; greater than 0.
+    #[serde(default)]
+    pub softcap: Option<f32>,
+    /// The bias that is the same for all scores of a batch entry.
+    #[serde(default)]
+    pub bias: Bias,
+    /// Whether there is an input `head_bias [q_heads]`.
+    #[serde(default)]
+    pub head_bias: bool,
+    /// Whether there is an input `key_bias [batch, seq_kv]`; `−∞` masks the key.
+    #[serde(default)]
+    pub key_bias: bool,
+    /// Whether and how there is an input `score_bias`.
+    #[serde(default)]
+    pub score_bias: Option<ScoreBias>,
+    /// Whether there is an input `alibi_slopes [q_heads]`: `−slope·|i + off − j|` (Press et al., arXiv 2108.12409).
+    #[serde(default)]
+    pub alibi: bool,
+    /// Whether there is an input `sink [q_heads]`: a logit that takes part in the row sum and carries no value. Softmax only.
+    #[serde(default)]
+    pub sink: bool,
+    /// Causal mask.
+    #[serde(default)]
+    pub causal: Causal,
+    /// Sliding window.
+    #[serde(default)]
+    pub window: Window,
+    /// How the sequences lie in memory.
+    #[serde(default)]
+    pub sequences: Sequences,
+    /// Whether to return `lse`. Softmax only; the backward pass needs it.
+    #[serde(default)]
+    pub lse: bool,
+    /// What a NaN or an infinity in `q k v` does.
+    #[serde(default)]
+    pub nan_policy: NanPolicy,
+    /// Storage type of `q k v o`.
+    #[serde(default)]
+    pub dtype: Dtype,
+}
+
+impl Attention {
+    /// Plain softmax attention in f32 with scale `1/√head_dim`. Set further options by struct update.
+    pub fn softmax(dims: Dims) -> Self {
+        Self {
+            dims,
+            weight: Weight::Softmax,
+            scale: None,
+            softcap: None,
+            bias: Bias::default(),
+            head_bias: false,
+            key_bias: false,
+            score_bias: None,
+            alibi: false,
+            sink: false,
+            causal: Causal::None,
+            window: Window::default(),
+            sequences: Sequences::Dense,
+            lse: false,
+            nan_policy: NanPolicy::Exact,
+            dtype: Dtype::F32,
+        }
+    }
+
+    /// FlashSigmoid: sigmoid weights with bias `−ln seq_kv`, in f32 with scale `1/√head_dim`.
+    pub fn sigmoid(dims: Dims) -> Self {
+        Self { weight: Weight::Sigmoid, bias: Bias::NegLogKeys, ..Self::softmax(dims) }
+    }
+
+    /// The factor on `q·k`, rounded to f32 as the kernels use it.
+    pub fn scale_value(&self) -> f32 {
+        self.scale.unwrap_or_else(|| {
+            #[allow(clippy::cast_possible_truncation, reason = "rounding to f32 is meant")]
+            let s = (1.0 / (self.dims.head_dim as f64).sqrt()) as f32;
+            s
+        })
+    }
+
+    /// Rows of `q` in memory per query head: `[batch, q_heads, seq_q]` or `[q_heads, total_q]`.
+    pub fn row_dims(&self) -> Vec<usize> {
+        let d = &self.dims;
+        match self.sequences {
+            Sequences::Packed { total_q, .. } => vec![d.q_heads, total_q],
+            _ => vec![d.batch, d.q_heads, d.seq_q],
+        }
+    }
+
+    fn query_dims(&self, width: usize) -> Vec<usize> {
+        let d = &self.dims;
+        match self.sequences {
+            Sequences::Packed { total_q, .. } => vec![total_q, d.q_heads, width],
+            _ => vec![d.batch, d.q_heads, d.seq_q, width],
+        }
+    }
+
+    fn key_dims(&self, width: usize) -> Vec<usize> {
+        let d = &self.dims;
+        match self.sequences {
+            Sequences::Packed { total_kv, .. } => vec![total_kv, d.kv_heads, width],
+            _ => vec![d.batch, d.kv_heads, d.seq_kv, width],
+        }
+    }
+
+    fn key_bias_dims(&self) -> Vec<usize> {
+        match self.sequences {
+            Sequences::Packed { total_kv, .. } => vec![total_kv],
+            _ => vec![self.dims.batch, self.dims.seq_kv],
+        }
+    }
+
+    fn score_bias_dims(&self) -> Option<Vec<usize>> {
+        let d = &self.dims;
+        let pick = |own: bool, n: usize| if own { n } else { 1 };
+        self.score_bias.map(|s| vec![pick(s.per_batch, d.batch), pick(s.per_head, d.q_heads), d.seq_q, d.seq_kv])
+    }
+
+    /// `q`, `k`, `v`.
+    fn main_inputs(&self) -> Vec<Operand> {
+        let d = &self.dims;
+        vec![
+            Operand::input("q", self.query_dims(d.head_dim), self.dtype),
+            Operand::input("k", self.key_dims(d.head_dim), self.dtype),
+            Operand::input("v", self.key_dims(d.val_dim), self.dtype),
+        ]
+    }
+
+    /// Lengths and biases.
+    fn side_inputs(&self) -> Vec<Operand> {
+        let d = &self.dims;
+        let mut all = Vec::new();
+        match self.sequences {
+            Sequences::Dense => {}
+            Sequences::Padded { q, kv } => {
+                all.extend(q.then(|| Operand::input("lens_q", [d.batch], Dtype::U32)));
+                all.extend(kv.then(|| Operand::input("lens_kv", [d.batch], Dtype::U32)));
+            }
+            Sequences::Packed { .. } => {
+                all.push(Operand::input("cu_seqlens_q", [d.batch + 1], Dtype::U32));
+                all.push(Operand::input("cu_seqlens_kv", [d.batch + 1], Dtype::U32));
+            }
+        }
+        all.extend(self.head_bias.then(|| Operand::input("head_bias", [d.q_heads], Dtype::F32)));
+        all.extend(self.key_bias.then(|| Operand::input("key_bias", self.key_bias_dims(), Dtype::F32)));
+        all.extend(self.score_bias_dims().map(|dims| Operand::input("score_bias", dims, Dtype::F32)));
+        all.extend(self.alibi.then(|| Operand::input("alibi_slopes", [d.q_heads], Dtype::F32)));
+        all.extend(self.sink.then(|| Operand::input("sink", [d.q_heads], Dtype::F32)));
+        all
+    }
+
+    fn check_dims(&self) -> Result<(), SpecError> {
+        let d = &self.dims;
+        for (dim, given) in [("head_dim", d.head_dim), ("val_dim", d.val_dim)] {
+            if given == 0 || given > MAX_DIM {
+                return Err(SpecError::Dim { dim, expected: format!("1 to {MAX_DIM}"), given });
+            }
+        }
+        for (dim, given) in [("q_heads", d.q_heads), ("kv_heads", d.kv_heads)] {
+            if given == 0 {
+                return Err(SpecError::Dim { dim, expected: "at least 1".into(), given });
+            }
+        }
+        if !d.q_heads.is_multiple_of(d.kv_heads) {
+            return Err(SpecError::Heads { q_heads: d.q_heads, kv_heads: d.kv_heads });
+        }
+        for (dim, given) in [("seq_q", d.seq_q), ("seq_kv", d.seq_kv)] {
+            if given >= 1 << 30 {
+                return Err(SpecError::Dim { dim, expected: format!("less than {}", 1 << 30), given });
+            }
+        }
+        for (dim, given) in [("batch", d.batch), ("q_heads", d.q_heads)] {
+            if given >= 1 << 24 {
+                return Err(SpecError::Dim { dim, expected: format!("less than {}", 1 << 24), given });
+            }
+        }
+        if let Sequences::Packed { total_q, total_kv } = self.sequences {
+            for (dim, longest, total) in [("seq_q", d.seq_q, total_q), ("seq_kv", d.seq_kv, total_kv)] {
+                if longest > total {
+                    let expected = format!("the longest packed sequence, at most the total of {total}");
+                    return Err(SpecError::Dim { dim, expected, given: longest });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_options(&self) -> Result<(), SpecError> {
+        let bad =
+            |option, expected: &str, given: String| SpecError::Option { option, expected: expected.into(), given };
+        if self.scale.is_some_and(|s| !s.is_finite()) {
+            return Err(bad("scale", "a finite number", format!("{:?}", self.scale)));
+        }
+        if self.softcap.is_some_and(|c| !c.is_finite() || c <= 0.0) {
+            return Err(bad("softcap", "a finite number greater than 0", format!("{:?}", self.softcap)));
+        }
+        if let Bias::Const(b) = self.bias
+            && !b.is_finite()
+        {
+            return Err(bad("bias", "a finite number", b.to_string()));
+        }
+        for (option, bound) in [("window.left", self.window.left), ("window.right", self.window.right)] {
+            if bound.is_some_and(|w| w >= 1 << 30) {
+                return Err(bad(option, "less than 2^30 (None is unbounded)", format!("{bound:?}")));
+            }
+        }
+        if self.dtype == Dtype::U32 {
+            return Err(bad("dtype", "f32 or f16", "u32".into()));
+        }
+        if self.weight == Weight::Sigmoid {
+            let conflict = |option, reason| Err(SpecError::Conflict { option, with: "weight: sigmoid", reason });
+            if self.lse {
+                return conflict("lse", "sigmoid attention has no row statistics");
+            }
+            if self.sink {
+                return conflict("sink", "a sink logit takes part in a row sum, and sigmoid attention has none");
+            }
+        }
+        Ok(())
+    }
+
+    fn check_lens(&self, inputs: &Tensors, name: &str, most: usize) -> Result<(), SpecError> {
+        let Some(lens) = inputs.get(name).and_then(Tensor::as_u32) else {
+            return Ok(());
+        };
+        match lens.iter().position(|&n| n as usize > most) {
+            None => Ok(()),
+            Some(index) => {
+                let (expected, given) = (format!("at most {most}"), lens[index].to_string());
+                Err(SpecError::Value { operand: name.into(), index, expected, given })
+            }
+        }
+    }
+
+    fn check_cu_seqlens(&self, inputs: &Tensors, name: &str, total: usize, longest: usize) -> Result<(), SpecError> {
+        let Some(cu) = inputs.get(name).and_then(Tensor::as_u32) else {
+            return Ok(());
+        };
+        let fault = |index: usize, expected: String| SpecError::Value {
+            operand: name.into(),
+            index,
+            expected,
+            given: cu[index].to_string(),
+        };
+        if cu[0] != 0 {
+            return Err(fault(0, "0".into()));
+        }
+        for (i, pair) in cu.windows(2).enumerate() {
+            let (from, to) = (pair[0] as usize, pair[1] as usize);
+            if to < from || to - from > longest {
+                return Err(fault(
+                    i + 1,
+                    format!("{from} to {} (a sequence has at most {longest} rows)", from + longest),
+                ));
+            }
+        }
+        let last = cu.len() - 1;
+        if cu[last] as usize != total { Err(fault(last, format!("the total of {total}"))) } else { Ok(()) }
+    }
+
+    /// Query–key pairs that the masks leave, for the cost: causal counts half by convention.
+    fn counted_pairs(&self) -> f64 {
+        let d = &self.dims;
+        let pairs = match self.sequences {
+            Sequences::Packed { total_q, .. } => total_q as f64 * d.seq_kv as f64,
+            _ => d.batch as f64 * d.seq_q as f64 * d.seq_kv as f64,
+        };
+        let half = if self.causal == Causal::None { 1.0 } else { 0.5 };
+        pairs * d.q_heads as f64 * half
+    }
+}
+
+impl Op for Attention {
+    const NAME: &'static str = "attention";
+    type Inputs = Inputs;
+    type Outputs = Outputs;
+
+    fn operands(&self) -> Vec<Operand> {
+        let mut all = self.main_inputs();
+        all.extend(self.side_inputs());
+        all.push(Operand::output("o", self.query_dims(self.dims.val_dim), self.dtype));
+        all.extend(self.lse.then(|| Operand::output("lse", self.row_dims(), Dtype::F32)));
+        all
+    }
+
+    fn validate(&self) -> Result<(), SpecError> {
+        self.check_dims()?;
+        self.check_options()?;
+        check_addressable(&self.operands())
+    }
+
+    /// FLOPs: `2·(head_dim + val_dim)` per pair (`4·B·H·T_q·T_k·D`), half if causal.
+    fn cost(&self) -> Cost {
+        let per_pair = 2.0 * (self.dims.head_dim + self.dims.val_dim) as f64;
+        Cost { flops: self.counted_pairs() * per_pair, bytes: operand_bytes(&self.operands()) }
+    }
+
+    fn label(&self) -> String {
+        let mut parts = vec![self.weight.name().to_string()];
+        let mut on = |yes: bool, name: &str| parts.extend(yes.then(|| name.to_string()));
+        on(self.causal == Causal::TopLeft, "causal_top_left");
+        on(self.causal == Causal::BottomRight, "causal_bottom_right");
+        on(self.window != Window::default(), "window");
+        on(matches!(self.sequences, Sequences::Padded { .. }), "padded");
+        on(matches!(self.sequences, Sequences::Packed { .. }), "packed");
+        on(self.softcap.is_some(), "softcap");
+        on(self.head_bias, "head_bias");
+        on(self.key_bias, "key_bias");
+        on(self.score_bias.is_some(), "score_bias");
+        on(self.alibi, "alibi");
+        on(self.sink, "sink");
+        parts.push(self.dtype.name().into());
+        parts.join(".")
+    }
+
+    fn size_label(&self) -> String {
+        let d = &self.dims;
+        let pair = |a: usize, b: usize| {
+            if a == b { a.to_string() } else { format!("{a}/{b}") }
+        };
+        let (h, t, w) = (pair(d.q_heads, d.kv_heads), pair(d.seq_q, d.seq_kv), pair(d.head_dim, d.val_dim));
+        format!("B{} H{h} T{t} D{w}", d.batch)
+    }
+
+    fn check_values(&self, inputs: &Tensors) -> Result<(), SpecError> {
+        self.check_lens(inputs, "lens_q", self.dims.seq_q)?;
+        self.check_lens(inputs, "lens_kv", self.dims.seq_kv)?;
+        if let Sequences::Packed { total_q, total_kv } = self.sequences {
+            self.check_cu_seqlens(inputs, "cu_seqlens_q", total_q, self.dims.seq_q)?;
+            self.check_cu_seqlens(inputs, "cu_seqlens_kv", total_kv, self.dims.seq_kv)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,71 @@
+//! Inputs and outputs of the forward pass as structs.
+
+use crate::{Tensor, Tensors};
+
+/// Inputs of [`Attention`](crate::Attention): a field per operand, shapes as in its table.
+///
+/// ```
+/// use gatefold_core::{Tensor, attention::Inputs};
+/// # let (q, k, v) = (Tensor::default(), Tensor::default(), Tensor::default());
+/// let inputs = Inputs { q, k, v, ..Inputs::default() };
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Inputs {
+    /// Queries.
+    pub q: Tensor,
+    /// Keys.
+    pub k: Tensor,
+    /// Values.
+    pub v: Tensor,
+    /// Rows of `q` that count, per batch entry.
+    pub lens_q: Option<Tensor>,
+    /// Rows of `k` and `v` that count, per batch entry.
+    pub lens_kv: Option<Tensor>,
+    /// Running totals of packed query rows.
+    pub cu_seqlens_q: Option<Tensor>,
+    /// Running totals of packed key rows.
+    pub cu_seqlens_kv: Option<Tensor>,
+    /// Bias per query head.
+    pub head_bias: Option<Tensor>,
+    /// Bias per key.
+    pub key_bias: Option<Tensor>,
+    /// Bias per score.
+    pub score_bias: Option<Tensor>,
+    /// ALiBi slope per query head.
+    pub alibi_slopes: Option<Tensor>,
+    /// Sink logit per query head.
+    pub sink: Option<Tensor>,
+}
+
+impl From<Inputs> for Tensors {
+    fn from(i: Inputs) -> Self {
+        Self::new()
+            .with("q", i.q)
+            .with("k", i.k)
+            .with("v", i.v)
+            .with_some("lens_q", i.lens_q)
+            .with_some("lens_kv", i.lens_kv)
+            .with_some("cu_seqlens_q", i.cu_seqlens_q)
+            .with_some("cu_seqlens_kv", i.cu_seqlens_kv)
+            .with_some("head_bias", i.head_bias)
+            .with_some("key_bias", i.key_bias)
+            .with_some("score_bias", i.score_bias)
+            .with_some("alibi_slopes", i.alibi_slopes)
+            .with_some("sink", i.sink)
+    }
+}
+
+/// Outputs of [`Attention`](crate::Attention).
+#[derive(Debug, Clone)]
+pub struct Outputs {
+    /// `[batch, q_heads, seq_q, val_dim]`.
+    pub o: Tensor,
+    /// `[batch, q_heads, seq_q]`, if asked for.
+    pub lse: Option<Tensor>,
+}
+
+impl From<Tensors> for Outputs {
+    fn from(mut t: Tensors) -> Self {
+        Self { o: t.take("o").unwrap_or_default(), lse: t.take("lse") }
+    }
+}

@@ -1,0 +1,15 @@
+//! The list of ops. Tests, benches and xtask instantiate it; an op without a reference or kernels does not compile.
+
+/// Calls the macro `$with` once with the types of all ops, in the order of the documents:
+/// `$with! { Attention, AttentionBackward, … }`.
+#[macro_export]
+macro_rules! for_each_op {
+    ($with:ident) => {
+        $with! {
+            $crate::Attention,
+            $crate::AttentionBackward,
+            $crate::Rowwise,
+            $crate::RowwiseBackward
+        }
+    };
+}

@@ -1,0 +1,182 @@
+//! The cases of attention and its gradient: planned edges first, then random draws.
+
+use std::sync::OnceLock;
+
+use gatefold_core::attention::{Bias, Causal, Dims, ScoreBias, Sequences, Weight, Window};
+use gatefold_core::{Attention, AttentionBackward, Dtype, Op};
+
+use super::draw::{Draw, Plant, inputs, spec};
+use crate::data::{Family, Rng};
+use crate::{Case, Reference};
+
+/// How many cases are planned; as many as [`planned`] lists.
+pub(crate) const PLANNED: u64 = 182;
+
+const FORWARD: u64 = 0x0f0f;
+const BACKWARD: u64 = 0xb0b0;
+
+fn draw(rng: &mut Rng, seed: u64, divisor: usize) -> Draw {
+    match usize::try_from(seed).ok().and_then(|at| planned().get(at)) {
+        Some(planned) => planned.clone(),
+        None => spec(rng, divisor),
+    }
+}
+
+/// Case `seed` of the forward op.
+pub(crate) fn forward(seed: u64) -> Case<Attention> {
+    let mut rng = Rng::new(seed, FORWARD);
+    let draw = draw(&mut rng, seed, 1);
+    let inputs = inputs(&mut rng, &draw, &draw.op.operands());
+    Case { seed, op: draw.op, inputs, note: draw.note }
+}
+
+/// Case `seed` of the gradient. `o` and `lse` are what the definition gives, rounded to storage.
+pub(crate) fn backward(seed: u64) -> Case<AttentionBackward> {
+    let mut rng = Rng::new(seed, BACKWARD);
+    let mut draw = draw(&mut rng, seed, 3);
+    if draw.plant == Some(Plant::InfiniteKey) {
+        draw.plant = Some(Plant::NanKey);
+    }
+    let softmax = draw.op.weight == Weight::Softmax;
+    let constant = matches!(draw.op.bias, Bias::Const(_));
+    let forward = Attention { lse: false, ..draw.op.clone() };
+    let op = AttentionBackward { forward, d_lse: softmax && rng.chance(30), d_bias: constant && rng.chance(40) };
+    let inputs = op.complete(inputs(&mut rng, &draw, &op.operands()));
+    Case { seed, op, inputs, note: draw.note }
+}
+
+/// The planned cases, the same list for both ops.
+fn planned() -> &'static [Draw] {
+    static PLAN: OnceLock<Vec<Draw>> = OnceLock::new();
+    PLAN.get_or_init(|| {
+        let mut all = Vec::new();
+        for weight in [Weight::Softmax, Weight::Sigmoid] {
+            sizes(weight, &mut all);
+            masks(weight, &mut all);
+            biases(weight, &mut all);
+            contents(weight, &mut all);
+        }
+        all
+    })
+}
+
+/// The default spec of either kind, with its usual bias.
+fn plain(weight: Weight, dims: Dims) -> Attention {
+    match weight {
+        Weight::Softmax => Attention { lse: true, ..Attention::softmax(dims) },
+        Weight::Sigmoid => Attention::sigmoid(dims),
+    }
+}
+
+/// Every length and width where a tile may end, and nothing at all.
+fn sizes(weight: Weight, all: &mut Vec<Draw>) {
+    for seq in [1, 2, 3, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129] {
+        all.push(Draw::ordinary(plain(weight, Dims::new(1, 2, seq, 16)), format!("length {seq}")));
+    }
+    for width in [1, 2, 3, 4, 5, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256] {
+        let dims = Dims { head_dim: width, ..Dims::new(2, 1, 33, width) };
+        all.push(Draw::ordinary(plain(weight, dims), format!("width {width}")));
+    }
+    for (head_dim, val_dim) in [(256, 1), (1, 256), (24, 40), (65, 64)] {
+        let dims = Dims { head_dim, val_dim, seq_q: 19, ..Dims::new(1, 2, 35, 1) };
+        all.push(Draw::ordinary(plain(weight, dims), format!("widths {head_dim} and {val_dim}")));
+    }
+    let d = Dims::new(2, 2, 9, 8);
+    for (dims, what) in [
+        (Dims { seq_q: 0, ..d }, "no queries"),
+        (Dims { seq_kv: 0, ..d }, "no keys"),
+        (Dims { batch: 0, ..d }, "no batch entries"),
+        (Dims { seq_q: 1, seq_kv: 300, ..d }, "one query"),
+        (Dims { seq_q: 130, seq_kv: 1, ..d }, "one key"),
+    ] {
+        all.push(Draw::ordinary(plain(weight, dims), format!("{what}; degenerate")));
+    }
+    for (q_heads, kv_heads) in [(6, 2), (8, 1), (3, 3)] {
+        let dims = Dims { q_heads, kv_heads, ..Dims::new(2, 1, 37, 20) };
+        all.push(Draw::ordinary(plain(weight, dims), format!("{q_heads} query heads on {kv_heads}")));
+    }
+}
+
+fn masks(weight: Weight, all: &mut Vec<Draw>) {
+    let mut push = |op: Attention, what: &str| all.push(Draw::ordinary(op, format!("{what}; may be degenerate")));
+    for (seq_q, seq_kv) in [(65, 65), (40, 70), (70, 40)] {
+        let spec = plain(weight, Dims { seq_q, seq_kv, ..Dims::new(1, 2, 1, 24) });
+        push(Attention { causal: Causal::TopLeft, ..spec.clone() }, "causal, top left");
+        push(Attention { causal: Causal::BottomRight, ..spec.clone() }, "causal, bottom right");
+        push(Attention { window: Window { left: Some(7), right: Some(3) }, ..spec.clone() }, "window");
+        push(Attention { window: Window { left: Some(0), right: None }, ..spec.clone() }, "window, left only");
+        push(Attention { window: Window { left: None, right: Some(0) }, ..spec }, "window, right only");
+    }
+    let spec = plain(weight, Dims { seq_q: 33, seq_kv: 50, ..Dims::new(5, 2, 1, 12) });
+    for (q, kv) in [(true, true), (true, false), (false, true)] {
+        push(Attention { sequences: Sequences::Padded { q, kv }, ..spec.clone() }, "padded");
+    }
+    let sequences = Sequences::Packed { total_q: 83, total_kv: 151 };
+    push(Attention { sequences, ..spec.clone() }, "packed");
+    push(Attention { sequences, causal: Causal::BottomRight, bias: Bias::NegLogLen, ..spec }, "packed, causal");
+}
+
+fn biases(weight: Weight, all: &mut Vec<Draw>) {
+    let spec = plain(weight, Dims { seq_q: 21, seq_kv: 43, ..Dims::new(2, 3, 1, 10) });
+    let mut push = |op: Attention, what: &str| all.push(Draw::ordinary(op, what));
+    push(Attention { scale: Some(0.7), ..spec.clone() }, "scale");
+    push(Attention { softcap: Some(0.8), ..spec.clone() }, "softcap");
+    push(Attention { bias: Bias::Const(-1.5), ..spec.clone() }, "constant bias");
+    push(Attention { bias: Bias::NegLogKeys, ..spec.clone() }, "-ln seq_kv");
+    let sequences = Sequences::Padded { q: false, kv: true };
+    push(Attention { bias: Bias::NegLogLen, sequences, ..spec.clone() }, "-ln len_kv; may be degenerate");
+    push(Attention { head_bias: true, ..spec.clone() }, "head_bias");
+    push(Attention { key_bias: true, ..spec.clone() }, "key_bias");
+    push(Attention { alibi: true, ..spec.clone() }, "alibi");
+    for (per_batch, per_head) in [(false, false), (false, true), (true, false), (true, true)] {
+        push(Attention { score_bias: Some(ScoreBias { per_batch, per_head }), ..spec.clone() }, "score_bias");
+    }
+    push(Attention { sink: weight == Weight::Softmax, alibi: true, ..spec.clone() }, "sink and alibi");
+    push(Attention { dtype: Dtype::F16, ..spec.clone() }, "f16");
+    push(Attention { lse: false, ..spec.clone() }, "no lse");
+    let masked = Attention { key_bias: true, score_bias: Some(ScoreBias::default()), ..spec };
+    all.push(Draw { masked: 30, ..Draw::ordinary(masked, "masked by -inf; may be degenerate") });
+}
+
+fn contents(weight: Weight, all: &mut Vec<Draw>) {
+    let spec = plain(weight, Dims { seq_q: 20, seq_kv: 36, ..Dims::new(2, 2, 1, 9) });
+    let ordinary = Draw::ordinary(spec.clone(), "");
+    for plant in [Plant::NanQuery, Plant::NanKey, Plant::NanValue, Plant::InfiniteValue, Plant::InfiniteKey] {
+        let note = format!("{plant:?}; degenerate");
+        all.push(Draw { plant: Some(plant), note, ..ordinary.clone() });
+    }
+    let padded = Attention { sequences: Sequences::Padded { q: true, kv: true }, ..spec };
+    all.push(Draw { plant: Some(Plant::Padding), ..Draw::ordinary(padded, "NaN in the padding; may be degenerate") });
+    let spike = |height| [Family::Spike(height), Family::Spike(1.0), Family::Normal(1.0)];
+    for (families, what) in [
+        ([Family::Zero; 3], "all zero; degenerate"),
+        ([Family::Equal; 3], "all equal"),
+        (spike(264.0), "scores of 88; degenerate"),
+        (spike(3e4), "scores of 1e4; degenerate"),
+        ([Family::Spike(3e38), Family::Spike(2.0), Family::Normal(1.0)], "scores saturate; degenerate"),
+        ([Family::Denormal, Family::Normal(1.0), Family::Normal(1.0)], "denormal queries"),
+    ] {
+        all.push(Draw { families, note: what.into(), ..ordinary.clone() });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_plan_is_as_long_as_promised() {
+        assert_eq!(planned().len() as u64, PLANNED);
+    }
+
+    #[test]
+    fn every_case_is_legal_and_replayable() {
+        for seed in 0..600 {
+            let case = forward(seed);
+            case.op.check_inputs(&case.inputs).unwrap_or_else(|e| panic!("forward {seed}: {e}\n{:#?}", case.op));
+            let case = backward(seed);
+            case.op.check_inputs(&case.inputs).unwrap_or_else(|e| panic!("backward {seed}: {e}\n{:#?}", case.op));
+        }
+        assert_eq!(forward(555).op, forward(555).op);
+    }
+}

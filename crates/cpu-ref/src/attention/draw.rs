@@ -1,0 +1,297 @@
+//! Random specs and inputs of attention.
+
+use gatefold_core::attention::{Bias, Causal, Dims, NanPolicy, ScoreBias, Sequences, Weight, Window};
+use gatefold_core::{Attention, Dtype, Op, Operand, Role, Tensor, Tensors};
+
+use crate::data::{Family, Rng};
+
+const SEQS: [usize; 30] = [
+    1, 2, 3, 7, 13, 15, 16, 17, 31, 32, 33, 47, 61, 63, 64, 65, 81, 97, 113, 127, 128, 129, 191, 200, 203, 239, 255,
+    256, 257, 300,
+];
+const LONG: [usize; 6] = [511, 513, 799, 1023, 1024, 1025];
+const WIDTHS: [usize; 26] =
+    [1, 2, 3, 4, 5, 8, 16, 21, 31, 32, 33, 40, 59, 64, 64, 65, 72, 80, 96, 111, 128, 129, 160, 203, 255, 256];
+
+/// A spec and how its inputs are to be drawn.
+#[derive(Debug, Clone)]
+pub(crate) struct Draw {
+    pub(crate) op: Attention,
+    /// Numbers of `q`, of `k`, and of `v` and gradients.
+    pub(crate) families: [Family; 3],
+    /// Share of `−∞` in `key_bias` and `score_bias`, in percent.
+    pub(crate) masked: usize,
+    /// What else is planted in `q k v`.
+    pub(crate) plant: Option<Plant>,
+    pub(crate) note: String,
+}
+
+/// Numbers that are not finite, and where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Plant {
+    /// A NaN in one row of `q`.
+    NanQuery,
+    /// NaNs in rows of `k`.
+    NanKey,
+    /// NaNs in rows of `v`.
+    NanValue,
+    /// An infinity in a row of `v`.
+    InfiniteValue,
+    /// An infinity in a row of `k`: scores of ±∞.
+    InfiniteKey,
+    /// NaNs in all rows that the lengths exclude.
+    Padding,
+}
+
+impl Draw {
+    /// Inputs of ordinary size.
+    pub(crate) fn ordinary(op: Attention, note: impl Into<String>) -> Self {
+        Self { op, families: [Family::Normal(1.0); 3], masked: 0, plant: None, note: note.into() }
+    }
+}
+
+/// Work of a reference run, in multiply-adds.
+fn work(d: &Dims) -> usize {
+    d.batch * d.q_heads * d.seq_q * d.seq_kv * (d.head_dim + d.val_dim + 30)
+}
+
+fn draw_dims(rng: &mut Rng, divisor: usize) -> Dims {
+    let kv_heads = rng.pick(&[1, 1, 2, 3]);
+    let head_dim = rng.pick(&WIDTHS);
+    let long = rng.chance(4);
+    let seq = |rng: &mut Rng| match () {
+        () if rng.chance(1) => 0,
+        () if long => rng.pick(&LONG),
+        () => rng.pick(&SEQS),
+    };
+    let seq_kv = seq(rng);
+    let seq_q = match rng.below(8) {
+        0..4 => seq_kv,
+        4 => rng.pick(&[1, 2]),
+        _ => seq(rng),
+    };
+    let mut d = Dims {
+        batch: if rng.chance(1) { 0 } else { rng.pick(&[1, 1, 1, 2, 2, 3, 5]) },
+        q_heads: kv_heads * rng.pick(&[1, 1, 1, 2, 3, 8]),
+        kv_heads,
+        seq_q,
+        seq_kv,
+        head_dim,
+        val_dim: if rng.chance(60) { head_dim } else { rng.pick(&WIDTHS) },
+    };
+    // most cases are small; a few use the device as a user would
+    let most = if long || rng.chance(3) { 12_000_000 } else { 1_200_000 } / divisor;
+    while work(&d) > most {
+        match d {
+            _ if d.batch > 1 => d.batch -= 1,
+            _ if d.q_heads > d.kv_heads => d.q_heads = d.kv_heads,
+            _ if d.kv_heads > 1 => (d.q_heads, d.kv_heads) = (1, 1),
+            _ if d.head_dim.max(d.val_dim) > 64 && (long || rng.chance(50)) => (d.head_dim, d.val_dim) = (40, 33),
+            _ if d.seq_q > 17 => d.seq_q = if long { 17 } else { rng.pick(&SEQS[..SEQS.len() / 2]) },
+            _ => d.seq_kv = if long { 511 } else { rng.pick(&SEQS[..SEQS.len() / 2]) },
+        }
+    }
+    d
+}
+
+/// A random spec. `divisor`: how much dearer its op is than the forward pass.
+pub(crate) fn spec(rng: &mut Rng, divisor: usize) -> Draw {
+    let dims = draw_dims(rng, divisor);
+    let weight = rng.pick(&[Weight::Softmax, Weight::Sigmoid]);
+    let softmax = weight == Weight::Softmax;
+    let reach = dims.seq_q.max(dims.seq_kv) + 2;
+    #[allow(clippy::cast_possible_truncation, reason = "a length of at most 1,025")]
+    let side = |rng: &mut Rng| rng.chance(60).then(|| rng.below(reach) as u32);
+    let window = if rng.chance(25) { Window { left: side(rng), right: side(rng) } } else { Window::default() };
+    let constant = Bias::Const(rng.pick(&[0.0, 0.0, 0.5, -2.0, -10.0]));
+    let bias = match rng.below(10) {
+        0..5 if softmax => Bias::Const(0.0),
+        0..5 | 5 => Bias::NegLogKeys,
+        6 | 7 => Bias::NegLogLen,
+        _ => constant,
+    };
+    let op = Attention {
+        dims,
+        weight,
+        scale: rng.chance(30).then(|| rng.pick(&[1.0, 0.125, 0.3, -0.2, 0.0])),
+        softcap: rng.chance(20).then(|| rng.pick(&[0.5, 1.0, 10.0, 50.0])),
+        bias,
+        head_bias: rng.chance(20),
+        key_bias: rng.chance(25),
+        score_bias: rng.chance(25).then(|| ScoreBias { per_batch: rng.chance(50), per_head: rng.chance(50) }),
+        alibi: rng.chance(20),
+        sink: softmax && rng.chance(25),
+        causal: rng.pick(&[Causal::None, Causal::None, Causal::TopLeft, Causal::BottomRight]),
+        window,
+        sequences: draw_sequences(rng, &dims),
+        lse: softmax && rng.chance(60),
+        nan_policy: if rng.chance(75) { NanPolicy::Exact } else { NanPolicy::Trust },
+        dtype: if rng.chance(30) { Dtype::F16 } else { Dtype::F32 },
+    };
+    let masked = if rng.chance(50) { 0 } else { 20 };
+    let families = draw_families(rng, &op);
+    let plant = if op.nan_policy == NanPolicy::Exact { draw_plant(rng, &op, masked) } else { None };
+    let note = note(&op, families, masked, plant);
+    Draw { op, families, masked, plant, note }
+}
+
+/// What is special about a draw.
+fn note(op: &Attention, families: [Family; 3], masked: usize, plant: Option<Plant>) -> String {
+    let hides = op.sequences != Sequences::Dense
+        || op.window != Window::default()
+        || op.causal != Causal::None
+        || op.dims.seq_q == 0
+        || op.dims.seq_kv == 0
+        || (masked > 0 && (op.key_bias || op.score_bias.is_some()));
+    let wide = |f: &Family| matches!(f, Family::Normal(x) if *x > 4.0);
+    let tiny = families.iter().any(|f| f.is_degenerate() || wide(f)) || op.scale == Some(0.0);
+    let mut words: Vec<String> = Vec::new();
+    words.extend(
+        (families != [Family::Normal(1.0); 3])
+            .then(|| format!("q {:?}, k {:?}, v {:?}", families[0], families[1], families[2])),
+    );
+    words.extend(plant.map(|p| format!("{p:?}")));
+    words.extend((hides || tiny || plant.is_some()).then(|| "may be degenerate".into()));
+    words.join("; ")
+}
+
+fn draw_sequences(rng: &mut Rng, dims: &Dims) -> Sequences {
+    match rng.below(20) {
+        0..11 => Sequences::Dense,
+        11..16 => rng.pick(&[(true, true), (true, true), (true, false), (false, true)]).into_padded(),
+        // totals are set when the lengths are drawn; one sequence of each kind is as long as `seq_q` and `seq_kv` say
+        _ if dims.batch > 0 => Sequences::Packed {
+            total_q: dims.seq_q + rng.below((dims.batch - 1) * dims.seq_q + 1),
+            total_kv: dims.seq_kv + rng.below((dims.batch - 1) * dims.seq_kv + 1),
+        },
+        _ => Sequences::Dense,
+    }
+}
+
+trait IntoPadded {
+    fn into_padded(self) -> Sequences;
+}
+
+impl IntoPadded for (bool, bool) {
+    fn into_padded(self) -> Sequences {
+        Sequences::Padded { q: self.0, kv: self.1 }
+    }
+}
+
+fn draw_families(rng: &mut Rng, op: &Attention) -> [Family; 3] {
+    let ordinary = Family::Normal(1.0);
+    let value = match rng.below(20) {
+        0 => Family::Normal(100.0),
+        1 => Family::Zero,
+        2 => Family::OneHot,
+        3 => Family::Equal,
+        4 => Family::Cancelling,
+        5 => Family::Denormal,
+        6..9 => Family::Uniform,
+        _ => ordinary,
+    };
+    let scale = op.scale_value().abs().max(0.01);
+    let [query, key] = match rng.below(40) {
+        0..3 => [Family::Normal(0.1), ordinary],
+        3..8 => [Family::Normal(4.0), ordinary],
+        8 => [Family::Normal(100.0), ordinary],
+        9 | 10 => [Family::Uniform; 2],
+        11 => [Family::Equal; 2],
+        12 => [Family::Zero, ordinary],
+        13 => [Family::OneHot, ordinary],
+        14 => [Family::Alternating; 2],
+        15 => [Family::Cancelling, Family::Alternating],
+        16 => [Family::Denormal, ordinary],
+        17 => [Family::Integers; 2],
+        18 | 19 => [Family::Spike(88.0 / scale), Family::Spike(1.0)],
+        20 => [Family::Spike(1e4 / scale), Family::Spike(1.0)],
+        21 if op.dtype == Dtype::F32 => [Family::Spike(3.0e38), Family::Spike(2.0)],
+        _ => [ordinary; 2],
+    };
+    [query, key, value]
+}
+
+fn draw_plant(rng: &mut Rng, op: &Attention, masked: usize) -> Option<Plant> {
+    if matches!(op.sequences, Sequences::Padded { .. }) && rng.chance(30) {
+        return Some(Plant::Padding);
+    }
+    if !rng.chance(5) {
+        return None;
+    }
+    let sees_a_key = op.sequences == Sequences::Dense
+        && op.window == Window::default()
+        && op.causal != Causal::BottomRight
+        && (masked == 0 || !(op.key_bias || op.score_bias.is_some()));
+    match rng.below(5) {
+        0 if sees_a_key => Some(Plant::NanQuery),
+        1 if op.softcap.is_none() && op.scale.is_none() => Some(Plant::InfiniteKey),
+        2 => Some(Plant::NanKey),
+        3 => Some(Plant::InfiniteValue),
+        _ => Some(Plant::NanValue),
+    }
+}
+
+/// The inputs of the forward op, and of its gradient if `more` names `d_o` or `d_lse`.
+pub(crate) fn inputs(rng: &mut Rng, draw: &Draw, operands: &[Operand]) -> Tensors {
+    let mut all = Tensors::new();
+    for o in operands.iter().filter(|o| o.role == Role::Input && !matches!(o.name, "o" | "lse")) {
+        all.insert(o.name, operand(rng, draw, o));
+    }
+    if let Some(plant) = draw.plant {
+        super::plant::plant(rng, &draw.op, plant, &mut all);
+    }
+    debug_assert!(draw.op.validate().is_ok(), "drawn specs are legal: {:?}", draw.op.validate());
+    all
+}
+
+fn operand(rng: &mut Rng, draw: &Draw, o: &Operand) -> Tensor {
+    let (d, width) = (&draw.op.dims, o.dims.last().copied().unwrap_or(1).max(1));
+    let rows = o.len() / width;
+    #[allow(clippy::cast_possible_truncation, reason = "lengths are small")]
+    let ints: Option<Vec<u32>> = match (o.name, draw.op.sequences) {
+        ("lens_q", _) => Some((0..d.batch).map(|_| length(rng, d.seq_q) as u32).collect()),
+        ("lens_kv", _) => Some((0..d.batch).map(|_| length(rng, d.seq_kv) as u32).collect()),
+        ("cu_seqlens_q", Sequences::Packed { total_q, .. }) => Some(running(rng, d.batch, d.seq_q, total_q)),
+        ("cu_seqlens_kv", Sequences::Packed { total_kv, .. }) => Some(running(rng, d.batch, d.seq_kv, total_kv)),
+        _ => None,
+    };
+    if let Some(ints) = ints {
+        return Tensor::u32(o.dims.clone(), ints).expect("as many lengths as batch entries");
+    }
+    let mut numbers = match o.name {
+        "q" => draw.families[0].fill(rng, rows, width),
+        "k" => draw.families[1].fill(rng, rows, width),
+        "v" => draw.families[2].fill(rng, rows, width),
+        "alibi_slopes" => Family::Uniform.fill(rng, rows, width).iter().map(|x| x.abs() * 0.5).collect(),
+        _ => Family::Normal(1.0).fill(rng, rows, width),
+    };
+    if matches!(o.name, "key_bias" | "score_bias") {
+        numbers.iter_mut().for_each(|x| *x = if rng.chance(draw.masked) { f32::NEG_INFINITY } else { *x });
+    }
+    if o.dtype == Dtype::F16 {
+        numbers.iter_mut().for_each(|x| *x = x.clamp(-6e4, 6e4));
+    }
+    Tensor::float(o.dtype, o.dims.clone(), numbers).expect("as many numbers as the shape says")
+}
+
+/// A length up to `most`, often none or all of it.
+fn length(rng: &mut Rng, most: usize) -> usize {
+    match rng.below(6) {
+        0 => 0,
+        1 => most,
+        _ => rng.below(most + 1),
+    }
+}
+
+/// Running totals of `batch` lengths of at most `longest` that add up to `total`.
+fn running(rng: &mut Rng, batch: usize, longest: usize, total: usize) -> Vec<u32> {
+    let mut at = 0;
+    let mut all = vec![0];
+    for left in (0..batch).rev() {
+        let rest = total - at;
+        let least = rest.saturating_sub(left * longest);
+        at += least + length(rng, rest.min(longest) - least);
+        all.push(u32::try_from(at).expect("totals are small"));
+    }
+    all
+}

@@ -1,0 +1,107 @@
+//! Where rows lie in memory and which keys a query may see.
+
+use gatefold_core::Attention;
+use gatefold_core::attention::{Causal, Sequences};
+
+use crate::{Real, Values};
+
+/// One sequence of the batch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sequence {
+    /// Batch entry.
+    pub(crate) b: usize,
+    /// Queries and keys that count.
+    pub(crate) len_q: usize,
+    pub(crate) len_kv: usize,
+    /// First packed row of queries and keys; 0 if not packed.
+    start_q: usize,
+    start_kv: usize,
+}
+
+/// The lengths of every batch entry.
+pub(crate) fn sequences<R: Real>(op: &Attention, inputs: &Values<R>) -> Vec<Sequence> {
+    let d = &op.dims;
+    let length = |name: &str, b: usize, all: usize| inputs.int(name).get(b).map_or(all, |&n| n as usize);
+    let mut found = Vec::with_capacity(d.batch);
+    for b in 0..d.batch {
+        found.push(match op.sequences {
+            Sequences::Packed { .. } => {
+                let span = |name: &str| (inputs.int(name)[b] as usize, inputs.int(name)[b + 1] as usize);
+                let (q, kv) = (span("cu_seqlens_q"), span("cu_seqlens_kv"));
+                Sequence { b, len_q: q.1 - q.0, len_kv: kv.1 - kv.0, start_q: q.0, start_kv: kv.0 }
+            }
+            _ => {
+                let (len_q, len_kv) = (length("lens_q", b, d.seq_q), length("lens_kv", b, d.seq_kv));
+                Sequence { b, len_q, len_kv, start_q: 0, start_kv: 0 }
+            }
+        });
+    }
+    found
+}
+
+impl Sequence {
+    /// `len_kv − len_q`.
+    pub(crate) fn off(&self) -> i64 {
+        self.len_kv as i64 - self.len_q as i64
+    }
+
+    /// Row of `q`, `o`, `d_o` (in rows of their width).
+    pub(crate) fn query_row(&self, op: &Attention, h: usize, i: usize) -> usize {
+        match op.sequences {
+            Sequences::Packed { .. } => (self.start_q + i) * op.dims.q_heads + h,
+            _ => (self.b * op.dims.q_heads + h) * op.dims.seq_q + i,
+        }
+    }
+
+    /// Row of `k` and `v` that query head `h` uses for key `j`.
+    pub(crate) fn key_row(&self, op: &Attention, h: usize, j: usize) -> usize {
+        let head = h / op.dims.group();
+        match op.sequences {
+            Sequences::Packed { .. } => (self.start_kv + j) * op.dims.kv_heads + head,
+            _ => (self.b * op.dims.kv_heads + head) * op.dims.seq_kv + j,
+        }
+    }
+
+    /// Element of `lse`.
+    pub(crate) fn stat(&self, op: &Attention, h: usize, i: usize) -> usize {
+        match op.sequences {
+            Sequences::Packed { total_q, .. } => h * total_q + self.start_q + i,
+            _ => self.query_row(op, h, i),
+        }
+    }
+
+    /// Element of `key_bias`.
+    pub(crate) fn key_bias(&self, op: &Attention, j: usize) -> usize {
+        match op.sequences {
+            Sequences::Packed { .. } => self.start_kv + j,
+            _ => self.b * op.dims.seq_kv + j,
+        }
+    }
+
+    /// Element of `score_bias`, which may be shared by batch entries or heads.
+    pub(crate) fn score_bias(&self, op: &Attention, h: usize, i: usize, j: usize) -> usize {
+        let d = &op.dims;
+        let shared = op.score_bias.unwrap_or_default();
+        let b = if shared.per_batch { self.b } else { 0 };
+        let (heads, h) = if shared.per_head { (d.q_heads, h) } else { (1, 0) };
+        ((b * heads + h) * d.seq_q + i) * d.seq_kv + j
+    }
+
+    /// Whether the causal mask and the window let query `i` see key `j`.
+    pub(crate) fn visible(&self, op: &Attention, i: usize, j: usize) -> bool {
+        let (row, j, off) = (i as i64, j as i64, self.off());
+        let causal = match op.causal {
+            Causal::None => true,
+            Causal::TopLeft => j <= row,
+            Causal::BottomRight => j <= row + off,
+        };
+        let left = op.window.left.is_none_or(|w| j >= row + off - i64::from(w));
+        let right = op.window.right.is_none_or(|w| j <= row + off + i64::from(w));
+        causal && left && right
+    }
+
+    /// `|i + off − j|`.
+    pub(crate) fn distance(&self, i: usize, j: usize) -> f64 {
+        (i as i64 + self.off() - j as i64).unsigned_abs() as f64
+    }
+}

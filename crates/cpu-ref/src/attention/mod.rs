@@ -1,0 +1,143 @@
+//! Attention from its definition: every score of a row, then every weight, then the sum over the values.
+//!
+//! One key with a score of any size has weight 1, so the output is its value:
+//!
+//! ```
+//! use gatefold_core::{Attention, Tensor, Tensors, attention::Dims};
+//! use gatefold_cpu_ref::outputs;
+//!
+//! let spec = Attention::softmax(Dims::new(1, 1, 1, 2));
+//! let row = |a: f32, b: f32| Tensor::f32([1, 1, 1, 2], vec![a, b]).unwrap();
+//! let inputs = Tensors::new().with("q", row(1.0, 2.0)).with("k", row(3.0, 4.0)).with("v", row(5.0, 6.0));
+//! assert_eq!(outputs(&spec, &inputs)["o"].to_f32(), [5.0, 6.0]);
+//! ```
+
+pub(crate) mod cases;
+mod draw;
+pub(crate) mod geometry;
+mod plant;
+pub(crate) mod score;
+
+use gatefold_core::attention::Weight;
+use gatefold_core::{Attention, Op};
+
+use crate::real::Accumulator;
+use crate::rowwise::softmax_row;
+use crate::{Case, Real, Reference, Values};
+use geometry::{Sequence, sequences};
+use score::{Score, Scores};
+
+/// `σ(z) = 1/(1 + exp(−z))`, so written that no exponential overflows.
+pub(crate) fn sigmoid<R: Real>(z: R) -> R {
+    let one = R::from_f64(1.0);
+    let e = (-z.abs()).exp();
+    if z.value() < 0.0 { e / (one + e) } else { one / (one + e) }
+}
+
+/// One output row and its `lse`.
+struct Row<R> {
+    o: Vec<R>,
+    lse: R,
+}
+
+impl<R: Real> Row<R> {
+    fn empty(width: usize) -> Self {
+        Self { o: vec![R::from_f64(0.0); width], lse: R::from_f64(f64::NEG_INFINITY) }
+    }
+
+    fn nan(width: usize) -> Self {
+        Self { o: vec![R::nan(); width], lse: R::nan() }
+    }
+}
+
+/// `Σ_j w_j v_j`, and for each column the largest `|v_j|` seen.
+fn weighted_values<R: Real>(
+    scores: &Scores<'_, R>,
+    weights: impl Iterator<Item = (usize, R)>,
+) -> (Vec<R::Sum>, Vec<f64>) {
+    let width = scores.op.dims.val_dim;
+    let (mut sums, mut largest) = (vec![R::Sum::default(); width], vec![0.0f64; width]);
+    for (row, w) in weights {
+        for ((sum, most), &v) in sums.iter_mut().zip(&mut largest).zip(scores.values(row)) {
+            sum.add_product(w, v);
+            *most = most.max(v.value().abs());
+        }
+    }
+    (sums, largest)
+}
+
+fn sigmoid_output<R: Real>(scores: &Scores<'_, R>, s: &Sequence, h: usize, seen: &[(usize, Score<R>)]) -> Row<R> {
+    let weights = seen.iter().filter_map(|&(j, score)| match score {
+        Score::Finite { z, .. } => Some((s.key_row(scores.op, h, j), sigmoid(z))),
+        Score::PlusInfinity => Some((s.key_row(scores.op, h, j), R::from_f64(1.0))),
+        Score::MinusInfinity | Score::Nan => None,
+    });
+    let (sums, _) = weighted_values(scores, weights);
+    Row { o: sums.iter().map(Accumulator::total).collect(), lse: R::nan() }
+}
+
+fn softmax_output<R: Real>(
+    scores: &Scores<'_, R>,
+    s: &Sequence,
+    h: usize,
+    seen: &[(usize, Score<R>)],
+    sink: Option<R>,
+) -> Row<R> {
+    let finite = |&(j, score): &(usize, Score<R>)| match score {
+        Score::Finite { z, .. } => Some((s.key_row(scores.op, h, j), z)),
+        _ => None,
+    };
+    let (rows, mut logits): (Vec<usize>, Vec<R>) = seen.iter().filter_map(finite).unzip();
+    logits.extend(sink);
+    let Some(row) = softmax_row(&mut logits, usize::MAX) else {
+        return Row::empty(scores.op.dims.val_dim);
+    };
+    let (sums, largest) = weighted_values(scores, rows.into_iter().zip(logits));
+    // weights are not negative and add up to 1, so a kernel cannot leave the values' hull by more than its rounding
+    let bound = |x: R, most: f64| x.certain_within(x.value().abs() + 1.02 * most);
+    let o = sums.iter().zip(largest).map(|(x, most)| bound(x.total_rescaled(usize::MAX) / row.total, most)).collect();
+    Row { o, lse: row.lse }
+}
+
+impl Reference for Attention {
+    fn eval<R: Real>(&self, inputs: &Values<R>) -> Values<R> {
+        let scores = Scores::new(self, inputs);
+        let width = self.dims.val_dim;
+        let rows: usize = self.row_dims().iter().product();
+        let mut o = vec![R::from_f64(0.0); rows * width];
+        let mut lse = vec![R::from_f64(f64::NEG_INFINITY); rows];
+        let mut seen = Vec::new();
+        for s in sequences(self, inputs) {
+            for (h, i) in (0..self.dims.q_heads).flat_map(|h| (0..s.len_q).map(move |i| (h, i))) {
+                scores.row(&s, h, i, &mut seen);
+                let at = s.query_row(self, h, i);
+                let is_nan = |score: &Score<R>| match score {
+                    Score::Nan => true,
+                    Score::PlusInfinity => self.weight == Weight::Softmax,
+                    _ => false,
+                };
+                let row = match self.weight {
+                    _ if scores.query_is_nan(at) || seen.iter().any(|(_, z)| is_nan(z)) => Row::nan(width),
+                    Weight::Sigmoid => sigmoid_output(&scores, &s, h, &seen),
+                    Weight::Softmax => {
+                        let sink = inputs.float("sink").get(h).copied();
+                        softmax_output(&scores, &s, h, &seen, sink)
+                    }
+                };
+                o[at * width..(at + 1) * width].copy_from_slice(&row.o);
+                lse[s.stat(self, h, i)] = row.lse;
+            }
+        }
+        let mut outputs = Values { floats: [("o".to_string(), o)].into(), ints: [].into() };
+        if self.operands().iter().any(|o| o.name == "lse") {
+            outputs.floats.insert("lse".into(), lse);
+        }
+        outputs
+    }
+
+    fn case(seed: u64) -> Case<Self> {
+        cases::forward(seed)
+    }
+
+    const PLANNED: u64 = cases::PLANNED;
+}

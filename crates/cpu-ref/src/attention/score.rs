@@ -1,0 +1,194 @@
+//! The score of a pair, with everything that is added to it.
+
+use gatefold_core::Attention;
+use gatefold_core::attention::Bias;
+
+use super::geometry::Sequence;
+use crate::real::Accumulator;
+use crate::{Real, Values};
+
+/// Scores are clamped to ± this before use.
+pub(crate) const SATURATION: f64 = 3.0e38;
+
+/// What a visible pair contributes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Score<R> {
+    /// An ordinary score `z`, and the derivative of the softcap at it (1 if there is none).
+    Finite {
+        /// The score with all biases.
+        z: R,
+        /// `1 − (s/softcap)²`.
+        slope: R,
+    },
+    /// `−∞` from the data: weight 0.
+    MinusInfinity,
+    /// `+∞` from the data: sigmoid weight 1, and a softmax row of NaN.
+    PlusInfinity,
+    /// The pair makes its row NaN.
+    Nan,
+}
+
+/// What the values of a row of `q`, `k` or `v` mean for the pairs it takes part in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Content {
+    Finite,
+    Infinite,
+    Nan,
+}
+
+/// The operands of a forward pass as the formulas need them.
+#[derive(Debug)]
+pub(crate) struct Scores<'a, R> {
+    pub(crate) op: &'a Attention,
+    pub(crate) q: &'a [R],
+    pub(crate) k: &'a [R],
+    pub(crate) v: &'a [R],
+    head_bias: &'a [R],
+    key_bias: &'a [R],
+    score_bias: &'a [R],
+    slopes: &'a [R],
+    scale: R,
+    content: [Vec<Content>; 3],
+}
+
+fn contents<R: Real>(x: &[R], width: usize) -> Vec<Content> {
+    let of_row = |row: &[R]| match row {
+        _ if row.iter().any(|x| x.value().is_nan()) => Content::Nan,
+        _ if row.iter().any(|x| x.value().is_infinite()) => Content::Infinite,
+        _ => Content::Finite,
+    };
+    x.chunks(width).map(of_row).collect()
+}
+
+/// A number that the host computes in f64 and rounds to f32: exact in its rounded form, with a ULP to spare.
+fn host_constant<R: Real>(x: f64) -> R {
+    #[allow(clippy::cast_possible_truncation, reason = "rounding to f32 is meant")]
+    let rounded = x as f32;
+    R::from_f64(f64::from(rounded)).charge(2.0)
+}
+
+impl<'a, R: Real> Scores<'a, R> {
+    pub(crate) fn new(op: &'a Attention, inputs: &'a Values<R>) -> Self {
+        let (q, k, v) = (inputs.float("q"), inputs.float("k"), inputs.float("v"));
+        let d = &op.dims;
+        Self {
+            op,
+            q,
+            k,
+            v,
+            head_bias: inputs.float("head_bias"),
+            key_bias: inputs.float("key_bias"),
+            score_bias: inputs.float("score_bias"),
+            slopes: inputs.float("alibi_slopes"),
+            scale: R::from_f64(f64::from(op.scale_value())),
+            content: [contents(q, d.head_dim), contents(k, d.head_dim), contents(v, d.val_dim)],
+        }
+    }
+
+    pub(crate) fn scale(&self) -> R {
+        self.scale
+    }
+
+    /// Row of `q`.
+    pub(crate) fn query(&self, row: usize) -> &'a [R] {
+        let w = self.op.dims.head_dim;
+        &self.q[row * w..(row + 1) * w]
+    }
+
+    /// Row of `k`.
+    pub(crate) fn key(&self, row: usize) -> &'a [R] {
+        let w = self.op.dims.head_dim;
+        &self.k[row * w..(row + 1) * w]
+    }
+
+    /// Row of `v`.
+    pub(crate) fn values(&self, row: usize) -> &'a [R] {
+        let w = self.op.dims.val_dim;
+        &self.v[row * w..(row + 1) * w]
+    }
+
+    /// Whether row `row` of `q` holds a NaN, which makes the whole output row NaN whatever it sees.
+    pub(crate) fn query_is_nan(&self, row: usize) -> bool {
+        self.content[0][row] == Content::Nan
+    }
+
+    /// The bias that all scores of a batch entry share; `None` if it is 0.
+    fn constant(&self, s: &Sequence) -> Option<R> {
+        match self.op.bias {
+            Bias::Const(c) => (c != 0.0).then(|| R::from_f64(f64::from(c))),
+            Bias::NegLogKeys => Some(host_constant(-(self.op.dims.seq_kv as f64).ln())),
+            Bias::NegLogLen => Some(host_constant(-(s.len_kv as f64).ln())),
+        }
+    }
+
+    /// Keys that query `i` sees, in order, with their scores.
+    pub(crate) fn row(&self, s: &Sequence, h: usize, i: usize, seen: &mut Vec<(usize, Score<R>)>) {
+        seen.clear();
+        let constant = self.constant(s);
+        for j in 0..s.len_kv {
+            if s.visible(self.op, i, j) && !self.masked_by_bias(s, h, i, j) {
+                seen.push((j, self.score(s, constant, h, i, j)));
+            }
+        }
+    }
+
+    /// Whether a float mask hides the pair.
+    fn masked_by_bias(&self, s: &Sequence, h: usize, i: usize, j: usize) -> bool {
+        let hides = |x: R| x.value() == f64::NEG_INFINITY;
+        (self.op.key_bias && hides(self.key_bias[s.key_bias(self.op, j)]))
+            || (self.op.score_bias.is_some() && hides(self.score_bias[s.score_bias(self.op, h, i, j)]))
+    }
+
+    fn score(&self, s: &Sequence, constant: Option<R>, h: usize, i: usize, j: usize) -> Score<R> {
+        let (qi, kj) = (s.query_row(self.op, h, i), s.key_row(self.op, h, j));
+        let (one, dot) = (R::from_f64(1.0), R::dot(self.query(qi), self.key(kj)));
+        match (self.content[0][qi], self.content[1][kj], self.content[2][kj]) {
+            (Content::Finite, Content::Finite, Content::Finite) => {}
+            (Content::Nan, _, _) | (_, Content::Nan, _) | (_, _, Content::Nan | Content::Infinite) => {
+                return Score::Nan;
+            }
+            (Content::Infinite, _, _) | (_, Content::Infinite, _) => {
+                return infinite_score(dot.value() * self.scale.value());
+            }
+        }
+        let (mut score, mut slope) = (dot * self.scale, one);
+        if let Some(cap) = self.op.softcap {
+            let cap = R::from_f64(f64::from(cap));
+            let y = (score.clamp(SATURATION) / cap).tanh();
+            // a kernel may find y again as s/softcap
+            slope = one - (y * y).charge(8.0);
+            score = cap * y;
+        }
+        let mut z = R::Sum::default();
+        z.add(score);
+        if let Some(c) = constant {
+            z.add(c);
+        }
+        self.add_biases(&mut z, s, h, i, j);
+        Score::Finite { z: z.total().clamp(SATURATION), slope }
+    }
+
+    fn add_biases(&self, z: &mut R::Sum, s: &Sequence, h: usize, i: usize, j: usize) {
+        if self.op.head_bias {
+            z.add(self.head_bias[h]);
+        }
+        if self.op.key_bias {
+            z.add(self.key_bias[s.key_bias(self.op, j)]);
+        }
+        if self.op.score_bias.is_some() {
+            z.add(self.score_bias[s.score_bias(self.op, h, i, j)]);
+        }
+        if self.op.alibi {
+            z.add(-(self.slopes[h] * R::from_f64(s.distance(i, j))));
+        }
+    }
+}
+
+/// A score that infinities among the finite numbers of `q` and `k` produce.
+fn infinite_score<R>(score: f64) -> Score<R> {
+    match score {
+        s if s.is_nan() => Score::Nan,
+        s if s > 0.0 => Score::PlusInfinity,
+        _ => Score::MinusInfinity,
+    }
+}

@@ -1,0 +1,243 @@
+//! The gradient of attention by its formulas, pair by pair, from the forward op's own outputs `o` and `lse`.
+//!
+//! One key has softmax weight 1, whatever its score, so its value takes the whole gradient and nothing else has any:
+//!
+//! ```
+//! use gatefold_core::{Attention, AttentionBackward, Tensor, Tensors, attention::Dims};
+//! use gatefold_cpu_ref::{Reference, outputs};
+//!
+//! let spec = AttentionBackward::new(Attention::softmax(Dims::new(1, 1, 1, 1)));
+//! let one = |x: f32| Tensor::f32([1, 1, 1, 1], vec![x]).unwrap();
+//! let inputs = Tensors::new().with("q", one(1.0)).with("k", one(2.0)).with("v", one(3.0)).with("d_o", one(4.0));
+//! let gradient = outputs(&spec, &spec.complete(inputs)); // adds `o` and `lse`
+//! assert_eq!((gradient["d_v"].to_f32()[0], gradient["d_k"].to_f32()[0]), (4.0, 0.0));
+//! ```
+
+use gatefold_core::attention::Weight;
+use gatefold_core::{Attention, AttentionBackward, Tensors};
+
+use crate::attention::geometry::{Sequence, sequences};
+use crate::attention::score::{Score, Scores};
+use crate::attention::{cases, sigmoid};
+use crate::real::Accumulator;
+use crate::{Case, Real, Reference, Values, outputs};
+
+/// Sums of one gradient tensor, and the rows that are NaN as a whole.
+struct Rows<R: Real> {
+    sums: Vec<R::Sum>,
+    nan: Vec<bool>,
+    width: usize,
+}
+
+impl<R: Real> Rows<R> {
+    fn new(len: usize, width: usize) -> Self {
+        Self { sums: vec![R::Sum::default(); len], nan: vec![false; len / width], width }
+    }
+
+    /// `row += factor·x`.
+    fn add(&mut self, row: usize, factor: R, x: &[R]) {
+        for (sum, &x) in self.sums[row * self.width..].iter_mut().zip(x) {
+            sum.add_product(factor, x);
+        }
+    }
+
+    fn finish(self, scale: Option<R>) -> Vec<R> {
+        let element = |(i, sum): (usize, &R::Sum)| match scale {
+            _ if self.nan[i / self.width] => R::nan(),
+            Some(scale) => sum.total() * scale,
+            None => sum.total(),
+        };
+        self.sums.iter().enumerate().map(element).collect()
+    }
+}
+
+/// A pair's weight and the gradient of its score with and without the softcap.
+struct Pair<R> {
+    p: R,
+    /// With respect to `z`, where the biases are.
+    dz: R,
+    /// With respect to `scale·q·k`.
+    ds: R,
+}
+
+/// All gradients in the making.
+struct Gradients<'a, R: Real> {
+    spec: &'a AttentionBackward,
+    scores: Scores<'a, R>,
+    inputs: &'a Values<R>,
+    d_q: Rows<R>,
+    d_k: Rows<R>,
+    d_v: Rows<R>,
+    head_bias: Vec<R::Sum>,
+    key_bias: Vec<R::Sum>,
+    score_bias: Vec<R::Sum>,
+    slopes: Vec<R::Sum>,
+    sink: Vec<R::Sum>,
+    bias: R::Sum,
+}
+
+impl<'a, R: Real> Gradients<'a, R> {
+    fn new(spec: &'a AttentionBackward, inputs: &'a Values<R>) -> Self {
+        let d = &spec.forward.dims;
+        let like = |name: &str| vec![R::Sum::default(); inputs.float(name).len()];
+        let rows = |name: &str, width: usize| Rows::new(inputs.float(name).len(), width);
+        Self {
+            spec,
+            scores: Scores::new(&spec.forward, inputs),
+            inputs,
+            d_q: rows("q", d.head_dim),
+            d_k: rows("k", d.head_dim),
+            d_v: rows("v", d.val_dim),
+            head_bias: like("head_bias"),
+            key_bias: like("key_bias"),
+            score_bias: like("score_bias"),
+            slopes: like("alibi_slopes"),
+            sink: like("sink"),
+            bias: R::Sum::default(),
+        }
+    }
+
+    /// One query row.
+    fn add_row(&mut self, s: &Sequence, h: usize, i: usize, seen: &[(usize, Score<R>)]) {
+        let op: &Attention = &self.spec.forward;
+        let (row, width) = (s.query_row(op, h, i), op.dims.val_dim);
+        let softmax = op.weight == Weight::Softmax;
+        let is_nan = |z: &Score<R>| matches!(z, Score::Nan) || (softmax && matches!(z, Score::PlusInfinity));
+        let whole = self.scores.query_is_nan(row) || (softmax && seen.iter().any(|(_, z)| is_nan(z)));
+        let d_o = &self.inputs.float("d_o")[row * width..(row + 1) * width];
+        let stats = softmax.then(|| self.row_stats(s, h, i, d_o));
+        self.d_q.nan[row] |= whole || seen.iter().any(|(_, z)| is_nan(z));
+        if let (Some((lse, delta)), Some(&sink)) = (stats, self.inputs.float("sink").get(h)) {
+            let (p, delta) = if whole { (R::nan(), R::nan()) } else { ((sink - lse).exp(), delta) };
+            self.sink[h].add_product(-p, delta);
+        }
+        for &(j, score) in seen {
+            let key = s.key_row(op, h, j);
+            if whole || is_nan(&score) {
+                self.d_k.nan[key] = true;
+                self.d_v.nan[key] = true;
+                self.add_biases(s, h, i, j, R::nan());
+                continue;
+            }
+            let Some(pair) = self.pair(score, key, stats, d_o) else {
+                continue;
+            };
+            self.d_v.add(key, pair.p, d_o);
+            if let Score::Finite { .. } = score {
+                self.d_q.add(row, pair.ds, self.scores.key(key));
+                self.d_k.add(key, pair.ds, self.scores.query(row));
+                self.add_biases(s, h, i, j, pair.dz);
+            }
+        }
+    }
+
+    /// `lse` and `delta` of a softmax row.
+    fn row_stats(&self, s: &Sequence, h: usize, i: usize, d_o: &[R]) -> (R, R) {
+        let op = &self.spec.forward;
+        let (row, width, stat) = (s.query_row(op, h, i), op.dims.val_dim, s.stat(op, h, i));
+        let delta = R::dot(d_o, &self.inputs.float("o")[row * width..(row + 1) * width]);
+        let d_lse = self.inputs.float("d_lse").get(stat);
+        (self.inputs.float("lse")[stat], d_lse.map_or(delta, |&g| delta - g))
+    }
+
+    /// `None` for a pair of weight 0.
+    fn pair(&self, score: Score<R>, key: usize, stats: Option<(R, R)>, d_o: &[R]) -> Option<Pair<R>> {
+        let (one, zero) = (R::from_f64(1.0), R::from_f64(0.0));
+        let (z, slope) = match score {
+            Score::Finite { z, slope } => (z, slope),
+            Score::PlusInfinity => return Some(Pair { p: one, dz: zero, ds: zero }),
+            Score::MinusInfinity | Score::Nan => return None,
+        };
+        let d_p = R::dot(d_o, self.scores.values(key));
+        let (p, dz) = match stats {
+            Some((lse, delta)) => {
+                let p = (z - lse).exp();
+                (p, p * (d_p - delta))
+            }
+            None => {
+                let p = sigmoid(z);
+                (p, p * (one - p) * d_p)
+            }
+        };
+        let ds = if self.scores.op.softcap.is_some() { dz * slope } else { dz };
+        Some(Pair { p, dz, ds })
+    }
+
+    fn add_biases(&mut self, s: &Sequence, h: usize, i: usize, j: usize, dz: R) {
+        let (spec, op) = (self.spec, &self.spec.forward);
+        if op.head_bias {
+            self.head_bias[h].add(dz);
+        }
+        if op.key_bias {
+            self.key_bias[s.key_bias(op, j)].add(dz);
+        }
+        if op.score_bias.is_some() {
+            self.score_bias[s.score_bias(op, h, i, j)].add(dz);
+        }
+        if op.alibi {
+            self.slopes[h].add_product(-dz, R::from_f64(s.distance(i, j)));
+        }
+        if spec.d_bias {
+            self.bias.add(dz);
+        }
+    }
+
+    /// Kernels sum the biases' gradients in stages: along a row or column, over those, then over batch entries and heads.
+    fn finish(self) -> Values<R> {
+        let (d, scale) = (self.spec.forward.dims, self.scores.scale());
+        let depth = d.seq_q + d.seq_kv + d.batch + d.q_heads;
+        let staged = |sums: &[R::Sum]| -> Vec<R> { sums.iter().map(|s| s.total_in_depth(depth)).collect() };
+        let mut outputs = Values { floats: [].into(), ints: [].into() };
+        let mut put = |on: bool, name: &str, values: Vec<R>| {
+            if on {
+                outputs.floats.insert(name.into(), values);
+            }
+        };
+        let f = &self.spec.forward;
+        put(f.head_bias, "d_head_bias", staged(&self.head_bias));
+        put(f.key_bias, "d_key_bias", staged(&self.key_bias));
+        put(f.score_bias.is_some(), "d_score_bias", staged(&self.score_bias));
+        put(f.alibi, "d_alibi_slopes", staged(&self.slopes));
+        put(f.sink, "d_sink", staged(&self.sink));
+        put(self.spec.d_bias, "d_bias", vec![self.bias.total_in_depth(depth)]);
+        put(true, "d_q", self.d_q.finish(Some(scale)));
+        put(true, "d_k", self.d_k.finish(Some(scale)));
+        put(true, "d_v", self.d_v.finish(None));
+        outputs
+    }
+}
+
+impl Reference for AttentionBackward {
+    fn eval<R: Real>(&self, inputs: &Values<R>) -> Values<R> {
+        let mut all = Gradients::new(self, inputs);
+        let mut seen = Vec::new();
+        for s in sequences(&self.forward, inputs) {
+            for h in 0..self.forward.dims.q_heads {
+                for i in 0..s.len_q {
+                    all.scores.row(&s, h, i, &mut seen);
+                    all.add_row(&s, h, i, &seen);
+                }
+            }
+        }
+        all.finish()
+    }
+
+    fn case(seed: u64) -> Case<Self> {
+        cases::backward(seed)
+    }
+
+    const PLANNED: u64 = cases::PLANNED;
+
+    /// Adds `o` and `lse` to the inputs of the forward op (softmax only).
+    fn complete(&self, mut inputs: Tensors) -> Tensors {
+        if self.forward.weight == Weight::Softmax {
+            let mut forward = outputs(&Attention { lse: true, ..self.forward.clone() }, &inputs);
+            for name in ["o", "lse"] {
+                if let Some(t) = forward.take(name) {
+                    inputs.insert(name, t);
+                }
+            }
+        }
+        inputs
+    }
+}

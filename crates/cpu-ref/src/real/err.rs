@@ -1,0 +1,255 @@
+//! A running bound of the error of any kernel that follows WGSL's accuracy table.
+//!
+//! Each operation carries the errors of its arguments on and adds its own, in units of `u = 2⁻²⁴` (one ULP is at most `2u` of the
+//! result). Charges: `+ − ×` 2u, since WGSL rounds in either direction; `/` 2.5 ULP = 5u; `exp(x)` 3 + 2|x| ULP; `ln` 3 ULP or 2⁻²¹,
+//! whichever is larger. Any argument or result below 2⁻¹²⁶ may become 0. f16 storage is left to the comparison.
+
+use std::ops::{Add, Div, Mul, Neg, Sub};
+
+use super::{Accumulator, Real};
+
+/// Half an ULP at one: `2⁻²⁴`.
+pub const UNIT: f64 = 1.0 / (1u32 << 24) as f64;
+
+/// Everything below may be flushed to zero: `2⁻¹²⁶`.
+pub const FLUSH: f64 = f32::MIN_POSITIVE as f64;
+
+const MAX: f64 = f32::MAX as f64;
+
+/// Stands for "nothing is known"; finite, so that a zero still wins over it.
+const UNKNOWN: f64 = 1e200;
+
+/// An exact number and how far a kernel's may be from it.
+///
+/// `e` is huge where nothing is known, and NaN where f32 arithmetic may overflow on the way, which no later step but a clamp undoes.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Err {
+    /// The exact number.
+    pub v: f64,
+    /// Bound of the error.
+    pub e: f64,
+}
+
+/// `|x|·e`, where an exact zero wins over an unknown error.
+fn carry(x: f64, e: f64) -> f64 {
+    if x == 0.0 { 0.0 } else { x.abs() * e }
+}
+
+impl Err {
+    /// `v` with the carried error `e` and a rounding of `units`·u.
+    fn rounded(v: f64, e: f64, units: f64) -> Self {
+        if v.abs() > MAX {
+            return Self { v, e: f64::NAN };
+        }
+        Self { v, e: e + units * UNIT * (v.abs() + e) + FLUSH }
+    }
+
+    fn is_zero(self) -> bool {
+        self.v == 0.0 && self.e == 0.0
+    }
+}
+
+impl Add for Err {
+    type Output = Self;
+    fn add(self, o: Self) -> Self {
+        match (self.is_zero(), o.is_zero()) {
+            (true, _) => o,
+            (_, true) => self,
+            _ => Self::rounded(self.v + o.v, self.e + o.e, 2.0),
+        }
+    }
+}
+
+impl Sub for Err {
+    type Output = Self;
+    fn sub(self, o: Self) -> Self {
+        self + -o
+    }
+}
+
+impl Mul for Err {
+    type Output = Self;
+    fn mul(self, o: Self) -> Self {
+        if self.is_zero() || o.is_zero() {
+            return Self::default();
+        }
+        let carried = carry(self.v, o.e) + carry(o.v, self.e) + carry(self.e, o.e);
+        Self::rounded(self.v * o.v, carried + FLUSH * (self.v.abs() + o.v.abs()), 2.0)
+    }
+}
+
+impl Div for Err {
+    type Output = Self;
+    /// A divisor that may be 0 or outside `[2⁻¹²⁶, 2¹²⁶]`, where WGSL promises nothing, leaves nothing known.
+    fn div(self, o: Self) -> Self {
+        let v = self.v / o.v;
+        let least = o.v.abs() - o.e;
+        if !(least >= FLUSH && o.v.abs() + o.e <= 1.0 / FLUSH) {
+            return Self { v, e: if o.e.is_nan() { f64::NAN } else { UNKNOWN } };
+        }
+        Self::rounded(v, (self.e + FLUSH + carry(v, o.e)) / least, 5.0)
+    }
+}
+
+impl Neg for Err {
+    type Output = Self;
+    fn neg(self) -> Self {
+        Self { v: -self.v, e: self.e }
+    }
+}
+
+/// `exp(x + e) − exp(x)`, not less.
+fn exp_growth(x: f64, exp_x: f64, e: f64) -> f64 {
+    if e <= 0.5 { exp_x * e * (1.0 + e) } else { (x + e).exp() - exp_x }
+}
+
+impl Real for Err {
+    type Sum = ErrSum;
+
+    fn from_f64(x: f64) -> Self {
+        Self { v: x, e: 0.0 }
+    }
+
+    fn value(self) -> f64 {
+        self.v
+    }
+
+    fn exp(self) -> Self {
+        let v = self.v.exp();
+        let growth = exp_growth(self.v, v, self.e).min(UNKNOWN);
+        let most = v + growth;
+        let own = if most == 0.0 { 0.0 } else { 2.0 * (3.0 + 2.0 * (self.v.abs() + self.e)) * UNIT * most };
+        if v > MAX { Self { v, e: f64::NAN } } else { Self { v, e: growth + own + FLUSH } }
+    }
+
+    fn ln(self) -> Self {
+        let v = self.v.ln();
+        let relative = self.e / self.v;
+        if relative.is_nan() {
+            return Self { v, e: f64::NAN };
+        }
+        if relative >= 1.0 {
+            return Self { v, e: UNKNOWN };
+        }
+        let carried = -(-relative).ln_1p();
+        Self { v, e: carried + (6.0 * UNIT * (v.abs() + carried)).max(2f64.powi(-21)) }
+    }
+
+    /// A kernel forms it as `y = (1 − t) / (1 + t)`, `t = exp(−2|x|)`. The exponential is off by `t·(6 + 8|x|)·u`, which `|dy/dt| = 2/(1 + t)²`
+    /// carries on (at most 4u in all); difference, sum and quotient add 2 + 2 + 5 u of `y`. An error of `x` is carried on by the
+    /// steepest slope `1 − tanh²` within its reach. A quarter is added for products of errors.
+    fn tanh(self) -> Self {
+        let (v, x) = (self.v.tanh(), self.v.abs());
+        let t = (-2.0 * x).exp();
+        let own = UNIT * (2.0 * t * (6.0 + 8.0 * x) / ((1.0 + t) * (1.0 + t)) + 9.0 * v.abs());
+        let nearest = (x - self.e).max(0.0).tanh();
+        let carried = carry((1.0 - nearest * nearest).max(0.0), self.e).min(2.0);
+        Self { v, e: carried + 1.25 * own + FLUSH }
+    }
+
+    /// Undoes an overflow: a kernel clamps infinities too.
+    fn clamp(self, limit: f64) -> Self {
+        let v = self.v.clamp(-limit, limit);
+        if self.v.abs() <= limit {
+            return self;
+        }
+        let e = if self.e.is_nan() { 0.0 } else { self.e };
+        Self { v, e: e + 2.0 * UNIT * limit }
+    }
+
+    fn charge(self, units: f64) -> Self {
+        Self { v: self.v, e: self.e + units * UNIT * self.v.abs() }
+    }
+
+    fn uncertainty(self) -> f64 {
+        self.e
+    }
+
+    fn certain_within(self, most: f64) -> Self {
+        if self.e > most { Self { v: self.v, e: most } } else { self }
+    }
+
+    /// Whatever a kernel subtracts cancels in the end, so it may be taken as a number without error; or, if the largest logit is badly
+    /// known, as that logit itself, whose own weight is then exactly 1.
+    fn center(logits: &mut [Self]) -> Self {
+        let Some(at) = (0..logits.len()).max_by(|&a, &b| logits[a].v.total_cmp(&logits[b].v)) else {
+            return Self::default();
+        };
+        let mut peak = logits[at];
+        let well_known = peak.e <= 0.25;
+        if well_known {
+            peak.e = 0.0;
+        }
+        for (i, z) in logits.iter_mut().enumerate() {
+            let cancels = i == at && !well_known;
+            let v = z.v - peak.v;
+            let e = z.e + peak.e;
+            *z = if cancels { Self::default() } else { Self { v, e: e + 2.0 * UNIT * (v.abs() + e) } };
+        }
+        peak
+    }
+}
+
+/// A sum with what is needed to bound it: `Σ|t|`, the carried errors, the arguments that may be flushed, the count.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ErrSum {
+    v: f64,
+    magnitude: f64,
+    carried: f64,
+    arguments: f64,
+    terms: f64,
+}
+
+impl ErrSum {
+    /// `additions` of rounding at most u each, the first eight 2u: long sums are formed in parts, or rounded to nearest.
+    fn bounded(&self, additions: f64) -> Err {
+        if self.terms == 0.0 {
+            return Err::default();
+        }
+        if self.magnitude > MAX {
+            return Err { v: self.v, e: f64::NAN };
+        }
+        let units = additions + additions.min(8.0);
+        let flushed = FLUSH * (self.terms + self.arguments);
+        let e = self.carried + UNIT * units * (self.magnitude + self.carried) + flushed;
+        Err { v: self.v, e: if self.terms == 1.0 && self.arguments == 0.0 { self.carried } else { e } }
+    }
+}
+
+impl Accumulator<Err> for ErrSum {
+    fn add(&mut self, term: Err) {
+        if term.is_zero() {
+            return;
+        }
+        self.v += term.v;
+        self.magnitude += term.v.abs();
+        self.carried += term.e;
+        self.terms += 1.0;
+    }
+
+    #[inline]
+    fn add_product(&mut self, a: Err, b: Err) {
+        let (p, x, y) = (a.v * b.v, a.v.abs(), b.v.abs());
+        self.v += p;
+        self.magnitude += p.abs();
+        // 2u for the product itself
+        self.carried += x * b.e + y * a.e + a.e * b.e + 2.0 * UNIT * p.abs();
+        self.arguments += x + y;
+        self.terms += 1.0;
+    }
+
+    fn total(&self) -> Err {
+        self.bounded(self.terms - 1.0)
+    }
+
+    /// A rescale multiplies by an exponential of a difference of maxima: 6u + 2u each time; the part that grows with the difference is
+    /// in the charge of the term's own exponential, which telescopes.
+    fn total_rescaled(&self, depth: usize) -> Err {
+        let depth = self.terms.min(depth as f64);
+        self.bounded(depth - 1.0 + 8.0 * (depth / 16.0).ceil())
+    }
+
+    fn total_in_depth(&self, depth: usize) -> Err {
+        self.bounded(self.terms.min(depth as f64) - 1.0)
+    }
+}

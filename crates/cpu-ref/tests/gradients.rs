@@ -1,0 +1,172 @@
+//! The hand-written gradients against dual numbers and central differences through the forward definition.
+
+use std::collections::BTreeMap;
+
+use gatefold_core::attention::Weight;
+use gatefold_core::{AttentionBackward, Op, RowFunction, Rowwise, RowwiseBackward};
+use gatefold_cpu_ref::data::Rng;
+use gatefold_cpu_ref::{Dual, Reference, Values};
+
+type Floats = BTreeMap<String, Vec<f64>>;
+
+/// `inputs` with `direction` as the derivative of operand `name`.
+fn dual(inputs: &Values<f64>, name: &str, direction: &[f64]) -> Values<Dual> {
+    let moved = |(n, x): (&String, &Vec<f64>)| {
+        let derivative = |i: usize| if n == name { direction[i] } else { 0.0 };
+        (n.clone(), x.iter().enumerate().map(|(i, &v)| Dual { v, d: derivative(i) }).collect())
+    };
+    Values { floats: inputs.floats.iter().map(moved).collect(), ints: inputs.ints.clone() }
+}
+
+fn step(inputs: &Values<f64>, name: &str, direction: &[f64], by: f64) -> Values<f64> {
+    let mut moved = inputs.clone();
+    if let Some(x) = moved.floats.get_mut(name) {
+        x.iter_mut().zip(direction).for_each(|(x, d)| *x += by * d);
+    }
+    moved
+}
+
+/// `Σ upstream·output`, over what is finite.
+fn loss(outputs: &Floats, upstream: &Floats) -> f64 {
+    let terms = upstream.iter().flat_map(|(name, g)| g.iter().zip(&outputs[name]));
+    terms.filter(|(_, y)| y.is_finite()).map(|(g, y)| g * y).sum()
+}
+
+/// Checks that `gradients["d_x"]` is the derivative of the loss in a random direction of every input `x` that has a gradient.
+fn check<O: Reference>(
+    forward: &O,
+    inputs: &Values<f64>,
+    upstream: &Floats,
+    gradients: &Values<f64>,
+    differences: bool,
+) {
+    let mut rng = Rng::new(9, 9);
+    for (name, x) in &inputs.floats {
+        let Some(gradient) = gradients.floats.get(&format!("d_{}", name)) else {
+            continue;
+        };
+        let direction: Vec<f64> = x.iter().map(|_| f64::from(rng.normal())).collect();
+        let expected: f64 = gradient.iter().zip(&direction).map(|(g, d)| g * d).sum();
+        let magnitude: f64 = gradient.iter().zip(&direction).map(|(g, d)| (g * d).abs()).sum();
+        let outputs = forward.eval(&dual(inputs, name, &direction));
+        let terms = upstream.iter().flat_map(|(n, g)| g.iter().zip(&outputs.floats[n]));
+        let (mut by_dual, mut scale) = (0.0, magnitude);
+        for (g, y) in terms {
+            by_dual += g * y.d;
+            scale += (g * y.d).abs();
+        }
+        let error = (by_dual - expected).abs();
+        assert!(
+            error <= 1e-12 * scale + 1e-300,
+            "d_{name}: {expected} by formula, {by_dual} by dual numbers\n{forward:#?}"
+        );
+        if !differences {
+            continue;
+        }
+        let at = |by: f64| loss(&forward.eval(&step(inputs, name, &direction, by)).floats, upstream);
+        let size = loss_size(&forward.eval(inputs).floats, upstream);
+        let by_difference = (at(1e-6) - at(-1e-6)) / 2e-6;
+        let error = (by_difference - expected).abs();
+        // a share of the loss itself is what the difference of two f64 losses leaves at this step
+        assert!(
+            error <= 1e-7 * scale + 1e-9 * size,
+            "d_{name}: {expected} by formula, {by_difference} by differences\n{forward:#?}"
+        );
+    }
+}
+
+fn loss_size(outputs: &Floats, upstream: &Floats) -> f64 {
+    let terms = upstream.iter().flat_map(|(name, g)| g.iter().zip(&outputs[name]));
+    terms.filter(|(_, y)| y.is_finite()).map(|(g, y)| (g * y).abs()).sum()
+}
+
+/// Specs and inputs of the conformance cases that are small, with numbers of ordinary size.
+fn attention_cases() -> impl Iterator<Item = (AttentionBackward, Values<f64>)> {
+    let ordinary = |note: &str| {
+        !["Spike", "Normal(100", "Normal(4", "scores", "denormal", "Denormal", "Nan", "NaN", "Infinit"]
+            .iter()
+            .any(|w| note.contains(w))
+    };
+    (0..700).filter_map(move |seed| {
+        let case = AttentionBackward::case(seed);
+        let d = &case.op.forward.dims;
+        let pairs = d.batch * d.q_heads * d.seq_q * d.seq_kv;
+        let small = pairs > 0 && pairs * (d.head_dim + d.val_dim) < 100_000;
+        (small && ordinary(&case.note)).then(|| (case.op, Values::of(&case.inputs)))
+    })
+}
+
+#[test]
+fn attention() {
+    let mut seen = BTreeMap::new();
+    let mut count = 0;
+    for (mut op, mut inputs) in attention_cases() {
+        let softmax = op.forward.weight == Weight::Softmax;
+        op.forward.lse = softmax;
+        let mut upstream: Floats = [("o".to_string(), inputs.float("d_o").to_vec())].into();
+        if op.d_lse {
+            upstream.insert("lse".into(), inputs.float("d_lse").to_vec());
+        }
+        let names = ["o", "lse", "d_o", "d_lse"];
+        let mut forward = inputs.clone();
+        names.iter().for_each(|&n| drop(forward.floats.remove(n)));
+        // the outputs of the forward pass in f64, not rounded to storage
+        if softmax {
+            inputs.floats.extend(op.forward.eval(&forward).floats);
+        }
+        let gradients = op.eval(&inputs);
+        check(&op.forward, &forward, &upstream, &gradients, count % 4 == 0);
+        if op.d_bias && op.forward.head_bias {
+            let heads: f64 = gradients.float("d_head_bias").iter().sum();
+            let size: f64 = gradients.float("d_head_bias").iter().map(|x| x.abs()).sum();
+            assert!((gradients.float("d_bias")[0] - heads).abs() <= 1e-10 * size + 1e-12, "d_bias\n{op:#?}");
+            *seen.entry("d_bias".to_string()).or_insert(0) += 1;
+        }
+        gradients.floats.keys().for_each(|name| *seen.entry(name.clone()).or_insert(0) += 1);
+        for option in op.label().split('.').chain(op.d_lse.then_some("d_lse")) {
+            *seen.entry(option.to_string()).or_insert(0) += 1;
+        }
+        count += 1;
+    }
+    assert!(count >= 40, "{count} specs");
+    for name in [
+        "d_sink",
+        "d_alibi_slopes",
+        "d_score_bias",
+        "d_key_bias",
+        "d_bias",
+        "softcap",
+        "packed",
+        "padded",
+        "window",
+        "d_lse",
+    ] {
+        assert!(seen.get(name).is_some_and(|&n| n >= 3), "{name} in too few of {count} specs: {seen:?}");
+    }
+}
+
+#[test]
+fn rowwise() {
+    let mut rng = Rng::new(5, 5);
+    for function in [RowFunction::Softmax, RowFunction::LogSoftmax, RowFunction::LogSumExp] {
+        for (rows, cols, scale) in [(3, 1, 1.0), (4, 2, -0.7), (2, 33, 1.0), (5, 130, 0.125), (3, 20, 2.0), (3, 8, 0.0)]
+        {
+            for lens in [false, true] {
+                let forward = Rowwise { scale, lens, ..Rowwise::new(function, rows, cols) };
+                let mut draw = |n: usize| -> Vec<f64> { (0..n).map(|_| f64::from(rng.normal())).collect() };
+                let mut inputs = Values { floats: [("x".to_string(), draw(rows * cols))].into(), ..Values::default() };
+                if lens {
+                    let all = (0..rows).map(|r| u32::try_from((r * 7) % (cols + 1)).unwrap()).collect();
+                    inputs.ints.insert("lens".into(), all);
+                }
+                let y = forward.eval(&inputs).floats.remove("y").unwrap();
+                let upstream: Floats = [("y".to_string(), draw(y.len()))].into();
+                let mut given = inputs.clone();
+                given.floats.insert("d_y".into(), upstream["y"].clone());
+                given.floats.insert("y".into(), y);
+                let gradients = RowwiseBackward { forward: forward.clone() }.eval(&given);
+                check(&forward, &inputs, &upstream, &gradients, true);
+            }
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! The one door to wgpu: every call that can fail passes [`Handle::call`], where it is refused on a lost device, scoped for errors, and
+//! where a test can make it fail.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+
+use crate::RunError;
+use crate::faults::{FaultKind, FaultPlan, injected};
+use crate::signal::{Signal, lock};
+use crate::watch::{Clock, Watch};
+
+/// What is known about a device's state, shared with its callbacks.
+#[derive(Debug, Default)]
+pub(crate) struct Health {
+    /// Why the device was lost.
+    lost: Mutex<Option<String>>,
+    /// First error that no scope caught.
+    uncaptured: Mutex<Option<String>>,
+}
+
+impl Health {
+    /// Marks the device as lost. The first reason stays.
+    pub(crate) fn lose(&self, reason: String) {
+        lock(&self.lost).get_or_insert(reason);
+    }
+
+    fn lost_reason(&self) -> Option<String> {
+        lock(&self.lost).clone()
+    }
+}
+
+/// What a call does and to what, for messages.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Call<'a> {
+    doing: &'static str,
+    name: &'a str,
+    bytes: u64,
+}
+
+impl<'a> Call<'a> {
+    pub(crate) fn new(doing: &'static str, name: &'a str) -> Self {
+        Self { doing, name, bytes: 0 }
+    }
+
+    pub(crate) fn sized(doing: &'static str, name: &'a str, bytes: u64) -> Self {
+        Self { doing, name, bytes }
+    }
+
+    fn text(&self) -> String {
+        format!("{} {}", self.doing, self.name)
+    }
+}
+
+/// A device with its queue, health and planned faults.
+#[derive(Debug)]
+pub(crate) struct Handle {
+    pub(crate) device: wgpu::Device,
+    pub(crate) queue: wgpu::Queue,
+    pub(crate) health: Arc<Health>,
+    faults: Option<Arc<FaultPlan>>,
+}
+
+/// Time without progress after which an empty submission is sent: a killed context may report its loss only then.
+const NUDGE: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// Runs `f` inside three error scopes. They are popped at once, so nothing thread-bound is held over an await.
+fn scoped<T>(device: &wgpu::Device, f: impl FnOnce() -> T) -> (T, [impl Future<Output = Option<wgpu::Error>>; 3]) {
+    let filters = [wgpu::ErrorFilter::Internal, wgpu::ErrorFilter::Validation, wgpu::ErrorFilter::OutOfMemory];
+    let [internal, validation, memory] = filters.map(|filter| device.push_error_scope(filter));
+    let value = f();
+    let (memory, validation) = (memory.pop(), validation.pop());
+    (value, [memory, validation, internal.pop()])
+}
+
+impl Handle {
+    /// `own`: opened by this crate, which may then set the device's callbacks. A caller's own device keeps its own.
+    pub(crate) fn new(device: wgpu::Device, queue: wgpu::Queue, own: bool, faults: Option<Arc<FaultPlan>>) -> Self {
+        let health = Arc::new(Health::default());
+        if own {
+            let noted = Arc::clone(&health);
+            device.set_device_lost_callback(move |reason, message| noted.lose(format!("{reason:?} {message}").trim().into()));
+            let noted = Arc::clone(&health);
+            device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+                lock(&noted.uncaptured).get_or_insert(error.to_string());
+            }));
+        }
+        Self { device, queue, health, faults }
+    }
+
+    /// Refuses if the device is lost or an error came up outside of every call.
+    pub(crate) fn check(&self, call: &Call<'_>) -> Result<(), RunError> {
+        if let Some(reason) = self.health.lost_reason() {
+            return Err(RunError::DeviceLost { when: call.text(), reason });
+        }
+        match lock(&self.health.uncaptured).take() {
+            Some(message) => Err(RunError::Internal { what: call.text(), message }),
+            None => Ok(()),
+        }
+    }
+
+    /// Lets wgpu deliver what it has to say, such as the loss of the device.
+    pub(crate) fn look(&self, call: &Call<'_>) -> Result<(), RunError> {
+        let _ = self.poll(wgpu::PollType::Poll);
+        self.check(call)
+    }
+
+    /// The planned fault of this call, if it is its turn.
+    fn inject(&self, call: &Call<'_>) -> Result<(), RunError> {
+        match self.faults.as_ref().and_then(|f| f.next()) {
+            None => Ok(()),
+            Some(FaultKind::Lost) => {
+                self.device.destroy();
+                self.look(call)
+            }
+            Some(kind) => Err(injected(kind, &call.text(), call.bytes)),
+        }
+    }
+
+    fn named(&self, call: &Call<'_>, error: wgpu::Error) -> RunError {
+        let what = call.text();
+        match error {
+            wgpu::Error::OutOfMemory { .. } => RunError::OutOfMemory { what, bytes: call.bytes },
+            wgpu::Error::Validation { description, .. } => RunError::Validation { what, message: description },
+            wgpu::Error::Internal { description, .. } => RunError::Internal { what, message: description },
+        }
+    }
+
+    /// Whether the next call may be made: no planned fault, no lost device.
+    pub(crate) fn enter(&self, call: &Call<'_>) -> Result<(), RunError> {
+        self.inject(call)?;
+        self.check(call)
+    }
+
+    /// One call to wgpu.
+    pub(crate) async fn call<T>(&self, call: Call<'_>, f: impl FnOnce() -> T) -> Result<T, RunError> {
+        self.enter(&call)?;
+        self.entered(call, f).await
+    }
+
+    /// A call after [`Handle::enter`].
+    pub(crate) async fn entered<T>(&self, call: Call<'_>, f: impl FnOnce() -> T) -> Result<T, RunError> {
+        let (value, scopes) = scoped(&self.device, f);
+        for scope in scopes {
+            if let Some(error) = scope.await {
+                self.look(&call)?;
+                return Err(self.named(&call, error));
+            }
+        }
+        self.check(&call)?;
+        Ok(value)
+    }
+
+    /// wgpu's poll panics if the driver reports the loss of the device during a wait; here that is an error like any other.
+    fn poll(&self, poll: wgpu::PollType) -> Result<wgpu::PollStatus, wgpu::PollError> {
+        let device = std::panic::AssertUnwindSafe(&self.device);
+        std::panic::catch_unwind(move || device.poll(poll)).unwrap_or_else(|_| {
+            self.health.lose("the driver failed during a wait".into());
+            Ok(wgpu::PollStatus::Poll)
+        })
+    }
+
+    /// A buffer, zeroed.
+    pub(crate) async fn buffer(&self, name: &str, size: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer, RunError> {
+        let have = self.device.limits().max_buffer_size;
+        if size > have {
+            return Err(RunError::TooLarge { what: name.into(), need: size, have });
+        }
+        let descriptor = wgpu::BufferDescriptor { label: Some(name), size, usage, mapped_at_creation: false };
+        self.call(Call::sized("allocating", name, size), || self.device.create_buffer(&descriptor)).await
+    }
+
+    /// Writes into a buffer. Offset and length are multiples of 4.
+    pub(crate) async fn write(&self, name: &str, buffer: &wgpu::Buffer, offset: u64, data: &[u8]) -> Result<(), RunError> {
+        let call = Call::sized("uploading", name, data.len() as u64);
+        self.call(call, || self.queue.write_buffer(buffer, offset, data)).await
+    }
+
+    /// Records commands.
+    pub(crate) async fn record(
+        &self,
+        name: &str,
+        f: impl FnOnce(&mut wgpu::CommandEncoder),
+    ) -> Result<wgpu::CommandBuffer, RunError> {
+        let recorded = self.call(Call::new("recording", name), || {
+            let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(name) });
+            f(&mut encoder);
+            encoder.finish()
+        });
+        recorded.await
+    }
+
+    /// Submits commands.
+    pub(crate) async fn submit(&self, name: &str, commands: wgpu::CommandBuffer) -> Result<wgpu::SubmissionIndex, RunError> {
+        self.call(Call::new("submitting", name), || self.queue.submit([commands])).await
+    }
+
+    /// Waits for a submission, looking at deadline, cancel token and loss every 100 ms. In a browser it awaits the queue instead.
+    pub(crate) async fn wait(&self, name: &str, index: &wgpu::SubmissionIndex, watch: &Watch) -> Result<(), RunError> {
+        let call = Call::new("waiting for", name);
+        self.enter(&call)?;
+        if cfg!(target_arch = "wasm32") {
+            let done = Signal::new();
+            let set = done.clone();
+            self.queue.on_submitted_work_done(move || set.set(()));
+            done.await;
+            return self.check(&call);
+        }
+        let clock = Clock::start();
+        let mut nudged = false;
+        loop {
+            let poll = wgpu::PollType::Wait { submission_index: Some(index.clone()), timeout: Some(watch.slice()) };
+            match self.poll(poll) {
+                Ok(_) => return self.check(&call),
+                Err(wgpu::PollError::WrongSubmissionIndex(..)) => {
+                    // The queue never took it: what wgpu does once a device is gone.
+                    self.look(&call)?;
+                    self.health.lose("the submission was not taken".into());
+                }
+                Err(wgpu::PollError::Timeout) => {}
+            }
+            self.check(&call)?;
+            watch.check(&call.text())?;
+            if clock.elapsed() >= NUDGE && !nudged {
+                nudged = true;
+                self.queue.submit([]);
+            }
+            if clock.elapsed() >= watch.patience {
+                return Err(RunError::DeviceHung { what: call.text(), seconds: clock.elapsed().as_secs_f64() });
+            }
+        }
+    }
+
+    /// Asks for a staging buffer to be mapped once its last use has finished.
+    pub(crate) async fn map(&self, name: &str, buffer: &wgpu::Buffer) -> Result<Mapping, RunError> {
+        let done = Signal::new();
+        let set = done.clone();
+        let asked = self.call(Call::sized("mapping", name, buffer.size()), || {
+            buffer.map_async(wgpu::MapMode::Read, .., move |result| set.set(result.map_err(|e| e.to_string())));
+        });
+        asked.await?;
+        Ok(Mapping { buffer: buffer.clone(), done })
+    }
+
+    /// The bytes of a mapped buffer. Its submission has finished.
+    pub(crate) async fn read<T>(&self, name: &str, mapping: Mapping, f: impl FnOnce(&[u8]) -> T) -> Result<T, RunError> {
+        let call = Call::sized("reading", name, mapping.buffer.size());
+        self.inject(&call)?;
+        self.look(&call)?;
+        let failed = |message: String| RunError::MapFailed { what: call.text(), message };
+        let mapped = if cfg!(target_arch = "wasm32") {
+            mapping.done.await
+        } else {
+            mapping.done.take().unwrap_or_else(|| Err("the driver did not answer".into()))
+        };
+        mapped.map_err(failed)?;
+        let view = mapping.buffer.get_mapped_range(..).map_err(|e| failed(e.to_string()))?;
+        let value = f(&view);
+        drop(view);
+        mapping.buffer.unmap();
+        Ok(value)
+    }
+}
+
+/// A mapping that was asked for.
+pub(crate) struct Mapping {
+    buffer: wgpu::Buffer,
+    done: Signal<Result<(), String>>,
+}

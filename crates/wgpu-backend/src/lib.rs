@@ -1,0 +1,43 @@
+//! How a plan runs: Gatefold's ops on wgpu, on any adapter.
+//!
+//! [`Gpu`] opens a device, or takes the caller's own, and runs any op that has kernels. It knows no op by name: everything it needs is
+//! in the op's operands and in the plan. Specs, tensors and plans are re-exported, so this crate is the only dependency a user needs.
+//!
+//! A call goes: inputs checked against the spec, plan chosen for the adapter, pipelines linked and compiled (once), buffers filled,
+//! dispatches submitted a few at a time, outputs read back. Nothing panics on a fault of the device: see [`RunError`].
+
+#![deny(unsafe_code)]
+
+mod adapters;
+mod bindings;
+mod buffers;
+mod device;
+mod encode;
+mod error;
+mod execute;
+mod faults;
+mod gpu;
+mod pipelines;
+mod prepare;
+mod probe;
+mod readback;
+mod run;
+mod signal;
+mod timing;
+mod watch;
+
+pub use adapters::{AdapterKind, AdapterSummary, LimitChoice, adapters, adapters_async};
+pub use encode::Bindings;
+pub use error::RunError;
+#[doc(hidden)]
+pub use faults::{FaultKind, FaultPlan};
+pub use gpu::{Gpu, LostMarker, Options};
+pub use probe::{Probe, Rounding};
+pub use run::{Ran, RunOptions};
+pub use timing::StepClock;
+
+pub use gatefold_core::*;
+pub use gatefold_shaders::{
+    DeviceKind, Dispatch, Kernels, Limits, LinkError, Packed, Param, Plan, PlanError, Scratch, Source, Step, Window,
+};
+pub use wgpu;

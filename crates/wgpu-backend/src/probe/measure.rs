@@ -1,0 +1,151 @@
+//! Runs the probe's kernels as plans, like any other.
+
+use gatefold_core::{Dtype, Operand, Tensor, Tensors};
+use gatefold_shaders::{Dispatch, Param, Plan, Source, Step};
+
+use super::accuracy::{POINTS, errors, points};
+use super::{Probe, Rounding};
+use crate::watch::Clock;
+use crate::{Gpu, RunError, RunOptions};
+
+macro_rules! source {
+    ($file:literal) => {
+        Source { path: concat!("probe/", $file), text: include_str!($file) }
+    };
+}
+
+/// Words of workgroup memory that are dirtied and looked at: 16 KiB, what every adapter has.
+const WORDS: u32 = 4096;
+/// Trips asked for when looking for a cap.
+const MANY_TRIPS: u32 = 100_000;
+/// Trips when measuring speed: below any cap.
+const SOME_TRIPS: u32 = 1000;
+/// Multiply-adds of one invocation in one trip.
+const MUL_ADDS: f64 = 32.0;
+/// How long the measurement of speed should run, seconds.
+const RATE_SECONDS: f64 = 3e-3;
+
+/// A plan of one dispatch.
+fn plan(kernel: Source, consts: Vec<(&'static str, u32)>, groups: u32, params: Vec<(&'static str, Param)>) -> Plan {
+    let step = Step {
+        name: kernel.path.trim_end_matches(".wgsl").replace('/', "."),
+        kernel,
+        slots: Vec::new(),
+        consts,
+        aliases: Vec::new(),
+        f16: kernel.path.ends_with("rounding.wgsl"),
+        subgroups: false,
+        dispatches: vec![Dispatch { grid: [groups, 1, 1], params, windows: Vec::new() }],
+        trips: u64::from(MANY_TRIPS),
+    };
+    Plan { op: "probe", steps: vec![step], ..Plan::default() }
+}
+
+/// Accuracy and special values.
+async fn accuracy(gpu: &Gpu, probe: &mut Probe) -> Result<(), RunError> {
+    let x = points();
+    let special = [1e-40, 1.0, 1e8, f32::NAN, f32::from_bits(0x7F80_0001), f32::INFINITY, 0.0];
+    let groups = u32::try_from(POINTS / 64).unwrap_or(1);
+    let consts = vec![("POINTS", u32::try_from(POINTS).unwrap_or(0))];
+    let plan = plan(source!("accuracy.wgsl"), consts, groups, vec![("zero", Param::U32(0))]);
+    let operands = [
+        Operand::input("x", [6, POINTS], Dtype::F32),
+        Operand::input("special", [special.len()], Dtype::F32),
+        Operand::output("y", [5, POINTS], Dtype::F32),
+        Operand::output("facts", [4], Dtype::U32),
+    ];
+    let inputs = Tensors::new()
+        .with("x", Tensor::f32([6, POINTS], x.clone())?)
+        .with("special", Tensor::f32([special.len()], special)?);
+    let ran = gpu.run_plan_async(&plan, &operands, &inputs, &RunOptions::default()).await?;
+    let [exp, exp2, log, divide, inverse_sqrt] = errors(&x, &ran.outputs["y"].to_f32());
+    (probe.exp, probe.exp2, probe.log, probe.divide, probe.inverse_sqrt) = (exp, exp2, log, divide, inverse_sqrt);
+    let facts = ran.outputs["facts"].as_u32().unwrap_or(&[0; 4]);
+    probe.denormals_kept = facts[0] != 0;
+    probe.reassociates = f32::from_bits(facts[1]) == 1.0;
+    probe.fence_works = f32::from_bits(facts[2]) == 0.0;
+    probe.nan_bit_test = facts[3] == 0b11;
+    Ok(())
+}
+
+/// One run of the multiply-add kernel: the trips it made and its seconds.
+async fn multiply(gpu: &Gpu, groups: u32, trips: u32) -> Result<(u32, f64), RunError> {
+    let params = vec![
+        ("trips", Param::U32(trips)),
+        ("one", Param::U32(1)),
+        ("scale", Param::F32(0.999)),
+        ("offset", Param::F32(0.001)),
+    ];
+    let plan = plan(source!("rate.wgsl"), vec![("WORDS", WORDS)], groups, params);
+    let count = groups as usize;
+    let operands = [Operand::output("trips_made", [count], Dtype::U32), Operand::output("sums", [count], Dtype::F32)];
+    let options = RunOptions { timing: true, ..RunOptions::default() };
+    let ran = gpu.run_plan_async(&plan, &operands, &Tensors::new(), &options).await?;
+    let made = ran.outputs["trips_made"].as_u32().and_then(|t| t.first()).copied().unwrap_or(0);
+    let seconds = ran.step_seconds.map_or(ran.wall_seconds, |s| s.iter().sum());
+    Ok((made, seconds.max(1e-6)))
+}
+
+/// Loop cap and speed. Leaves workgroup memory dirty.
+async fn rate(gpu: &Gpu, probe: &mut Probe) -> Result<(), RunError> {
+    let (made, _) = multiply(gpu, 1, MANY_TRIPS).await?;
+    probe.loop_cap = (made < MANY_TRIPS).then_some(u64::from(made));
+    let mut groups = 16;
+    // Grows until the run is long enough to be measured: twice on a software driver, three times on a large GPU.
+    for _ in 0..4 {
+        let (_, seconds) = multiply(gpu, groups, SOME_TRIPS).await?;
+        let done = f64::from(groups) * 64.0 * f64::from(SOME_TRIPS) * MUL_ADDS;
+        probe.mul_adds_per_second = probe.mul_adds_per_second.max(done / seconds);
+        if seconds > RATE_SECONDS / 3.0 {
+            break;
+        }
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 2 and 64")]
+        let factor = (RATE_SECONDS / seconds).clamp(2.0, 64.0) as u32;
+        groups = groups.saturating_mul(factor).min(gpu.limits().groups_per_dim);
+    }
+    Ok(())
+}
+
+/// Words of workgroup memory left over from the kernel before.
+async fn stale(gpu: &Gpu, probe: &mut Probe) -> Result<(), RunError> {
+    let plan = plan(source!("stale.wgsl"), vec![("WORDS", WORDS)], 64, Vec::new());
+    let operands = [Operand::output("stale", [64, 64], Dtype::U32)];
+    let ran = gpu.run_plan_async(&plan, &operands, &Tensors::new(), &RunOptions::default()).await?;
+    let counts = ran.outputs["stale"].as_u32().unwrap_or(&[]);
+    probe.stale_words = counts.iter().map(|&n| u64::from(n)).sum();
+    Ok(())
+}
+
+/// Rounding of f32 to f16.
+async fn rounding(gpu: &Gpu, probe: &mut Probe) -> Result<(), RunError> {
+    if !gpu.limits().f16 {
+        return Ok(());
+    }
+    // In units of half the spacing above 1: two ties, just above a tie, and a negative number below a tie.
+    let half = 2f32.powi(-11);
+    let x = vec![1.0 + half, 1.0 + 3.0 * half, 1.0 + half * 1.01, -1.0 - half * 0.9];
+    let operands = [Operand::input("x", [4], Dtype::F32), Operand::output("y", [4], Dtype::F16)];
+    let inputs = Tensors::new().with("x", Tensor::f32([4], x)?);
+    let plan = plan(source!("rounding.wgsl"), Vec::new(), 1, Vec::new());
+    let ran = gpu.run_plan_async(&plan, &operands, &inputs, &RunOptions::default()).await?;
+    let y = ran.outputs["y"].to_f32();
+    let steps: Vec<_> = y.iter().map(|v| (v.abs() - 1.0) / (2.0 * half)).collect();
+    probe.f16_rounding = Some(match steps[..] {
+        [0.0, 2.0, 1.0, 0.0] => Rounding::NearestEven,
+        [0.0, 1.0, 0.0, 0.0] => Rounding::TowardsZero,
+        _ => Rounding::Other,
+    });
+    Ok(())
+}
+
+/// Runs every part. The order matters: [`stale`] looks at what [`rate`] left.
+pub(super) async fn measure(gpu: &Gpu) -> Result<Probe, RunError> {
+    let clock = Clock::start();
+    let mut probe = Probe { measured: true, ..Probe::default() };
+    accuracy(gpu, &mut probe).await?;
+    rate(gpu, &mut probe).await?;
+    stale(gpu, &mut probe).await?;
+    rounding(gpu, &mut probe).await?;
+    probe.seconds = clock.elapsed().as_secs_f64();
+    Ok(probe)
+}

@@ -1,0 +1,290 @@
+//! Plan of the attention's gradient: row preprocess (softmax), d_q, d_k/d_v, and the sums that biases need.
+
+use gatefold_core::{AttentionBackward, Dtype, Op};
+
+use super::layout::{Layout, Members, key_count, operand_bytes, row_count};
+use super::split::{Parted, Work};
+use super::tiles::{Stage, Tile};
+use super::{FLAT, Parts, QueryOperand, Variant, check_features, files, heads_contiguous, step_work};
+use crate::{Kernels, Limits, Plan, PlanError, Source, Step};
+
+/// What the planning of one gradient shares.
+struct Planner<'a> {
+    op: &'a AttentionBackward,
+    limits: &'a Limits,
+    layout: Layout,
+    steps: Vec<Step>,
+    reasons: Vec<String>,
+}
+
+impl Kernels for AttentionBackward {
+    fn plan(&self, limits: &Limits) -> Result<Plan, PlanError> {
+        let a = &self.forward;
+        check_features(a, limits)?;
+        let mut plan = Plan { op: Self::NAME, ..Plan::default() };
+        if a.dims.batch == 0 || a.dims.seq_q == 0 {
+            plan.reasons.push("no queries: every gradient is 0, nothing to run".into());
+            return Ok(plan);
+        }
+        let mut p =
+            Planner { op: self, limits, layout: Layout::new(&self.operands()), steps: Vec::new(), reasons: Vec::new() };
+        p.reserve_rows();
+        p.delta()?;
+        p.query()?;
+        if a.dims.seq_kv > 0 {
+            p.key_value()?;
+            p.score_bias()?;
+        }
+        p.reductions()?;
+        let (side, packed) = p.layout.finish(limits)?;
+        plan.scratch.push(side);
+        plan.packed = packed;
+        plan.steps = p.steps;
+        plan.reasons = p.reasons;
+        Ok(plan)
+    }
+}
+
+impl Planner<'_> {
+    /// Whether the d_q kernel must leave sums of dz per row.
+    fn sums_rows(&self) -> bool {
+        self.op.forward.head_bias || self.op.forward.alibi || self.op.d_bias
+    }
+
+    fn reserve_rows(&mut self) {
+        let a = &self.op.forward;
+        if a.weight.couples_row() {
+            self.layout.reserve("lse_at", row_count(a));
+            self.layout.reserve("delta_at", row_count(a));
+        }
+        if self.sums_rows() {
+            self.layout.reserve("row_sums_at", 2 * row_count(a));
+        }
+        if a.key_bias {
+            self.layout.reserve("key_sums_at", key_count(a) * a.dims.kv_heads as u64);
+        }
+    }
+
+    fn delta(&mut self) -> Result<(), PlanError> {
+        let a = &self.op.forward;
+        if !a.weight.couples_row() {
+            self.reasons.push("no row preprocess: sigmoid keeps no row statistics".into());
+            return Ok(());
+        }
+        let d = &a.dims;
+        let rows = (d.batch * d.q_heads * d.seq_q) as u64;
+        // A unit is a workgroup's FLAT rows.
+        let part = |operand, shift, width: usize, dtype: Dtype| {
+            let element = dtype.size() as u64;
+            let unit_bytes = u64::from(FLAT) * width as u64 * element;
+            Parted { operand, shift, bytes: operand_bytes(self.op, operand), unit_bytes, element }
+        };
+        let mut parted = vec![
+            part("d_o", "o_shift", d.val_dim, a.dtype),
+            part("o", "o_shift", d.val_dim, a.dtype),
+            part("lse", "lse_shift", 1, Dtype::F32),
+        ];
+        if self.op.d_lse {
+            parted.push(part("d_lse", "lse_shift", 1, Dtype::F32));
+        }
+        let work = Work {
+            kernel: "attention_delta",
+            units: rows.div_ceil(FLAT.into()),
+            groups_per_unit: 1,
+            divisible: heads_contiguous(a),
+            parted,
+            stream: 1,
+            stream_step: 1,
+            step_trips: d.val_dim as u64,
+            step_work: f64::from(FLAT) * d.val_dim as f64,
+            fixed_trips: 0,
+        };
+        let split = work.split(&Members::new(a, &self.layout), self.limits)?;
+        let (d_lse, part) = files::d_lse(self.op.d_lse);
+        self.steps.push(Step {
+            name: format!("attention_delta{part}.{}", a.dtype),
+            kernel: files::DELTA,
+            slots: vec![files::SHAPE, files::bias_none(), d_lse],
+            consts: vec![("INVOCATIONS", FLAT)],
+            aliases: vec![files::elem(a.dtype)],
+            f16: a.dtype == Dtype::F16,
+            subgroups: false,
+            dispatches: split.dispatches,
+            trips: split.trips,
+        });
+        Ok(())
+    }
+
+    fn query(&mut self) -> Result<(), PlanError> {
+        let a = &self.op.forward;
+        let d = &a.dims;
+        let (tile, why) = Tile::choose(Stage::BackwardQuery, d.head_dim, d.seq_q, self.limits)?;
+        self.reasons.push(why);
+        let operands = [
+            QueryOperand { name: "d_o", shift: "o_shift", width: d.val_dim, dtype: a.dtype },
+            QueryOperand { name: "d_q", shift: "q_shift", width: d.head_dim, dtype: a.dtype },
+        ];
+        let mut work = a.query_work(self.op, "attention_backward_query", &tile, self.limits, &operands);
+        let products = tile.product_trips(d.head_dim) + tile.product_trips(d.val_dim);
+        work.step_trips = 1 + products + tile.accumulate_trips();
+        work.step_work = step_work(&tile, 2 * d.head_dim + d.val_dim);
+        let sum_state = if self.sums_rows() { 2 } else { 0 };
+        let state = tile.own * (4 * tile.width4 + sum_state);
+        let mut variant = Variant::new("attention_backward_query", a);
+        variant.slot(files::sums(self.sums_rows(), false));
+        self.tile_step(work, variant, files::BACKWARD_QUERY, &tile, state)
+    }
+
+    fn key_value(&mut self) -> Result<(), PlanError> {
+        let a = &self.op.forward;
+        let d = &a.dims;
+        let widest = d.head_dim.max(d.val_dim);
+        let (tile, _) = Tile::choose(Stage::BackwardKeyValue, widest, d.seq_kv, self.limits)?;
+        let group = d.group() as u64;
+        let operands = [
+            QueryOperand { name: "d_o", shift: "o_shift", width: d.val_dim, dtype: a.dtype },
+        ];
+        let mut work = a.query_work(self.op, "attention_backward_key_value", &tile, self.limits, &operands);
+        let parts = Parts { a, q_heads: group, kv_sharers: 1 };
+        work.parted.push(parts.key("d_k", "k_shift", d.head_dim, operand_bytes(self.op, "d_k")));
+        work.parted.push(parts.key("d_v", "v_shift", d.val_dim, operand_bytes(self.op, "d_v")));
+        work.groups_per_unit = (d.seq_kv as u64).div_ceil(tile.tile_own().into());
+        work.stream = d.seq_q as u64;
+        let products = tile.product_trips(d.head_dim) + tile.product_trips(d.val_dim);
+        work.step_trips = group * (2 + products + 2 * tile.accumulate_trips());
+        work.step_work = group as f64 * step_work(&tile, 2 * (d.head_dim + d.val_dim));
+        let sum_state = u32::from(a.key_bias);
+        let state = tile.own * (8 * tile.width4 + sum_state);
+        let mut variant = Variant::new("attention_backward_key_value", a);
+        variant.slot(files::sums(false, a.key_bias));
+        self.tile_step(work, variant, files::BACKWARD_KEY_VALUE, &tile, state)
+    }
+
+    /// Plans a kernel whose accumulators may have to wait between dispatches.
+    fn tile_step(&mut self, work: Work, mut variant: Variant, kernel: Source, tile: &Tile, state: u32) -> Result<(), PlanError> {
+        let a = &self.op.forward;
+        let passes = work.split(&Members::new(a, &self.layout), self.limits)?.passes;
+        // The kernels run one after another, so they may use the same words; each step's params name its own place.
+        let mut layout = self.layout.clone();
+        if passes > 1 {
+            let invocations = work.units * work.groups_per_unit * u64::from(tile.invocations());
+            layout.reserve("state_at", invocations * u64::from(state));
+            self.reasons.push(format!("carry: {} is cut into {passes} dispatches, by loop trips or time", work.kernel));
+        }
+        let split = work.split(&Members::new(a, &layout), self.limits)?;
+        self.layout.grow_to(&layout);
+        variant.tile_slots(a, tile);
+        variant.slots.push(files::weight(a.weight));
+        variant.slot(files::carry(passes));
+        self.steps.push(variant.step(a, kernel, tile, state, split));
+        Ok(())
+    }
+
+    fn score_bias(&mut self) -> Result<(), PlanError> {
+        let a = &self.op.forward;
+        let Some(shared) = a.score_bias else { return Ok(()) };
+        let d = &a.dims;
+        let (tile, _) = Tile::choose(Stage::BackwardScoreBias, 1, d.seq_q, self.limits)?;
+        let operands = [QueryOperand { name: "d_o", shift: "o_shift", width: d.val_dim, dtype: a.dtype }];
+        let mut work = a.query_work(self.op, "attention_backward_score_bias", &tile, self.limits, &operands);
+        let parts = Parts { a, q_heads: d.group() as u64, kv_sharers: 1 };
+        work.parted.push(Parted { operand: "d_score_bias", ..parts.score_bias(operand_bytes(self.op, "d_score_bias")) });
+        let own = shared.per_batch && shared.per_head;
+        work.divisible &= own;
+        let tiles = (d.seq_q as u64).div_ceil(tile.tile_own().into()) * (d.seq_kv as u64).div_ceil(tile.tile_stream().into());
+        if own {
+            work.groups_per_unit = d.group() as u64 * tiles;
+        } else {
+            work.units = if shared.per_batch { d.batch as u64 } else { 1 } * if shared.per_head { d.q_heads as u64 } else { 1 };
+            work.groups_per_unit = tiles;
+        }
+        let sharers = if shared.per_batch { 1 } else { d.batch } * if shared.per_head { 1 } else { d.q_heads };
+        work.stream = sharers as u64;
+        work.stream_step = 1;
+        work.step_trips = 1 + tile.product_trips(d.head_dim) + tile.product_trips(d.val_dim);
+        work.step_work = step_work(&tile, d.head_dim + d.val_dim);
+        let split = work.split(&Members::new(a, &self.layout), self.limits)?;
+        let mut variant = Variant::new("attention_backward_score_bias", a);
+        variant.tile_slots(a, &tile);
+        variant.slots.push(files::weight(a.weight));
+        self.steps.push(variant.step(a, files::BACKWARD_SCORE_BIAS, &tile, 0, split));
+        Ok(())
+    }
+
+    fn reductions(&mut self) -> Result<(), PlanError> {
+        let a = &self.op.forward;
+        let heads = a.dims.q_heads as u64;
+        let rows = row_count(a);
+        if a.head_bias {
+            self.reduce_rows("d_head_bias", heads, rows / heads)?;
+        }
+        if a.alibi {
+            self.reduce_rows("d_alibi_slopes", heads, rows / heads)?;
+        }
+        if a.sink {
+            self.reduce_rows("d_sink", heads, rows / heads)?;
+        }
+        if self.op.d_bias {
+            self.reduce_rows("d_bias", 1, rows)?;
+        }
+        if a.key_bias && a.dims.seq_kv > 0 {
+            self.reduce_keys()?;
+        }
+        Ok(())
+    }
+
+    fn reduce_rows(&mut self, output: &'static str, targets: u64, rows: u64) -> Result<(), PlanError> {
+        let work = Work {
+            kernel: "attention_reduce_rows",
+            units: targets,
+            groups_per_unit: 1,
+            divisible: false,
+            parted: Vec::new(),
+            stream: rows,
+            stream_step: FLAT.into(),
+            step_trips: 1,
+            step_work: f64::from(FLAT),
+            fixed_trips: 8,
+        };
+        self.flat_step(&work, files::REDUCE_ROWS, files::reduction(output), output)
+    }
+
+    fn reduce_keys(&mut self) -> Result<(), PlanError> {
+        let a = &self.op.forward;
+        let keys = key_count(a);
+        let kv_heads = a.dims.kv_heads as u64;
+        let work = Work {
+            kernel: "attention_reduce_keys",
+            units: keys.div_ceil(FLAT.into()),
+            groups_per_unit: 1,
+            divisible: false,
+            parted: Vec::new(),
+            stream: keys,
+            stream_step: keys.max(1),
+            step_trips: kv_heads,
+            step_work: 1.0,
+            fixed_trips: 0,
+        };
+        self.flat_step(&work, files::REDUCE_KEYS, files::bias_none(), "d_key_bias")
+    }
+
+    fn flat_step(&mut self, work: &Work, kernel: Source, slot: Source, output: &str) -> Result<(), PlanError> {
+        let split = work.split(&Members::new(&self.op.forward, &self.layout), self.limits)?;
+        let mut slots = vec![files::SHAPE, files::bias_none()];
+        if slot != files::bias_none() {
+            slots.push(slot);
+        }
+        self.steps.push(Step {
+            name: format!("{}.{output}", work.kernel),
+            kernel,
+            slots,
+            consts: vec![("INVOCATIONS", FLAT)],
+            aliases: Vec::new(),
+            f16: false,
+            subgroups: false,
+            dispatches: split.dispatches,
+            trips: split.trips,
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,84 @@
+// attention backward, d_q: d_q_i = scale·Σ_j ds_ij k_j for a tile of queries.
+//
+//   for each tile of keys that the queries see:
+//       s  ← q kᵀ,  dP ← d_o vᵀ         [TILE_OWN, TILE_STREAM]
+//       P  ← weight(z);  dz ← weight_gradient(P, dP);  ds ← dz·cap'(s)
+//       acc ← acc + ds k                [TILE_OWN, head_dim]
+//   d_q ← scale·acc
+//
+// Owns: the rows of d_q of its tile, padded rows included, and their sums of dz. Slots: schedule, weight, softcap, bias, sums, carry,
+// finite, load, store. A workgroup is one tile of TILE_OWN queries of one query head.
+
+const Q: u32 = 0u;
+const D_O: u32 = 1u;
+const K: u32 = 2u;
+const V: u32 = 3u;
+
+fn own4(operand: u32, i: u32, d4: u32) -> vec4<f32> {
+    if operand == Q { return load_q(i, d4); }
+    return load_d_o(i, d4);
+}
+fn stream4(operand: u32, j: u32, d4: u32) -> vec4<f32> {
+    if operand == K { return finite4(load_k(j, d4)); }
+    return finite4(load_v(j, d4));
+}
+
+@compute @workgroup_size(INVOCATIONS)
+fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+        @builtin(local_invocation_index) invocation: u32) {
+    let place = id.y * groups.x + id.x;
+    if place >= params.group_count { return; }
+    let group = params.first_group + place;
+    let tiles = (params.seq_q + TILE_OWN - 1u) / TILE_OWN;
+    let head = group / tiles;
+    enter(head / params.q_heads, head % params.q_heads);
+    take_place(invocation);
+    own_first = (group % tiles) * TILE_OWN;
+
+    var acc: Accumulator;                                           // [OWN, 4·WIDTH4]
+    let words = params.state_at + (group * INVOCATIONS + invocation) * STATE_WORDS;
+    if params.stream_from > 0u {
+        resume(words, &acc);
+        resume_sums(words + ACCUMULATORS * 4u);
+    }
+    let last_own = min(own_first + TILE_OWN, at.len_q);
+    let seen = select(0u, keys_to(max(last_own, 1u) - 1u), own_first < at.len_q);
+    let range = same_for_all(vec2(max(keys_from(own_first) / TILE_STREAM * TILE_STREAM, params.stream_from), min(seen, params.stream_to)), invocation);
+    for (var tile = range.x; tile < range.y; tile += TILE_STREAM) {
+        stream_first = tile;
+        var scores: Scores;                                         // [OWN, STREAM]
+        var d_scores: Scores;
+        product(Q, K, (params.head_dim + 3u) / 4u, &scores);
+        product(D_O, V, (params.val_dim + 3u) / 4u, &d_scores);
+        for (var r = 0u; r < OWN; r++) { // unroll
+            let i = own_position(r);
+            let statistics = row_statistics(i);
+            for (var c = 0u; c < STREAM4; c++) { // unroll
+                for (var e = 0u; e < 4u; e++) { // unroll
+                    let j = stream_position(c * 4u + e);
+                    let capped = cap(scores[r * STREAM4 + c][e] * params.scale);
+                    let z = score(i, j, capped);
+                    let dz = select(weight_gradient(weight(z, statistics), d_scores[r * STREAM4 + c][e], statistics), 0.0, is_hidden(z));
+                    add_pair(r, i, j, dz);
+                    d_scores[r * STREAM4 + c][e] = dz * cap_gradient(capped);
+                }
+            }
+        }
+        accumulate(K, &d_scores, &acc);
+    }
+    if params.stream_to < params.seq_kv {
+        suspend(words, &acc);
+        suspend_sums(words + ACCUMULATORS * 4u);
+        return;
+    }
+    store_sums();
+    for (var r = 0u; r < OWN; r++) { // unroll
+        let i = own_position(r);
+        let in_sequence = i < at.len_q;
+        if i < params.seq_q && (params.packed_rows == 0u || in_sequence) {
+            for (var w = 0u; w < WIDTH4; w++) { // unroll
+                store_d_q(at.q_row + i * at.q_step, dim4(w), select(vec4(0.0), acc[r * WIDTH4 + w] * params.scale, in_sequence));
+            }
+        }
+    }
+}

@@ -1,0 +1,75 @@
+// attention backward, d_score_bias: dz summed over the batch entries and heads that share the bias, for a tile of the bias.
+//
+//   for each (batch, head) that shares this bias:
+//       s ← q kᵀ,  dP ← d_o vᵀ;  total ← total + weight_gradient(weight(z), dP)     [TILE_OWN, TILE_STREAM]
+//
+// Owns: a tile of d_score_bias. stream_from .. stream_to counts the sharers; a later dispatch adds to what an earlier one left.
+// Slots: schedule, weight, softcap, bias, finite, load. A workgroup is one tile of one bias matrix.
+@group(0) @binding(13) var<storage, read_write> d_score_bias: array<f32>;
+
+const Q: u32 = 0u;
+const D_O: u32 = 1u;
+const K: u32 = 2u;
+const V: u32 = 3u;
+
+fn own4(operand: u32, i: u32, d4: u32) -> vec4<f32> {
+    if operand == Q { return finite4(load_q(i, d4)); }
+    return finite4(load_d_o(i, d4));
+}
+fn stream4(operand: u32, j: u32, d4: u32) -> vec4<f32> {
+    if operand == K { return finite4(load_k(j, d4)); }
+    return finite4(load_v(j, d4));
+}
+
+@compute @workgroup_size(INVOCATIONS)
+fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+        @builtin(local_invocation_index) invocation: u32) {
+    let place = id.y * groups.x + id.x;
+    if place >= params.group_count { return; }
+    let group = params.first_group + place;
+    let columns = (params.seq_kv + TILE_STREAM - 1u) / TILE_STREAM;
+    let tiles = columns * ((params.seq_q + TILE_OWN - 1u) / TILE_OWN);
+    let matrix = group / tiles;
+    take_place(invocation);
+    own_first = (group % tiles) / columns * TILE_OWN;
+    stream_first = (group % tiles) % columns * TILE_STREAM;
+    // Which (batch, head) share the matrix: those of its own batch entry and head, where it has them.
+    let own_heads = select(1u, params.q_heads, params.score_head > 0u);
+    let shared_heads = select(params.q_heads, 1u, params.score_head > 0u);
+
+    var total: Scores;                                              // [OWN, STREAM]
+    for (var n = params.stream_from; n < params.stream_to; n++) {
+        let batch = select(n / shared_heads, matrix / own_heads, params.score_batch > 0u);
+        let head = select(n % shared_heads, matrix % own_heads, params.score_head > 0u);
+        enter(batch, head);
+        var scores: Scores;
+        var d_scores: Scores;
+        product(Q, K, (params.head_dim + 3u) / 4u, &scores);
+        product(D_O, V, (params.val_dim + 3u) / 4u, &d_scores);
+        for (var r = 0u; r < OWN; r++) { // unroll
+            let i = own_position(r);
+            let statistics = row_statistics(i);
+            for (var c = 0u; c < STREAM4; c++) { // unroll
+                for (var e = 0u; e < 4u; e++) { // unroll
+                    let z = score(i, stream_position(c * 4u + e), cap(scores[r * STREAM4 + c][e] * params.scale));
+                    let dz = weight_gradient(weight(z, statistics), d_scores[r * STREAM4 + c][e], statistics);
+                    total[r * STREAM4 + c][e] += select(dz, 0.0, is_hidden(z));
+                }
+            }
+        }
+    }
+    for (var r = 0u; r < OWN; r++) { // unroll
+        let i = own_position(r);
+        for (var c = 0u; c < STREAM4; c++) { // unroll
+            for (var e = 0u; e < 4u; e++) { // unroll
+                let j = stream_position(c * 4u + e);
+                if i < params.seq_q && j < params.seq_kv {
+                    let element = (matrix * params.seq_q + i) * params.seq_kv + j + params.score_shift;
+                    var before = 0.0;
+                    if params.stream_from > 0u { before = d_score_bias[element]; }
+                    d_score_bias[element] = before + total[r * STREAM4 + c][e];
+                }
+            }
+        }
+    }
+}

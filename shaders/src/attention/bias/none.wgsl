@@ -1,0 +1,4 @@
+// Slot bias: nothing depends on the position. What is constant per head is in at.bias.
+fn biased(z: f32, i: u32, j: u32) -> f32 {
+    return clamp(z, -LIMIT, LIMIT);
+}

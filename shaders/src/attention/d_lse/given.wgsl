@@ -1,0 +1,3 @@
+// Slot d_lse: the upstream gradient of lse.
+@group(0) @binding(12) var<storage, read> d_lse: array<f32>;
+fn upstream_d_lse(row: u32) -> f32 { return d_lse[row]; }

@@ -1,0 +1,113 @@
+//! The attention's WGSL files.
+
+use gatefold_core::attention::{NanPolicy, Weight};
+use gatefold_core::{Attention, Dtype};
+
+use super::tiles::{Schedule, Tile};
+use crate::Source;
+use crate::source::wgsl;
+
+pub(super) const SHAPE: Source = wgsl!("attention/shape.wgsl");
+pub(super) const FORWARD: Source = wgsl!("attention/forward.wgsl");
+pub(super) const DELTA: Source = wgsl!("attention/delta.wgsl");
+pub(super) const BACKWARD_QUERY: Source = wgsl!("attention/backward_query.wgsl");
+pub(super) const BACKWARD_KEY_VALUE: Source = wgsl!("attention/backward_key_value.wgsl");
+pub(super) const BACKWARD_SCORE_BIAS: Source = wgsl!("attention/backward_score_bias.wgsl");
+pub(super) const REDUCE_ROWS: Source = wgsl!("attention/reduce_rows.wgsl");
+pub(super) const REDUCE_KEYS: Source = wgsl!("attention/reduce_keys.wgsl");
+
+pub(super) fn schedule(tile: &Tile) -> Source {
+    match tile.schedule {
+        Schedule::Lanes => wgsl!("attention/schedule/lanes.wgsl"),
+        Schedule::MicroTile => wgsl!("attention/schedule/micro_tile.wgsl"),
+    }
+}
+
+pub(super) fn row(weight: Weight) -> Source {
+    match weight {
+        Weight::Softmax => wgsl!("attention/row/softmax.wgsl"),
+        Weight::Sigmoid => wgsl!("attention/row/sigmoid.wgsl"),
+    }
+}
+
+pub(super) fn weight(weight: Weight) -> Source {
+    match weight {
+        Weight::Softmax => wgsl!("attention/weight/softmax.wgsl"),
+        Weight::Sigmoid => wgsl!("attention/weight/sigmoid.wgsl"),
+    }
+}
+
+pub(super) fn softcap(a: &Attention) -> (Source, &'static str) {
+    match a.softcap {
+        None => (wgsl!("attention/softcap/none.wgsl"), ""),
+        Some(_) => (wgsl!("attention/softcap/tanh.wgsl"), ".softcap"),
+    }
+}
+
+pub(super) fn bias(a: &Attention) -> (Source, &'static str) {
+    if a.score_bias.is_some() {
+        (wgsl!("attention/bias/dense.wgsl"), ".score_bias")
+    } else if a.key_bias || a.alibi {
+        (wgsl!("attention/bias/positional.wgsl"), ".positional")
+    } else {
+        (wgsl!("attention/bias/none.wgsl"), "")
+    }
+}
+
+/// The bias slot of kernels that form no score.
+pub(super) fn bias_none() -> Source {
+    wgsl!("attention/bias/none.wgsl")
+}
+
+pub(super) fn finite(a: &Attention) -> (Source, &'static str) {
+    match a.nan_policy {
+        NanPolicy::Exact => (wgsl!("attention/finite/exact.wgsl"), ""),
+        NanPolicy::Trust => (wgsl!("attention/finite/trust.wgsl"), ".trust"),
+    }
+}
+
+pub(super) fn lse(wanted: bool) -> (Source, &'static str) {
+    if wanted { (wgsl!("attention/lse/store.wgsl"), ".lse") } else { (wgsl!("attention/lse/none.wgsl"), "") }
+}
+
+pub(super) fn carry(passes: usize) -> (Source, &'static str) {
+    if passes > 1 { (wgsl!("attention/carry/side.wgsl"), ".carry") } else { (wgsl!("attention/carry/none.wgsl"), "") }
+}
+
+pub(super) fn d_lse(given: bool) -> (Source, &'static str) {
+    if given { (wgsl!("attention/d_lse/given.wgsl"), ".d_lse") } else { (wgsl!("attention/d_lse/none.wgsl"), "") }
+}
+
+pub(super) fn sums(rows: bool, keys: bool) -> (Source, &'static str) {
+    if rows {
+        (wgsl!("attention/sums/rows.wgsl"), ".sums")
+    } else if keys {
+        (wgsl!("attention/sums/keys.wgsl"), ".sums")
+    } else {
+        (wgsl!("attention/sums/none.wgsl"), "")
+    }
+}
+
+/// Load and store files: vec4 where both widths allow it.
+pub(super) fn io(a: &Attention) -> (Source, Source, &'static str) {
+    if a.dims.head_dim.is_multiple_of(4) && a.dims.val_dim.is_multiple_of(4) {
+        (wgsl!("attention/io/load_vec4.wgsl"), wgsl!("attention/io/store_vec4.wgsl"), "vec4")
+    } else {
+        (wgsl!("attention/io/load_scalar.wgsl"), wgsl!("attention/io/store_scalar.wgsl"), "scalar")
+    }
+}
+
+/// Reduction files by the gradient they write.
+pub(super) fn reduction(output: &'static str) -> Source {
+    match output {
+        "d_head_bias" => wgsl!("attention/reduction/head_bias.wgsl"),
+        "d_alibi_slopes" => wgsl!("attention/reduction/alibi.wgsl"),
+        "d_sink" => wgsl!("attention/reduction/sink.wgsl"),
+        _ => wgsl!("attention/reduction/bias.wgsl"),
+    }
+}
+
+/// The alias of the storage type.
+pub(super) fn elem(dtype: Dtype) -> (&'static str, &'static str) {
+    ("Elem", crate::plan::wgsl_type(dtype))
+}

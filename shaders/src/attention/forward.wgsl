@@ -1,0 +1,77 @@
+// attention forward: o = Σ_j P_ij v_j for a tile of queries.
+//
+//   for each tile of keys that the queries see:
+//       s ← q kᵀ                        [TILE_OWN, TILE_STREAM]
+//       z ← bias(cap(scale·s)), hidden where masked
+//       P ← row_update(z)               softmax: online maximum and sum, acc rescaled; sigmoid: σ(z), nothing else
+//       acc ← acc + P v                 [TILE_OWN, val_dim]
+//   o ← row_end(acc)
+//
+// Owns: the rows of o (and lse) of its tile, padded rows included. Slots: schedule, row, softcap, bias, lse, carry, finite, load, store.
+// A workgroup is one tile of TILE_OWN queries of one query head.
+
+const Q: u32 = 0u;
+const K: u32 = 1u;
+const V: u32 = 2u;
+
+fn own4(operand: u32, i: u32, d4: u32) -> vec4<f32> { return load_q(i, d4); }
+fn stream4(operand: u32, j: u32, d4: u32) -> vec4<f32> {
+    if operand == K { return finite4(load_k(j, d4)); }
+    return finite4(load_v(j, d4));
+}
+
+@compute @workgroup_size(INVOCATIONS)
+fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+        @builtin(local_invocation_index) invocation: u32) {
+    let place = id.y * groups.x + id.x;
+    if place >= params.group_count { return; }
+    let group = params.first_group + place;
+    let tiles = (params.seq_q + TILE_OWN - 1u) / TILE_OWN;
+    let head = group / tiles;
+    enter(head / params.q_heads, head % params.q_heads);
+    take_place(invocation);
+    own_first = (group % tiles) * TILE_OWN;
+
+    var acc: Accumulator;                                           // [OWN, 4·WIDTH4]
+    row_begin();
+    let words = params.state_at + (group * INVOCATIONS + invocation) * STATE_WORDS;
+    if params.stream_from > 0u {
+        resume(words, &acc);
+        row_resume(words + ACCUMULATORS * 4u);
+    }
+    // Keys that some query of the tile sees, cut to this dispatch's share.
+    let last_own = min(own_first + TILE_OWN, at.len_q);
+    let seen = select(0u, keys_to(max(last_own, 1u) - 1u), own_first < at.len_q);
+    let range = same_for_all(vec2(max(keys_from(own_first) / TILE_STREAM * TILE_STREAM, params.stream_from), min(seen, params.stream_to)), invocation);
+    for (var tile = range.x; tile < range.y; tile += TILE_STREAM) {
+        stream_first = tile;
+        var scores: Scores;                                         // [OWN, STREAM]
+        product(Q, K, (params.head_dim + 3u) / 4u, &scores);
+        for (var r = 0u; r < OWN; r++) { // unroll
+            for (var c = 0u; c < STREAM4; c++) { // unroll
+                for (var e = 0u; e < 4u; e++) { // unroll
+                    let capped = cap(scores[r * STREAM4 + c][e] * params.scale);
+                    scores[r * STREAM4 + c][e] = score(own_position(r), stream_position(c * 4u + e), capped);
+                }
+            }
+        }
+        row_update(&scores, &acc);
+        accumulate(V, &scores, &acc);
+    }
+    if params.stream_to < params.seq_kv {
+        suspend(words, &acc);
+        row_suspend(words + ACCUMULATORS * 4u);
+        return;
+    }
+    row_end(&acc);
+    for (var r = 0u; r < OWN; r++) { // unroll
+        let i = own_position(r);
+        let in_sequence = i < at.len_q;
+        if i < params.seq_q && (params.packed_rows == 0u || in_sequence) {
+            for (var w = 0u; w < WIDTH4; w++) { // unroll
+                store_o(at.q_row + i * at.q_step, dim4(w), select(vec4(0.0), acc[r * WIDTH4 + w], in_sequence));
+            }
+            row_store(r, i, in_sequence);
+        }
+    }
+}

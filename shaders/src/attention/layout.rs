@@ -1,0 +1,185 @@
+//! Where things lie: the words of the `side` scratch, and the members of `params` that are the same for all dispatches of a plan.
+
+use gatefold_core::attention::{Bias, Causal, Sequences};
+use gatefold_core::{Attention, Op, Operand, Role};
+
+use crate::{Limits, Packed, Param, PlanError, Scratch};
+
+/// Name of the scratch that holds small inputs, row statistics and waiting accumulators.
+pub(super) const SIDE: &str = "side";
+/// "There is none", as an offset in `side`.
+const ABSENT: u32 = u32::MAX;
+/// A window bound that no position reaches.
+const UNBOUNDED: i32 = 1 << 30;
+
+/// Small inputs that kernels read inside `side`, and the member of `params` that says where.
+const PACKED: &[(&str, &str)] = &[
+    ("lens_q", "lens_q_at"),
+    ("lens_kv", "lens_kv_at"),
+    ("cu_seqlens_q", "cu_q_at"),
+    ("cu_seqlens_kv", "cu_kv_at"),
+    ("head_bias", "head_bias_at"),
+    ("key_bias", "key_bias_at"),
+    ("alibi_slopes", "slopes_at"),
+    ("sink", "sink_at"),
+];
+/// Regions that kernels write, and the member of `params` that says where.
+const REGIONS: &[&str] = &["lse_at", "delta_at", "state_at", "row_sums_at", "key_sums_at", "flags_at"];
+
+/// Words of `side` in use.
+#[derive(Debug, Clone)]
+pub(super) struct Layout {
+    packed: Vec<Packed>,
+    at: Vec<(&'static str, u32)>,
+    words: u64,
+}
+
+impl Layout {
+    /// Places the small inputs of an op with these operands.
+    pub(super) fn new(operands: &[Operand]) -> Self {
+        let mut layout = Self { packed: Vec::new(), at: Vec::new(), words: 0 };
+        for &(operand, member) in PACKED {
+            let Some(o) = operands.iter().find(|o| o.role == Role::Input && o.name == operand) else { continue };
+            let offset = layout.reserve(member, o.len() as u64) * 4;
+            layout.packed.push(Packed { operand, scratch: SIDE, offset, bytes: o.bytes() });
+        }
+        layout
+    }
+
+    /// Reserves words for a region and returns the first.
+    pub(super) fn reserve(&mut self, member: &'static str, words: u64) -> u64 {
+        let first = self.words;
+        self.at.push((member, u32::try_from(first).unwrap_or(ABSENT)));
+        self.words += words;
+        first
+    }
+
+    /// The scratch and the packed inputs.
+    ///
+    /// # Errors
+    /// [`PlanError::TooLarge`] if the scratch is larger than a binding.
+    pub(super) fn finish(self, limits: &Limits) -> Result<(Scratch, Vec<Packed>), PlanError> {
+        let bytes = self.words.max(4) * 4;
+        if bytes > limits.binding_bytes || self.words >= u64::from(ABSENT) {
+            return Err(PlanError::TooLarge { operand: SIDE.into(), need: bytes, have: limits.binding_bytes });
+        }
+        Ok((Scratch { name: SIDE, bytes }, self.packed))
+    }
+
+    /// Makes room for what `other`, a copy of this layout with more regions, uses.
+    pub(super) fn grow_to(&mut self, other: &Self) {
+        self.words = self.words.max(other.words);
+    }
+
+    fn offset(&self, member: &str) -> u32 {
+        self.at.iter().find(|(m, _)| *m == member).map_or(ABSENT, |&(_, at)| at)
+    }
+}
+
+/// `params` of one dispatch, by name.
+#[derive(Debug, Clone)]
+pub(super) struct Members(Vec<(&'static str, Param)>);
+
+impl Members {
+    /// What is the same for all dispatches of `a`.
+    pub(super) fn new(a: &Attention, layout: &Layout) -> Self {
+        let d = &a.dims;
+        let packed = if let Sequences::Packed { total_q, .. } = a.sequences { Some(total_q) } else { None };
+        let (bias, from_len) = bias_value(a);
+        let (low, high) = window(a);
+        let matrix = d.seq_q * d.seq_kv;
+        let (score_batch, score_head) = a.score_bias.map_or((0, 0), |s| {
+            let head = if s.per_head { matrix } else { 0 };
+            (if s.per_batch { matrix * if s.per_head { d.q_heads } else { 1 } } else { 0 }, head)
+        });
+        let mut all = vec![
+            ("batch", size(d.batch)),
+            ("q_heads", size(d.q_heads)),
+            ("kv_heads", size(d.kv_heads)),
+            ("seq_q", size(d.seq_q)),
+            ("seq_kv", size(d.seq_kv)),
+            ("head_dim", size(d.head_dim)),
+            ("val_dim", size(d.val_dim)),
+            ("packed_rows", Param::U32(packed.is_some().into())),
+            ("total_q", size(packed.unwrap_or(0))),
+            ("score_batch", size(score_batch)),
+            ("score_head", size(score_head)),
+            ("scale", Param::F32(a.scale_value())),
+            ("softcap", Param::F32(a.softcap.unwrap_or(1.0))),
+            ("bias", Param::F32(bias)),
+            ("bias_from_len", Param::U32(from_len.into())),
+            ("low_shift", Param::I32(low)),
+            ("high_shift", Param::I32(high)),
+            ("top_left", Param::U32((a.causal == Causal::TopLeft).into())),
+            ("first_group", Param::U32(0)),
+            ("group_count", Param::U32(0)),
+            ("stream_from", Param::U32(0)),
+            ("stream_to", Param::U32(0)),
+            ("q_shift", Param::U32(0)),
+            ("k_shift", Param::U32(0)),
+            ("v_shift", Param::U32(0)),
+            ("o_shift", Param::U32(0)),
+            ("lse_shift", Param::U32(0)),
+            ("score_shift", Param::U32(0)),
+        ];
+        let members = PACKED.iter().map(|&(_, m)| m).chain(REGIONS.iter().copied());
+        all.extend(members.map(|m| (m, Param::U32(layout.offset(m)))));
+        Self(all)
+    }
+
+    /// The same with one member changed.
+    pub(super) fn set(&mut self, member: &'static str, value: u32) {
+        for (name, param) in &mut self.0 {
+            if *name == member {
+                *param = Param::U32(value);
+            }
+        }
+    }
+
+    pub(super) fn into_params(self) -> Vec<(&'static str, Param)> {
+        self.0
+    }
+}
+
+fn size(n: usize) -> Param {
+    Param::U32(u32::try_from(n).unwrap_or(u32::MAX))
+}
+
+/// The constant part of the bias in f32, and whether `−ln len_kv` is still to be added.
+fn bias_value(a: &Attention) -> (f32, bool) {
+    match a.bias {
+        Bias::Const(b) => (b, false),
+        Bias::NegLogLen => (0.0, true),
+        Bias::NegLogKeys => {
+            #[allow(clippy::cast_possible_truncation, reason = "rounding to f32 is meant")]
+            let b = -(a.dims.seq_kv.max(1) as f64).ln() as f32;
+            (b, false)
+        }
+    }
+}
+
+/// Bounds on `j − i − off`: the window, tightened by a bottom-right causal mask.
+fn window(a: &Attention) -> (i32, i32) {
+    let bound = |w: Option<u32>| w.and_then(|w| i32::try_from(w).ok()).map_or(UNBOUNDED, |w| w.min(UNBOUNDED));
+    let low = -bound(a.window.left);
+    let high = bound(a.window.right);
+    (low, if a.causal == Causal::BottomRight { high.min(0) } else { high })
+}
+
+/// Rows of `q` (and of the per-row regions) over all heads.
+pub(super) fn row_count(a: &Attention) -> u64 {
+    a.row_dims().iter().map(|&n| n as u64).product()
+}
+
+/// Keys over all batch entries.
+pub(super) fn key_count(a: &Attention) -> u64 {
+    match a.sequences {
+        Sequences::Packed { total_kv, .. } => total_kv as u64,
+        _ => a.dims.batch as u64 * a.dims.seq_kv as u64,
+    }
+}
+
+/// Bytes of an operand of `op`.
+pub(super) fn operand_bytes<O: Op>(op: &O, name: &str) -> u64 {
+    op.operands().iter().find(|o| o.name == name).map_or(0, Operand::bytes)
+}

@@ -1,0 +1,201 @@
+//! Attention: plans of the forward and backward kernels.
+
+mod backward;
+mod files;
+mod layout;
+mod split;
+mod tiles;
+
+use gatefold_core::attention::{Sequences, Weight};
+use gatefold_core::{Attention, Dtype, Op};
+
+use crate::{Kernels, Limits, Plan, PlanError, Source, Step};
+use layout::{Layout, Members, operand_bytes};
+use split::{Parted, Split, Work};
+use tiles::{Stage, Tile};
+
+/// Invocations of the kernels that work on one row or key each.
+const FLAT: u32 = 64;
+
+/// The files that every variant of a kernel links, and the variant's name.
+struct Variant {
+    name: String,
+    slots: Vec<Source>,
+}
+
+impl Variant {
+    fn new(kernel: &str, a: &Attention) -> Self {
+        Self { name: format!("{kernel}.{}", a.weight.name()), slots: vec![files::SHAPE] }
+    }
+
+    /// Adds a slot file whose choice shows in the name.
+    fn slot(&mut self, (file, part): (Source, &'static str)) {
+        self.slots.push(file);
+        self.name.push_str(part);
+    }
+
+    /// The slots that all tile kernels share.
+    fn tile_slots(&mut self, a: &Attention, tile: &Tile) {
+        self.slot(files::softcap(a));
+        self.slot(files::bias(a));
+        self.slot(files::finite(a));
+        self.slots.push(files::schedule(tile));
+    }
+
+    fn step(self, a: &Attention, kernel: Source, tile: &Tile, state: u32, split: Split) -> Step {
+        let (load, store, io) = files::io(a);
+        let mut slots = self.slots;
+        slots.extend([load, store]);
+        let mut consts = tile.consts();
+        consts.push(("STATE_WORDS", state));
+        Step {
+            name: format!("{}.{}.{io}.{}", self.name, a.dtype, tile.name()),
+            kernel,
+            slots,
+            consts,
+            aliases: vec![
+                files::elem(a.dtype),
+                ("Scores", "array<vec4<f32>, SCORES>"),
+                ("Accumulator", "array<vec4<f32>, ACCUMULATORS>"),
+                ("Rows", "array<f32, OWN>"),
+            ],
+            f16: a.dtype == Dtype::F16,
+            subgroups: tile.schedule == tiles::Schedule::Lanes,
+            dispatches: split.dispatches,
+            trips: split.trips,
+        }
+    }
+}
+
+/// The operands of an attention that are laid out by batch entry and head.
+struct Parts<'a> {
+    a: &'a Attention,
+    /// Query heads per unit: 1 for kernels that run by query head, the group for those that run by key/value head.
+    q_heads: u64,
+    /// Key/value heads per unit, as a fraction `1 / kv_sharers`.
+    kv_sharers: u64,
+}
+
+impl Parts<'_> {
+    fn query(&self, operand: &'static str, shift: &'static str, width: usize, dtype: Dtype, whole: u64) -> Parted {
+        let element = dtype.size() as u64;
+        let unit_bytes = self.q_heads * self.a.dims.seq_q as u64 * width as u64 * element;
+        Parted { operand, shift, bytes: whole, unit_bytes, element }
+    }
+
+    fn key(&self, operand: &'static str, shift: &'static str, width: usize, whole: u64) -> Parted {
+        let element = self.a.dtype.size() as u64;
+        let unit_bytes = self.a.dims.seq_kv as u64 * width as u64 * element / self.kv_sharers;
+        Parted { operand, shift, bytes: whole, unit_bytes, element }
+    }
+
+    fn score_bias(&self, whole: u64) -> Parted {
+        let own = self.a.score_bias.is_some_and(|s| s.per_batch && s.per_head);
+        let matrix = self.a.dims.seq_q as u64 * self.a.dims.seq_kv as u64 * 4;
+        let unit_bytes = if own { self.q_heads * matrix } else { 0 };
+        Parted { operand: "score_bias", shift: "score_shift", bytes: whole, unit_bytes, element: 4 }
+    }
+}
+
+/// The adapter must be able to store what the op stores.
+fn check_features(a: &Attention, limits: &Limits) -> Result<(), PlanError> {
+    if a.dtype == Dtype::F16 && !limits.f16 {
+        return Err(PlanError::Feature { operand: "q, k, v in f16".into(), feature: "shader-f16" });
+    }
+    Ok(())
+}
+
+/// Whether heads lie one after another, so that a range of them is a range of bytes.
+fn heads_contiguous(a: &Attention) -> bool {
+    !matches!(a.sequences, Sequences::Packed { .. })
+}
+
+/// Multiply-adds of one tile step of a workgroup that makes products over `dims` dims in all.
+fn step_work(tile: &Tile, dims: usize) -> f64 {
+    f64::from(tile.tile_own()) * f64::from(tile.tile_stream()) * dims as f64
+}
+
+impl Attention {
+    /// Units of the kernels that run by query head: query heads if operands are bound whole, else key/value groups.
+    fn query_work(&self, op: &impl Op, kernel: &'static str, tile: &Tile, limits: &Limits, outputs: &[QueryOperand]) -> Work {
+        let d = &self.dims;
+        let group = d.group() as u64;
+        let parts = Parts { a: self, q_heads: group, kv_sharers: 1 };
+        let bytes = |name| operand_bytes(op, name);
+        let mut parted = vec![
+            parts.query("q", "q_shift", d.head_dim, self.dtype, bytes("q")),
+            parts.key("k", "k_shift", d.head_dim, bytes("k")),
+            parts.key("v", "v_shift", d.val_dim, bytes("v")),
+        ];
+        if self.score_bias.is_some() {
+            parted.push(parts.score_bias(bytes("score_bias")));
+        }
+        for o in outputs {
+            parted.push(parts.query(o.name, o.shift, o.width, o.dtype, bytes(o.name)));
+        }
+        let tiles = (d.seq_q as u64).div_ceil(tile.tile_own().into());
+        Work {
+            kernel,
+            units: (d.batch * d.kv_heads) as u64,
+            groups_per_unit: group * tiles,
+            divisible: heads_contiguous(self) && limits.binding_bytes > limits.offset_alignment,
+            parted,
+            stream: d.seq_kv as u64,
+            stream_step: tile.tile_stream().into(),
+            step_trips: 0,
+            step_work: 0.0,
+            fixed_trips: 2 * u64::from(tile.own) * u64::from(tile.lanes),
+        }
+    }
+}
+
+/// An operand with a row per query.
+struct QueryOperand {
+    name: &'static str,
+    shift: &'static str,
+    width: usize,
+    dtype: Dtype,
+}
+
+impl Kernels for Attention {
+    fn plan(&self, limits: &Limits) -> Result<Plan, PlanError> {
+        check_features(self, limits)?;
+        let d = &self.dims;
+        let mut plan = Plan { op: Self::NAME, ..Plan::default() };
+        if d.batch == 0 || d.seq_q == 0 {
+            plan.reasons.push("no queries: nothing to run".into());
+            return Ok(plan);
+        }
+        let (tile, why) = Tile::choose(Stage::Forward, d.val_dim, d.seq_q, limits)?;
+        plan.reasons.push(why);
+        let mut outputs = vec![QueryOperand { name: "o", shift: "o_shift", width: d.val_dim, dtype: self.dtype }];
+        if self.lse {
+            outputs.push(QueryOperand { name: "lse", shift: "lse_shift", width: 1, dtype: Dtype::F32 });
+        }
+        let mut work = self.query_work(self, "attention_forward", &tile, limits, &outputs);
+        work.step_trips = 1 + tile.product_trips(d.head_dim) + tile.accumulate_trips() + tile.row_trips();
+        work.step_work = step_work(&tile, d.head_dim + d.val_dim);
+
+        let mut layout = Layout::new(&self.operands());
+        let row_state = if self.weight == Weight::Softmax { 2 } else { 0 };
+        let state = tile.own * (4 * tile.width4 + row_state);
+        // Split once to learn whether accumulators must wait in side, then again with their place known.
+        let passes = work.split(&Members::new(self, &layout), limits)?.passes;
+        if passes > 1 {
+            let invocations = work.units * work.groups_per_unit * u64::from(tile.invocations());
+            layout.reserve("state_at", invocations * u64::from(state));
+            plan.reasons.push(format!("carry: the keys are cut into {passes} dispatches, by loop trips or time"));
+        }
+        let split = work.split(&Members::new(self, &layout), limits)?;
+        let mut variant = Variant::new("attention_forward", self);
+        variant.tile_slots(self, &tile);
+        variant.slots.push(files::row(self.weight));
+        variant.slot(files::lse(self.lse));
+        variant.slot(files::carry(passes));
+        plan.steps.push(variant.step(self, files::FORWARD, &tile, state, split));
+        let (side, packed) = layout.finish(limits)?;
+        plan.scratch.push(side);
+        plan.packed = packed;
+        Ok(plan)
+    }
+}

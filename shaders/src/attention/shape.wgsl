@@ -1,0 +1,169 @@
+// Where an invocation is: sizes, the small inputs, the sequence at hand, and which keys a query sees.
+// Linked to every attention kernel. All members of Params are set by name by the plan.
+
+struct Params {
+    first_group: u32,   // this dispatch runs workgroups first_group .. first_group + group_count of the step
+    group_count: u32,
+    stream_from: u32,   // and stream positions stream_from .. stream_to of every sequence
+    stream_to: u32,
+    batch: u32,
+    q_heads: u32,
+    kv_heads: u32,
+    seq_q: u32,         // longest sequence
+    seq_kv: u32,
+    head_dim: u32,
+    val_dim: u32,
+    packed_rows: u32,   // 1: rows are [total, heads, dim]; 0: [batch, heads, seq, dim]
+    total_q: u32,       // packed rows of q
+    q_shift: u32,       // added to element indices: minus the first element of the bound window (wraps)
+    k_shift: u32,
+    v_shift: u32,
+    o_shift: u32,       // o, d_o
+    lse_shift: u32,
+    score_shift: u32,   // score_bias, d_score_bias
+    score_batch: u32,   // stride of score_bias in elements per batch entry: 0 if shared
+    score_head: u32,    // stride per head: 0 if shared
+    scale: f32,
+    softcap: f32,
+    bias: f32,
+    bias_from_len: u32, // 1: add -ln(len_kv)
+    low_shift: i32,     // key j is visible to query i only if j - i - off >= low_shift
+    high_shift: i32,    //   and j - i - off <= high_shift
+    top_left: u32,      // 1: and j <= i
+    lens_q_at: u32,     // word of side where an input or a region starts; ABSENT if there is none
+    lens_kv_at: u32,
+    cu_q_at: u32,
+    cu_kv_at: u32,
+    head_bias_at: u32,
+    key_bias_at: u32,
+    slopes_at: u32,
+    sink_at: u32,
+    lse_at: u32,        // per row: lse (0 for a row without keys), softmax backward
+    delta_at: u32,      // per row: delta, softmax backward
+    state_at: u32,      // accumulators between two dispatches of one workgroup
+    row_sums_at: u32,   // per row: sum of dz, and of |i + off - j| dz
+    key_sums_at: u32,   // per key and query head: sum of dz
+    flags_at: u32,      // per row and per key: what is not finite
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read_write> side: array<u32>;
+
+const ABSENT: u32 = 0xffffffffu;
+// Scores saturate at LIMIT; a hidden score is HIDDEN, told apart by HIDDEN_BELOW. All finite: WGSL may assume that there is no infinity.
+const LIMIT: f32 = 3.0e38;
+const HIDDEN: f32 = -3.4e38;
+const HIDDEN_BELOW: f32 = -3.2e38;
+const NEG_INF_BITS: u32 = 0xff800000u;
+const NAN_BITS: u32 = 0x7fc00000u;
+
+// The sequence and head that a workgroup works on.
+struct Sequence {
+    batch: u32,
+    q_head: u32,
+    kv_head: u32,
+    len_q: u32,
+    len_kv: u32,
+    off: i32,        // len_kv - len_q
+    q_row: u32,      // row (of head_dim or val_dim elements) of query 0 in q, o, d_o
+    q_step: u32,     // rows from one query to the next
+    k_row: u32,      // row of key 0 in k and v
+    k_step: u32,
+    stat_row: u32,   // index of query 0 in lse and in the per-row regions of side
+    key_stat: u32,   // index of key 0 in key_bias
+    bias: f32,       // what is added to every score of this head
+    slope: f32,      // ALiBi
+}
+var<private> at: Sequence;
+
+fn side_f32(word: u32) -> f32 { return bitcast<f32>(side[word]); }
+
+// ln of a count from 1 to 2^32 - 1, to 2 ULP: ln(2^e·m) = e·ln 2 + 2·atanh((m - 1)/(m + 1)). The builtin is not good enough near 1.
+fn ln_count(count: u32) -> f32 {
+    let exponent = firstLeadingBit(count);
+    let m = f32(count) / f32(1u << exponent);
+    let x = (m - 1.0) / (m + 1.0);
+    let y = x * x;
+    let series = 1.0 + y * (0.33333334 + y * (0.2 + y * (0.14285715 + y * (0.11111111 + y * (0.09090909 + y * 0.07692308)))));
+    return f32(exponent) * 0.6931472 + 2.0 * x * series;
+}
+
+// Reads lengths and per-head numbers. Lengths from a buffer are cut to what the operands hold, so no index can leave them.
+fn enter(batch: u32, q_head: u32) {
+    at.batch = batch;
+    at.q_head = q_head;
+    at.kv_head = q_head / (params.q_heads / params.kv_heads);
+    at.len_q = params.seq_q;
+    at.len_kv = params.seq_kv;
+    if params.packed_rows == 1u {
+        let q_from = side[params.cu_q_at + batch];
+        let kv_from = side[params.cu_kv_at + batch];
+        at.len_q = min(side[params.cu_q_at + batch + 1u] - q_from, params.seq_q);
+        at.len_kv = min(side[params.cu_kv_at + batch + 1u] - kv_from, params.seq_kv);
+        at.q_row = q_from * params.q_heads + q_head;
+        at.k_row = kv_from * params.kv_heads + at.kv_head;
+        at.q_step = params.q_heads;
+        at.k_step = params.kv_heads;
+        at.stat_row = q_head * params.total_q + q_from;
+        at.key_stat = kv_from;
+    } else {
+        if params.lens_q_at != ABSENT { at.len_q = min(side[params.lens_q_at + batch], params.seq_q); }
+        if params.lens_kv_at != ABSENT { at.len_kv = min(side[params.lens_kv_at + batch], params.seq_kv); }
+        at.q_row = (batch * params.q_heads + q_head) * params.seq_q;
+        at.k_row = (batch * params.kv_heads + at.kv_head) * params.seq_kv;
+        at.q_step = 1u;
+        at.k_step = 1u;
+        at.stat_row = at.q_row;
+        at.key_stat = batch * params.seq_kv;
+    }
+    at.off = i32(at.len_kv) - i32(at.len_q);
+    at.bias = params.bias;
+    if params.bias_from_len == 1u && at.len_kv > 0u { at.bias -= ln_count(at.len_kv); }
+    if params.head_bias_at != ABSENT { at.bias += side_f32(params.head_bias_at + q_head); }
+    at.slope = 0.0;
+    if params.slopes_at != ABSENT { at.slope = side_f32(params.slopes_at + q_head); }
+}
+
+// First key that query i sees, and one past the last: [len_kv, len_kv) or an empty range if none.
+fn keys_from(i: u32) -> u32 {
+    return u32(clamp(i32(i) + at.off + params.low_shift, 0, i32(at.len_kv)));
+}
+fn keys_to(i: u32) -> u32 {
+    let high = i32(i) + at.off + params.high_shift + 1;
+    let causal = select(high, min(high, i32(i) + 1), params.top_left == 1u);
+    return u32(clamp(causal, 0, i32(at.len_kv)));
+}
+
+// First query that sees key j, and one past the last.
+fn queries_from(j: u32) -> u32 {
+    let low = i32(j) - at.off - params.high_shift;
+    let causal = select(low, max(low, i32(j)), params.top_left == 1u);
+    return u32(clamp(causal, 0, i32(at.len_q)));
+}
+fn queries_to(j: u32) -> u32 {
+    return u32(clamp(i32(j) - at.off - params.low_shift + 1, 0, i32(at.len_q)));
+}
+
+fn visible(i: u32, j: u32) -> bool {
+    return i < at.len_q && j >= keys_from(i) && j < keys_to(i);
+}
+
+// |i + off - j|
+fn distance(i: u32, j: u32) -> f32 {
+    return f32(abs(i32(i) + at.off - i32(j)));
+}
+
+// Score of a pair from its capped product: HIDDEN if the pair is not visible.
+fn score(i: u32, j: u32, capped: f32) -> f32 {
+    return select(HIDDEN, biased(capped + at.bias, i, j), visible(i, j));
+}
+fn is_hidden(z: f32) -> bool { return z < HIDDEN_BELOW; }
+
+fn is_not_finite(bits: u32) -> bool { return (bits & 0x7f800000u) == 0x7f800000u; }
+
+// The first invocation's range, as a value that a compiler can see to be uniform: loops with barriers or shuffles run over it.
+var<workgroup> shared_range: vec2<u32>;
+fn same_for_all(range: vec2<u32>, invocation: u32) -> vec2<u32> {
+    if invocation == 0u { shared_range = range; }
+    return workgroupUniformLoad(&shared_range);
+}

@@ -1,0 +1,63 @@
+//! What can go wrong between a valid spec and a linked module.
+
+/// The adapter cannot run a valid op. Names the limit, what is needed and what there is.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// One binding of an operand, after every split, would still be larger than the adapter allows.
+    #[error("{operand}: needs a binding of {need} bytes, the adapter allows {have}")]
+    TooLarge {
+        /// Operand or scratch name.
+        operand: String,
+        /// Bytes needed.
+        need: u64,
+        /// Bytes allowed.
+        have: u64,
+    },
+    /// No tile row of the table fits the adapter.
+    #[error("{kernel}: needs {need} of {limit}, the adapter has {have}")]
+    Limit {
+        /// Kernel name.
+        kernel: String,
+        /// Name of the limit.
+        limit: &'static str,
+        /// What the smallest variant needs.
+        need: u64,
+        /// What the adapter has.
+        have: u64,
+    },
+    /// The op needs an optional feature that the adapter lacks.
+    #[error("{operand}: needs the feature {feature}, which the adapter does not have")]
+    Feature {
+        /// What needs it.
+        operand: String,
+        /// Name of the feature.
+        feature: &'static str,
+    },
+}
+
+/// A fault in a kernel file or a plan: ours, never the user's. Carries file and line.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LinkError {
+    /// The linked text does not parse or validate.
+    #[error("{file}:{line}: {message} (in {variant})")]
+    Invalid {
+        /// Variant name.
+        variant: String,
+        /// WGSL file in which the fault lies.
+        file: String,
+        /// Line in that file, from 1.
+        line: usize,
+        /// What the compiler says.
+        message: String,
+    },
+    /// A name that the plan uses is not in the linked text, or the other way round.
+    #[error("{variant}: {message}")]
+    Contract {
+        /// Variant name.
+        variant: String,
+        /// What does not agree.
+        message: String,
+    },
+}

@@ -1,0 +1,32 @@
+//! How the GPU computes it: WGSL kernels and, beside each, the host contract. No wgpu here.
+//!
+//! [`Kernels::plan`] turns an op's spec and an adapter's [`Limits`] into a [`Plan`]: a list of [`Step`]s, each a kernel file, the slot
+//! files linked to it, constants, and dispatches. [`link`](link::link) turns a step into the WGSL text that the driver compiles.
+
+pub mod attention;
+mod error;
+mod limits;
+pub mod link;
+pub mod lint;
+mod plan;
+pub mod reflect;
+pub mod rowwise;
+mod source;
+mod unroll;
+
+pub use error::{LinkError, PlanError};
+pub use limits::{DeviceKind, Limits};
+pub use plan::{Dispatch, Packed, Param, Plan, Scratch, Step, Window, fold_groups};
+pub use source::Source;
+
+use gatefold_core::Op;
+
+/// An op that has kernels.
+pub trait Kernels: Op {
+    /// Chooses schedule, tiles, files, constants and grid for an adapter. Pure: the same spec and limits give the same plan.
+    /// The spec has been validated.
+    ///
+    /// # Errors
+    /// [`PlanError`] with both numbers, if the adapter cannot run the op.
+    fn plan(&self, limits: &Limits) -> Result<Plan, PlanError>;
+}

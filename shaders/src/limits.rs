@@ -1,0 +1,65 @@
+//! What a planner may count on.
+
+/// Kind of adapter: chooses the schedule, never the result's meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DeviceKind {
+    /// Workgroup memory is fast, loads coalesce.
+    Gpu,
+    /// A software driver: loads are gathers, workgroup memory is plain memory, barriers are dear.
+    Cpu,
+}
+
+/// Limits of an adapter, as numbers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Limits {
+    /// Kind of adapter.
+    pub kind: DeviceKind,
+    /// Bytes of workgroup memory.
+    pub workgroup_memory: u32,
+    /// Invocations per workgroup.
+    pub invocations: u32,
+    /// Invocations along x.
+    pub workgroup_size_x: u32,
+    /// Storage buffers per stage.
+    pub storage_buffers: u32,
+    /// Workgroups per dimension of a dispatch.
+    pub groups_per_dim: u32,
+    /// Bytes of one storage binding.
+    pub binding_bytes: u64,
+    /// Bytes of one buffer.
+    pub buffer_bytes: u64,
+    /// Alignment of a storage binding's offset, bytes.
+    pub offset_alignment: u64,
+    /// Whether f16 may be stored.
+    pub f16: bool,
+    /// The subgroup size, if subgroups may be used and have one size only.
+    pub subgroup: Option<u32>,
+    /// Loop trips that one invocation may make, all its loops together.
+    pub loop_trips: u64,
+    /// Multiply-adds per second to reckon with (a tenth of the measured peak is prudent); decides how dispatches are split in time.
+    pub mul_adds_per_second: f64,
+    /// Longest time one dispatch should take, seconds.
+    pub dispatch_seconds: f64,
+}
+
+impl Limits {
+    /// WebGPU's default limits: no f16, no subgroups.
+    pub fn webgpu_default() -> Self {
+        Self {
+            kind: DeviceKind::Gpu,
+            workgroup_memory: 16_384,
+            invocations: 256,
+            workgroup_size_x: 256,
+            storage_buffers: 8,
+            groups_per_dim: 65_535,
+            binding_bytes: 128 << 20,
+            buffer_bytes: 256 << 20,
+            offset_alignment: 256,
+            f16: false,
+            subgroup: None,
+            loop_trips: 65_000,
+            mul_adds_per_second: 1e9,
+            dispatch_seconds: 0.05,
+        }
+    }
+}

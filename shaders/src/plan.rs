@@ -1,0 +1,143 @@
+//! Plans: what runs, in plain values.
+
+use gatefold_core::Dtype;
+
+use crate::Source;
+
+/// A value of the uniform `params`, set by the name of its struct member.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Param {
+    /// `u32` member.
+    U32(u32),
+    /// `i32` member.
+    I32(i32),
+    /// `f32` member.
+    F32(f32),
+}
+
+/// Part of an operand that one dispatch binds, for operands larger than a binding. Without a window the whole operand is bound.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Window {
+    /// Operand name.
+    pub operand: &'static str,
+    /// First byte, a multiple of the offset alignment.
+    pub offset: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// One dispatch of a step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dispatch {
+    /// Workgroups in x, y, z.
+    pub grid: [u32; 3],
+    /// Members of `params`; every member of the WGSL struct is named exactly once.
+    pub params: Vec<(&'static str, Param)>,
+    /// Operands bound in part.
+    pub windows: Vec<Window>,
+}
+
+/// One kernel, linked and dispatched.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// Variant name: `attention_forward.sigmoid.causal_top_left.f32.d64.v64.micro.q32k32`. Two steps with one name have the same text.
+    pub name: String,
+    /// Kernel file: holds the entry point `main`.
+    pub kernel: Source,
+    /// Slot files.
+    pub slots: Vec<Source>,
+    /// `const NAME: u32 = value;`
+    pub consts: Vec<(&'static str, u32)>,
+    /// `alias Name = type;`
+    pub aliases: Vec<(&'static str, &'static str)>,
+    /// Whether the text needs `enable f16;`.
+    pub f16: bool,
+    /// Whether the text uses subgroup operations.
+    pub subgroups: bool,
+    /// Dispatches, run in order.
+    pub dispatches: Vec<Dispatch>,
+    /// Most loop trips that one invocation of one dispatch makes, counted as written.
+    pub trips: u64,
+}
+
+/// A buffer that lives during one run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scratch {
+    /// Name of the WGSL global.
+    pub name: &'static str,
+    /// Bytes, a multiple of 4.
+    pub bytes: u64,
+}
+
+/// A small input operand that kernels read inside a scratch buffer: copied there before the first step. It has no binding of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Packed {
+    /// Operand name.
+    pub operand: &'static str,
+    /// Scratch name.
+    pub scratch: &'static str,
+    /// Byte offset in the scratch, a multiple of 4.
+    pub offset: u64,
+    /// Bytes copied, a multiple of 4.
+    pub bytes: u64,
+}
+
+/// What runs for one op on one adapter. Printable: `{plan:#}` shows steps, variants, grids, scratch and why each choice was made.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Plan {
+    /// Op name.
+    pub op: &'static str,
+    /// Kernels in order.
+    pub steps: Vec<Step>,
+    /// Buffers beside the operands.
+    pub scratch: Vec<Scratch>,
+    /// Small inputs that are read inside scratch.
+    pub packed: Vec<Packed>,
+    /// Why each variant was or was not taken, in words.
+    pub reasons: Vec<String>,
+}
+
+impl Plan {
+    /// Bytes of memory beside the operands: the scratch.
+    pub fn extra_bytes(&self) -> u64 {
+        self.scratch.iter().map(|s| s.bytes).sum()
+    }
+}
+
+impl std::fmt::Display for Plan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "{}: {} steps, {} bytes beside the operands", self.op, self.steps.len(), self.extra_bytes())?;
+        for s in &self.steps {
+            let groups: u64 = s.dispatches.iter().map(|d| d.grid.iter().map(|&g| u64::from(g)).product::<u64>()).sum();
+            writeln!(f, "  {}: {} dispatches, {groups} workgroups, at most {} loop trips", s.name, s.dispatches.len(), s.trips)?;
+        }
+        for s in &self.scratch {
+            writeln!(f, "  scratch {}: {} bytes", s.name, s.bytes)?;
+        }
+        for p in &self.packed {
+            writeln!(f, "  {} is read inside {} at byte {}", p.operand, p.scratch, p.offset)?;
+        }
+        for r in &self.reasons {
+            writeln!(f, "  because: {r}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Folds `groups` workgroups into a grid within `per_dim`: x·y ≥ groups, with x·y − groups < x. A kernel finds its linear index as
+/// `id.x + id.y * count.x` and returns if that is not below the count it is given.
+pub fn fold_groups(groups: u64, per_dim: u32) -> [u32; 3] {
+    let rows = groups.div_ceil(u64::from(per_dim)).max(1);
+    let columns = groups.div_ceil(rows);
+    let fit = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
+    [fit(columns), fit(rows), 1]
+}
+
+/// The dtype's WGSL element type.
+pub(crate) fn wgsl_type(dtype: Dtype) -> &'static str {
+    match dtype {
+        Dtype::F32 => "f32",
+        Dtype::F16 => "f16",
+        Dtype::U32 => "u32",
+    }
+}

@@ -1,0 +1,126 @@
+//! Which limits a case is planned with: the adapter's own, or others that the same adapter can still run.
+
+use std::fmt;
+
+use gatefold_core::Cost;
+use gatefold_shaders::{DeviceKind, Limits, Plan};
+
+/// Limits to plan with. Drawn from the seed, so that a seed replays the whole case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Profile {
+    /// The adapter's own limits.
+    Native,
+    /// The schedule of the other kind of adapter, without subgroups.
+    OtherKind,
+    /// WebGPU's default limits.
+    WebGpuDefault,
+    /// Small limits, so that small tensors are split, folded and carried over; the number tells which.
+    Squeezed(u8),
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Native => f.write_str("native"),
+            Self::OtherKind => f.write_str("other schedule"),
+            Self::WebGpuDefault => f.write_str("webgpu default"),
+            Self::Squeezed(_) => f.write_str("squeezed"),
+        }
+    }
+}
+
+/// Mixes the bits of a seed, so that neighbours are not alike.
+pub(crate) fn mix(seed: u64) -> u64 {
+    let mut z = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+/// Dispatches that a squeezed plan may be cut into by time: more would only be slow.
+const MOST_DISPATCHES: f64 = 48.0;
+
+impl Profile {
+    /// The profile that a seed stands for: two fifths native, three tenths the other schedule, the rest small.
+    pub fn of(seed: u64) -> Self {
+        let bits = mix(seed);
+        match bits % 20 {
+            0..=7 => Self::Native,
+            8..=13 => Self::OtherKind,
+            14..=16 => Self::WebGpuDefault,
+            _ => Self::Squeezed(((bits >> 8) & 0x3f) as u8),
+        }
+    }
+
+    /// The limits to plan with on an adapter of these limits. Features stay the adapter's.
+    pub fn limits(self, adapter: &Limits, cost: &Cost) -> Limits {
+        let other = match adapter.kind {
+            DeviceKind::Cpu => DeviceKind::Gpu,
+            DeviceKind::Gpu => DeviceKind::Cpu,
+        };
+        match self {
+            Self::Native => adapter.clone(),
+            Self::OtherKind => Limits { kind: other, subgroup: None, ..adapter.clone() },
+            Self::WebGpuDefault => Limits { f16: adapter.f16, ..Limits::webgpu_default() },
+            Self::Squeezed(which) => {
+                let bit = |n: u8| which >> n & 1 == 1;
+                let mul_adds = adapter.mul_adds_per_second;
+                let seconds = (cost.flops / 2.0 / mul_adds / MOST_DISPATCHES).max(if bit(0) { 2e-5 } else { 1e-3 });
+                Limits {
+                    kind: if bit(1) { other } else { adapter.kind },
+                    subgroup: if bit(1) { None } else { adapter.subgroup },
+                    loop_trips: if bit(2) { 2_000 } else { 12_000 },
+                    groups_per_dim: if bit(3) { 16 } else { 48 },
+                    binding_bytes: if bit(4) { 16 << 10 } else { 256 << 10 },
+                    workgroup_memory: if bit(5) { 8 << 10 } else { 16 << 10 },
+                    dispatch_seconds: seconds,
+                    ..adapter.clone()
+                }
+            }
+        }
+    }
+}
+
+/// What in a plan is beyond the limits it was made for, in words.
+pub fn beyond(plan: &Plan, limits: &Limits) -> Vec<String> {
+    let mut found = Vec::new();
+    for step in &plan.steps {
+        let name = &step.name;
+        if step.trips > limits.loop_trips {
+            found.push(format!("{name}: {} loop trips, the limit is {}", step.trips, limits.loop_trips));
+        }
+        for (at, dispatch) in step.dispatches.iter().enumerate() {
+            let groups: u64 = dispatch.grid.iter().map(|&g| u64::from(g)).product();
+            // Two dimensions hold the square of the limit: no fold can do more than that.
+            let foldable = groups <= u64::from(limits.groups_per_dim).pow(2);
+            if foldable && dispatch.grid.iter().any(|&g| g > limits.groups_per_dim) {
+                found.push(format!("{name}: grid {:?} in dispatch {at}, the limit is {}", dispatch.grid, limits.groups_per_dim));
+            }
+            for w in &dispatch.windows {
+                if w.bytes > limits.binding_bytes || !w.offset.is_multiple_of(limits.offset_alignment) {
+                    found.push(format!("{name}: {} bound with {} bytes at {} in dispatch {at}", w.operand, w.bytes, w.offset));
+                }
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_profile_is_drawn() {
+        let mut drawn: Vec<_> = (0..400).map(|seed| Profile::of(seed).to_string()).collect();
+        drawn.sort();
+        drawn.dedup();
+        assert_eq!(drawn, ["native", "other schedule", "squeezed", "webgpu default"]);
+    }
+
+    #[test]
+    fn a_grid_beyond_the_limit_is_found() {
+        let limits = Limits { groups_per_dim: 16, ..Limits::webgpu_default() };
+        assert_eq!(beyond(&Plan::default(), &limits), Vec::<String>::new());
+    }
+}

@@ -1,0 +1,65 @@
+//! Running other programs, and the root of the repository.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+/// Root of the repository.
+pub(crate) fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_path_buf()
+}
+
+/// The cargo that runs this.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    command
+}
+
+/// This program once more, for work that needs its own process (another driver, a driver that may crash).
+pub(crate) fn again() -> Result<Command> {
+    let me = std::env::current_exe().context("finding this program's own file")?;
+    let mut command = Command::new(me);
+    command.current_dir(root());
+    Ok(command)
+}
+
+/// The command as one would type it.
+pub(crate) fn typed(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(|w| w.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+}
+
+/// Runs a command with inherited output; an error unless it exits with 0.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let status = command.status().with_context(|| format!("starting {}", typed(command)))?;
+    if !status.success() {
+        bail!("{} ended with {status}", typed(command));
+    }
+    Ok(())
+}
+
+/// What a command writes to standard output, line by line shown as it comes, and whether it exited with 0.
+pub(crate) fn tee(command: &mut Command) -> Result<(String, bool)> {
+    use std::io::{BufRead, BufReader};
+    let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| format!("starting {}", typed(command)))?;
+    let mut text = String::new();
+    if let Some(out) = child.stdout.take() {
+        for line in BufReader::new(out).split(b'\n') {
+            let line = String::from_utf8_lossy(&line.context("reading what a command writes")?).into_owned();
+            println!("{line}");
+            text.push_str(&line);
+            text.push('\n');
+        }
+    }
+    let status = child.wait().with_context(|| format!("waiting for {}", typed(command)))?;
+    Ok((text, status.success()))
+}
+
+/// Whether a program of that name is on the search path.
+pub(crate) fn has(program: &str) -> bool {
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&paths).any(|dir| dir.join(program).is_file())
+}
