@@ -29,7 +29,7 @@ impl Rng {
     /// Uniform in `0..n`; 0 if `n` is 0.
     pub fn below(&mut self, n: usize) -> usize {
         #[allow(clippy::cast_possible_truncation, reason = "the result is below n")]
-        let drawn = (u128::from(self.next_u64()) * n as u128 >> 64) as usize;
+        let drawn = ((u128::from(self.next_u64()) * n as u128) >> 64) as usize;
         drawn
     }
 

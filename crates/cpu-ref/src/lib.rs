@@ -1,7 +1,7 @@
 //! What right means: every op's definition as plain loops, its cases and the bound of every element.
 //!
-//! An op's [`Reference::eval`] is generic over [`Real`]: in f64 it is the truth, in [`Dual`] numbers it checks the hand-written gradients, in
-//! [`Err`] numbers it says how far a kernel may be off, element by element ([`bounded`]). Nothing here is tiled or online.
+//! An op's [`Reference::eval`] is generic over [`Real`]: in f64 it is the truth, in [`Dual`] numbers it checks the hand-written
+//! gradients, in [`Err`] numbers it says how far a kernel may be off, element by element ([`bounded`]). Nothing here is tiled or online.
 //!
 //! ```
 //! use gatefold_core::Attention;

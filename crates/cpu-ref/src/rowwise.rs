@@ -93,11 +93,12 @@ fn forward_row<R: Real>(op: &Rowwise, x: &[R], y: &mut [R]) {
     let Some(row) = softmax_row(&mut shifted, depth(op.cols)) else {
         return;
     };
+    // 2u more for a quotient: a kernel may multiply by the reciprocal
     let mut at = 0;
     for (x, y) in x.iter().zip(y.iter_mut()) {
         *y = match op.function {
             RowFunction::LogSumExp => row.lse,
-            RowFunction::Softmax if finite(x) => shifted[at] / row.total,
+            RowFunction::Softmax if finite(x) => (shifted[at] / row.total).charge(2.0),
             RowFunction::LogSoftmax if finite(x) => logits[at] - row.lse,
             RowFunction::Softmax => zero,
             RowFunction::LogSoftmax => minus_infinity,

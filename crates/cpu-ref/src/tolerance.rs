@@ -17,8 +17,8 @@ pub struct BoundedTensor {
     pub dtype: Dtype,
     /// Exact values. A NaN must be NaN in the kernel's output, an infinity must match exactly.
     pub values: Vec<f64>,
-    /// Largest admissible error of each element, before rounding to f16. 0: must match exactly. `∞`: nothing can be said (f32 may overflow
-    /// on the way), anything is admitted.
+    /// Largest admissible error of each element, before rounding to f16. 0: must match exactly. `∞`: nothing can be said (f32 may
+    /// overflow on the way), anything is admitted.
     pub bounds: Vec<f64>,
 }
 
@@ -27,6 +27,16 @@ pub struct BoundedTensor {
 pub struct Bounded {
     /// By operand name.
     pub outputs: BTreeMap<String, BoundedTensor>,
+}
+
+impl Bounded {
+    /// Share of output elements that are numbers well above what may be flushed to zero; 1 if there are no elements. A case says something
+    /// about a kernel if nearly all are.
+    pub fn informative(&self) -> f64 {
+        let elements = || self.outputs.values().flat_map(|t| &t.values);
+        let telling = elements().filter(|x| x.is_finite() && x.abs() > 100.0 * FLUSH).count();
+        if elements().next().is_none() { 1.0 } else { telling as f64 / elements().count() as f64 }
+    }
 }
 
 /// Evaluates `op` by its definition with a running error bound. Single-threaded.

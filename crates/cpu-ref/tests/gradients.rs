@@ -53,13 +53,11 @@ fn check<O: Reference>(
         let (mut by_dual, mut scale) = (0.0, magnitude);
         for (g, y) in terms {
             by_dual += g * y.d;
-            scale += (g * y.d).abs();
+            // a weight's derivative may cancel to nothing, and leaves rounding errors of the upstream gradient's size
+            scale += (g * y.d).abs() + 0.001 * g.abs();
         }
         let error = (by_dual - expected).abs();
-        assert!(
-            error <= 1e-12 * scale + 1e-300,
-            "d_{name}: {expected} by formula, {by_dual} by dual numbers\n{forward:#?}"
-        );
+        assert!(error <= 1e-12 * scale, "d_{name}: {expected} by formula, {by_dual} by dual numbers\n{forward:#?}");
         if !differences {
             continue;
         }

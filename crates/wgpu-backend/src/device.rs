@@ -58,6 +58,8 @@ pub(crate) struct Handle {
     pub(crate) queue: wgpu::Queue,
     pub(crate) health: Arc<Health>,
     faults: Option<Arc<FaultPlan>>,
+    /// Opened by this crate, so its loss is reported by callback.
+    own: bool,
 }
 
 /// Time without progress after which an empty submission is sent: a killed context may report its loss only then.
@@ -84,7 +86,7 @@ impl Handle {
                 lock(&noted.uncaptured).get_or_insert(error.to_string());
             }));
         }
-        Self { device, queue, health, faults }
+        Self { device, queue, health, faults, own }
     }
 
     /// Refuses if the device is lost or an error came up outside of every call.
@@ -142,12 +144,30 @@ impl Handle {
         let (value, scopes) = scoped(&self.device, f);
         for scope in scopes {
             if let Some(error) = scope.await {
+                if !self.own {
+                    self.feel().await;
+                }
                 self.look(&call)?;
                 return Err(self.named(&call, error));
             }
         }
         self.check(&call)?;
         Ok(value)
+    }
+
+    /// Finds out whether a device without callback is lost: wgpu gives an invalid buffer then, in silence, and refuses to write to it.
+    async fn feel(&self) {
+        let usage = wgpu::BufferUsages::COPY_DST;
+        let descriptor = wgpu::BufferDescriptor { label: Some("pulse"), size: 4, usage, mapped_at_creation: false };
+        let (_, scopes) = scoped(&self.device, || {
+            let buffer = self.device.create_buffer(&descriptor);
+            self.queue.write_buffer(&buffer, 0, &[0; 4]);
+        });
+        for scope in scopes {
+            if scope.await.is_some_and(|e| matches!(e, wgpu::Error::Validation { .. })) {
+                self.health.lose("the device takes no calls any more".into());
+            }
+        }
     }
 
     /// wgpu's poll panics if the driver reports the loss of the device during a wait; here that is an error like any other.

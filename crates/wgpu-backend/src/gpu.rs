@@ -139,8 +139,7 @@ impl Gpu {
                 return Err(RunError::AdapterUnfit { adapter: gpu.info.name, reason });
             }
             gpu.limits.loop_trips = probe.safe_trips();
-            // A tenth: kernels reach less than plain arithmetic does.
-            gpu.limits.mul_adds_per_second = probe.mul_adds_per_second / 10.0;
+            gpu.limits.mul_adds_per_second = probe.prudent_rate();
             gpu.probe = probe;
         }
         Ok(gpu)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use gatefold_core::{Op, Operand, Role, SpecError, Tensor, Tensors};
+use gatefold_core::{Operand, Role, SpecError, Tensor, Tensors};
 use gatefold_shaders::{Kernels, Plan};
 
 use crate::buffers::{Filling, allocate};
@@ -121,7 +121,7 @@ impl Gpu {
         Ok(ran.outputs)
     }
 
-    /// Runs a plan and waits. The inputs are checked for presence, shape and type only; [`Op::check_inputs`] checks their contents too.
+    /// Runs a plan and waits. The inputs are checked for presence, shape and type only; [`Op::check_inputs`](gatefold_core::Op::check_inputs) checks their contents too.
     ///
     /// # Errors
     /// As [`run`](Self::run), and [`RunError::TimeOut`] and [`RunError::Cancelled`] as the options ask.

@@ -5,7 +5,7 @@ use gatefold_core::{AttentionBackward, Dtype, Op};
 use super::layout::{Layout, Members, key_count, operand_bytes, row_count};
 use super::split::{Parted, Work};
 use super::tiles::{Stage, Tile};
-use super::{FLAT, Parts, QueryOperand, Variant, check_features, files, heads_contiguous, step_work};
+use super::{FLAT, Parts, QueryOperand, Variant, check_features, files, heads_contiguous, query_work, step_work};
 use crate::{Kernels, Limits, Plan, PlanError, Source, Step};
 
 /// What the planning of one gradient shares.
@@ -124,7 +124,7 @@ impl Planner<'_> {
             QueryOperand { name: "d_o", shift: "o_shift", width: d.val_dim, dtype: a.dtype },
             QueryOperand { name: "d_q", shift: "q_shift", width: d.head_dim, dtype: a.dtype },
         ];
-        let mut work = a.query_work(self.op, "attention_backward_query", &tile, self.limits, &operands);
+        let mut work = query_work(a, self.op, "attention_backward_query", &tile, self.limits, &operands);
         let products = tile.product_trips(d.head_dim) + tile.product_trips(d.val_dim);
         work.step_trips = 1 + products + tile.accumulate_trips();
         work.step_work = step_work(&tile, 2 * d.head_dim + d.val_dim);
@@ -144,8 +144,8 @@ impl Planner<'_> {
         let operands = [
             QueryOperand { name: "d_o", shift: "o_shift", width: d.val_dim, dtype: a.dtype },
         ];
-        let mut work = a.query_work(self.op, "attention_backward_key_value", &tile, self.limits, &operands);
-        let parts = Parts { a, q_heads: group, kv_sharers: 1 };
+        let mut work = query_work(a, self.op, "attention_backward_key_value", &tile, self.limits, &operands);
+        let parts = Parts { a, q_heads: group };
         work.parted.push(parts.key("d_k", "k_shift", d.head_dim, operand_bytes(self.op, "d_k")));
         work.parted.push(parts.key("d_v", "v_shift", d.val_dim, operand_bytes(self.op, "d_v")));
         work.groups_per_unit = (d.seq_kv as u64).div_ceil(tile.tile_own().into());
@@ -186,8 +186,8 @@ impl Planner<'_> {
         let d = &a.dims;
         let (tile, _) = Tile::choose(Stage::BackwardScoreBias, 1, d.seq_q, self.limits)?;
         let operands = [QueryOperand { name: "d_o", shift: "o_shift", width: d.val_dim, dtype: a.dtype }];
-        let mut work = a.query_work(self.op, "attention_backward_score_bias", &tile, self.limits, &operands);
-        let parts = Parts { a, q_heads: d.group() as u64, kv_sharers: 1 };
+        let mut work = query_work(a, self.op, "attention_backward_score_bias", &tile, self.limits, &operands);
+        let parts = Parts { a, q_heads: d.group() as u64 };
         work.parted.push(Parted { operand: "d_score_bias", ..parts.score_bias(operand_bytes(self.op, "d_score_bias")) });
         let own = shared.per_batch && shared.per_head;
         work.divisible &= own;

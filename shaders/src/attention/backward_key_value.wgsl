@@ -62,11 +62,12 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
             for (var c = 0u; c < STREAM4; c++) { // unroll
                 for (var e = 0u; e < 4u; e++) { // unroll
                     let i = stream_position(c * 4u + e);
+                    let keys = keys_of(i);
                     let statistics = row_statistics(i);
                     for (var r = 0u; r < OWN; r++) { // unroll
                         let j = own_position(r);
                         let capped = cap(scores[r * STREAM4 + c][e] * params.scale);
-                        let z = score(i, j, capped);
+                        let z = score(i, j, capped, keys);
                         let p = weight(z, statistics);
                         let dz = select(weight_gradient(p, d_scores[r * STREAM4 + c][e], statistics), 0.0, is_hidden(z));
                         add_pair(r, i, j, dz);

@@ -52,12 +52,13 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
         product(D_O, V, (params.val_dim + 3u) / 4u, &d_scores);
         for (var r = 0u; r < OWN; r++) { // unroll
             let i = own_position(r);
+            let keys = keys_of(i);
             let statistics = row_statistics(i);
             for (var c = 0u; c < STREAM4; c++) { // unroll
                 for (var e = 0u; e < 4u; e++) { // unroll
                     let j = stream_position(c * 4u + e);
                     let capped = cap(scores[r * STREAM4 + c][e] * params.scale);
-                    let z = score(i, j, capped);
+                    let z = score(i, j, capped, keys);
                     let dz = select(weight_gradient(weight(z, statistics), d_scores[r * STREAM4 + c][e], statistics), 0.0, is_hidden(z));
                     add_pair(r, i, j, dz);
                     d_scores[r * STREAM4 + c][e] = dz * cap_gradient(capped);

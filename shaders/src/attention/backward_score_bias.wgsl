@@ -48,10 +48,12 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
         product(D_O, V, (params.val_dim + 3u) / 4u, &d_scores);
         for (var r = 0u; r < OWN; r++) { // unroll
             let i = own_position(r);
+            let keys = keys_of(i);
             let statistics = row_statistics(i);
             for (var c = 0u; c < STREAM4; c++) { // unroll
                 for (var e = 0u; e < 4u; e++) { // unroll
-                    let z = score(i, stream_position(c * 4u + e), cap(scores[r * STREAM4 + c][e] * params.scale));
+                    let j = stream_position(c * 4u + e);
+                    let z = score(i, j, cap(scores[r * STREAM4 + c][e] * params.scale), keys);
                     let dz = weight_gradient(weight(z, statistics), d_scores[r * STREAM4 + c][e], statistics);
                     total[r * STREAM4 + c][e] += select(dz, 0.0, is_hidden(z));
                 }

@@ -70,10 +70,8 @@ impl Variant {
 /// The operands of an attention that are laid out by batch entry and head.
 struct Parts<'a> {
     a: &'a Attention,
-    /// Query heads per unit: 1 for kernels that run by query head, the group for those that run by key/value head.
+    /// Query heads per unit: those that share a key/value head.
     q_heads: u64,
-    /// Key/value heads per unit, as a fraction `1 / kv_sharers`.
-    kv_sharers: u64,
 }
 
 impl Parts<'_> {
@@ -85,7 +83,7 @@ impl Parts<'_> {
 
     fn key(&self, operand: &'static str, shift: &'static str, width: usize, whole: u64) -> Parted {
         let element = self.a.dtype.size() as u64;
-        let unit_bytes = self.a.dims.seq_kv as u64 * width as u64 * element / self.kv_sharers;
+        let unit_bytes = self.a.dims.seq_kv as u64 * width as u64 * element;
         Parted { operand, shift, bytes: whole, unit_bytes, element }
     }
 
@@ -115,37 +113,35 @@ fn step_work(tile: &Tile, dims: usize) -> f64 {
     f64::from(tile.tile_own()) * f64::from(tile.tile_stream()) * dims as f64
 }
 
-impl Attention {
-    /// Units of the kernels that run by query head: query heads if operands are bound whole, else key/value groups.
-    fn query_work(&self, op: &impl Op, kernel: &'static str, tile: &Tile, limits: &Limits, outputs: &[QueryOperand]) -> Work {
-        let d = &self.dims;
-        let group = d.group() as u64;
-        let parts = Parts { a: self, q_heads: group, kv_sharers: 1 };
-        let bytes = |name| operand_bytes(op, name);
-        let mut parted = vec![
-            parts.query("q", "q_shift", d.head_dim, self.dtype, bytes("q")),
-            parts.key("k", "k_shift", d.head_dim, bytes("k")),
-            parts.key("v", "v_shift", d.val_dim, bytes("v")),
-        ];
-        if self.score_bias.is_some() {
-            parted.push(parts.score_bias(bytes("score_bias")));
-        }
-        for o in outputs {
-            parted.push(parts.query(o.name, o.shift, o.width, o.dtype, bytes(o.name)));
-        }
-        let tiles = (d.seq_q as u64).div_ceil(tile.tile_own().into());
-        Work {
-            kernel,
-            units: (d.batch * d.kv_heads) as u64,
-            groups_per_unit: group * tiles,
-            divisible: heads_contiguous(self) && limits.binding_bytes > limits.offset_alignment,
-            parted,
-            stream: d.seq_kv as u64,
-            stream_step: tile.tile_stream().into(),
-            step_trips: 0,
-            step_work: 0.0,
-            fixed_trips: 2 * u64::from(tile.own) * u64::from(tile.lanes),
-        }
+/// Work of a kernel that runs by query head, cut into key/value groups: what a window binds is a range of heads.
+fn query_work<O: Op>(a: &Attention, op: &O, kernel: &'static str, tile: &Tile, limits: &Limits, more: &[QueryOperand]) -> Work {
+    let d = &a.dims;
+    let group = d.group() as u64;
+    let parts = Parts { a, q_heads: group };
+    let bytes = |name| operand_bytes(op, name);
+    let mut parted = vec![
+        parts.query("q", "q_shift", d.head_dim, a.dtype, bytes("q")),
+        parts.key("k", "k_shift", d.head_dim, bytes("k")),
+        parts.key("v", "v_shift", d.val_dim, bytes("v")),
+    ];
+    if a.score_bias.is_some() {
+        parted.push(parts.score_bias(bytes("score_bias")));
+    }
+    for o in more {
+        parted.push(parts.query(o.name, o.shift, o.width, o.dtype, bytes(o.name)));
+    }
+    let tiles = (d.seq_q as u64).div_ceil(tile.tile_own().into());
+    Work {
+        kernel,
+        units: (d.batch * d.kv_heads) as u64,
+        groups_per_unit: group * tiles,
+        divisible: heads_contiguous(a) && limits.binding_bytes > limits.offset_alignment,
+        parted,
+        stream: d.seq_kv as u64,
+        stream_step: tile.tile_stream().into(),
+        step_trips: 0,
+        step_work: 0.0,
+        fixed_trips: 2 * u64::from(tile.own) * u64::from(tile.lanes),
     }
 }
 
@@ -172,7 +168,7 @@ impl Kernels for Attention {
         if self.lse {
             outputs.push(QueryOperand { name: "lse", shift: "lse_shift", width: 1, dtype: Dtype::F32 });
         }
-        let mut work = self.query_work(self, "attention_forward", &tile, limits, &outputs);
+        let mut work = query_work(self, self, "attention_forward", &tile, limits, &outputs);
         work.step_trips = 1 + tile.product_trips(d.head_dim) + tile.accumulate_trips() + tile.row_trips();
         work.step_work = step_work(&tile, d.head_dim + d.val_dim);
 

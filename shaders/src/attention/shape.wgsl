@@ -144,8 +144,9 @@ fn queries_to(j: u32) -> u32 {
     return u32(clamp(i32(j) - at.off - params.low_shift + 1, 0, i32(at.len_q)));
 }
 
-fn visible(i: u32, j: u32) -> bool {
-    return i < at.len_q && j >= keys_from(i) && j < keys_to(i);
+// The keys that query i sees: .x ≤ j < .y; empty for a query beyond the sequence.
+fn keys_of(i: u32) -> vec2<u32> {
+    return select(vec2(0u), vec2(keys_from(i), keys_to(i)), i < at.len_q);
 }
 
 // |i + off - j|
@@ -153,9 +154,9 @@ fn distance(i: u32, j: u32) -> f32 {
     return f32(abs(i32(i) + at.off - i32(j)));
 }
 
-// Score of a pair from its capped product: HIDDEN if the pair is not visible.
-fn score(i: u32, j: u32, capped: f32) -> f32 {
-    return select(HIDDEN, biased(capped + at.bias, i, j), visible(i, j));
+// Score of a pair from its capped product: HIDDEN if key j is not among those that query i sees.
+fn score(i: u32, j: u32, capped: f32, keys: vec2<u32>) -> f32 {
+    return select(HIDDEN, biased(capped + at.bias, i, j), j >= keys.x && j < keys.y);
 }
 fn is_hidden(z: f32) -> bool { return z < HIDDEN_BELOW; }
 

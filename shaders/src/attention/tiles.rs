@@ -83,8 +83,8 @@ impl Tile {
         let row = TABLE.iter().find(|r| r.0 == schedule && r.1 == stage && width4 <= r.2);
         let mut own = row.map_or(1, |r| r.3);
         if schedule == Schedule::Lanes {
-            // Fewer rows for short sequences: half the registers, half the compile time.
-            while own > lanes && positions <= (own / 2) as usize {
+            // Fewer rows for short sequences: what they save at run time is less than what the driver takes to compile them.
+            while own > lanes && positions < 16 * own as usize {
                 own /= 2;
             }
             own = own.max(lanes);

@@ -37,6 +37,11 @@ pub(crate) fn backward(seed: u64) -> Case<AttentionBackward> {
     if draw.plant == Some(Plant::InfiniteKey) {
         draw.plant = Some(Plant::NanKey);
     }
+    // a key that no query sees has no gradient
+    let few = draw.op.causal != Causal::None && draw.op.dims.seq_q < draw.op.dims.seq_kv;
+    if (few || draw.op.dims.seq_kv < 3) && !draw.note.contains("degenerate") {
+        draw.note.push_str("; may be degenerate");
+    }
     let softmax = draw.op.weight == Weight::Softmax;
     let constant = matches!(draw.op.bias, Bias::Const(_));
     let forward = Attention { lse: false, ..draw.op.clone() };

@@ -106,7 +106,7 @@ pub(crate) fn spec(rng: &mut Rng, divisor: usize) -> Draw {
     let constant = Bias::Const(rng.pick(&[0.0, 0.0, 0.5, -2.0, -10.0]));
     let bias = match rng.below(10) {
         0..5 if softmax => Bias::Const(0.0),
-        0..5 | 5 => Bias::NegLogKeys,
+        0..=5 => Bias::NegLogKeys,
         6 | 7 => Bias::NegLogLen,
         _ => constant,
     };
@@ -137,12 +137,12 @@ pub(crate) fn spec(rng: &mut Rng, divisor: usize) -> Draw {
 
 /// What is special about a draw.
 fn note(op: &Attention, families: [Family; 3], masked: usize, plant: Option<Plant>) -> String {
+    let d = &op.dims;
     let hides = op.sequences != Sequences::Dense
         || op.window != Window::default()
-        || op.causal != Causal::None
-        || op.dims.seq_q == 0
-        || op.dims.seq_kv == 0
-        || (masked > 0 && (op.key_bias || op.score_bias.is_some()));
+        || (op.causal == Causal::BottomRight && d.seq_q > d.seq_kv)
+        || d.batch * d.seq_q * d.seq_kv == 0
+        || (d.seq_kv < 8 && masked > 0 && (op.key_bias || op.score_bias.is_some()));
     let wide = |f: &Family| matches!(f, Family::Normal(x) if *x > 4.0);
     let tiny = families.iter().any(|f| f.is_degenerate() || wide(f)) || op.scale == Some(0.0);
     let mut words: Vec<String> = Vec::new();

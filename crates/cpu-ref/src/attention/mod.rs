@@ -31,7 +31,8 @@ use score::{Score, Scores};
 pub(crate) fn sigmoid<R: Real>(z: R) -> R {
     let one = R::from_f64(1.0);
     let e = (-z.abs()).exp();
-    if z.value() < 0.0 { e / (one + e) } else { one / (one + e) }
+    // 2u more: a kernel may multiply by the reciprocal
+    if z.value() < 0.0 { (e / (one + e)).charge(2.0) } else { one / (one + e) }
 }
 
 /// One output row and its `lse`.
@@ -50,20 +51,15 @@ impl<R: Real> Row<R> {
     }
 }
 
-/// `Σ_j w_j v_j`, and for each column the largest `|v_j|` seen.
-fn weighted_values<R: Real>(
-    scores: &Scores<'_, R>,
-    weights: impl Iterator<Item = (usize, R)>,
-) -> (Vec<R::Sum>, Vec<f64>) {
-    let width = scores.op.dims.val_dim;
-    let (mut sums, mut largest) = (vec![R::Sum::default(); width], vec![0.0f64; width]);
+/// `Σ_j w_j v_j`; `weights` by row of `v`.
+fn weighted_values<R: Real>(scores: &Scores<'_, R>, weights: impl Iterator<Item = (usize, R)>) -> Vec<R::Sum> {
+    let mut sums = vec![R::Sum::default(); scores.op.dims.val_dim];
     for (row, w) in weights {
-        for ((sum, most), &v) in sums.iter_mut().zip(&mut largest).zip(scores.values(row)) {
+        for (sum, &v) in sums.iter_mut().zip(scores.values(row)) {
             sum.add_product(w, v);
-            *most = most.max(v.value().abs());
         }
     }
-    (sums, largest)
+    sums
 }
 
 fn sigmoid_output<R: Real>(scores: &Scores<'_, R>, s: &Sequence, h: usize, seen: &[(usize, Score<R>)]) -> Row<R> {
@@ -72,7 +68,7 @@ fn sigmoid_output<R: Real>(scores: &Scores<'_, R>, s: &Sequence, h: usize, seen:
         Score::PlusInfinity => Some((s.key_row(scores.op, h, j), R::from_f64(1.0))),
         Score::MinusInfinity | Score::Nan => None,
     });
-    let (sums, _) = weighted_values(scores, weights);
+    let sums = weighted_values(scores, weights);
     Row { o: sums.iter().map(Accumulator::total).collect(), lse: R::nan() }
 }
 
@@ -92,10 +88,11 @@ fn softmax_output<R: Real>(
     let Some(row) = softmax_row(&mut logits, usize::MAX) else {
         return Row::empty(scores.op.dims.val_dim);
     };
-    let (sums, largest) = weighted_values(scores, rows.into_iter().zip(logits));
+    let largest = rows.iter().map(|&r| scores.largest_value(r)).fold(0.0, f64::max);
     // weights are not negative and add up to 1, so a kernel cannot leave the values' hull by more than its rounding
-    let bound = |x: R, most: f64| x.certain_within(x.value().abs() + 1.02 * most);
-    let o = sums.iter().zip(largest).map(|(x, most)| bound(x.total_rescaled(usize::MAX) / row.total, most)).collect();
+    let bound = |x: R| x.certain_within(x.value().abs() + 1.02 * largest);
+    let sums = weighted_values(scores, rows.into_iter().zip(logits));
+    let o = sums.iter().map(|x| bound((x.total_rescaled(usize::MAX) / row.total).charge(2.0))).collect();
     Row { o, lse: row.lse }
 }
 

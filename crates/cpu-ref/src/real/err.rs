@@ -157,6 +157,22 @@ impl Real for Err {
         Self { v, e: e + 2.0 * UNIT * limit }
     }
 
+    /// Four partial sums: the chain of additions is what would take the time.
+    fn dot(a: &[Self], b: &[Self]) -> Self {
+        let mut lanes = [ErrSum::default(); 4];
+        let (a4, b4) = (a.chunks_exact(4), b.chunks_exact(4));
+        let rest = a4.remainder().iter().zip(b4.remainder());
+        for (x, y) in a4.zip(b4) {
+            for lane in 0..4 {
+                lanes[lane].add_product(x[lane], y[lane]);
+            }
+        }
+        rest.for_each(|(&x, &y)| lanes[0].add_product(x, y));
+        let [mut sum, others @ ..] = lanes;
+        others.iter().for_each(|lane| sum.merge(lane));
+        sum.total()
+    }
+
     fn charge(self, units: f64) -> Self {
         Self { v: self.v, e: self.e + units * UNIT * self.v.abs() }
     }
@@ -201,6 +217,14 @@ pub struct ErrSum {
 }
 
 impl ErrSum {
+    fn merge(&mut self, o: &Self) {
+        self.v += o.v;
+        self.magnitude += o.magnitude;
+        self.carried += o.carried;
+        self.arguments += o.arguments;
+        self.terms += o.terms;
+    }
+
     /// `additions` of rounding at most u each, the first eight 2u: long sums are formed in parts, or rounded to nearest.
     fn bounded(&self, additions: f64) -> Err {
         if self.terms == 0.0 {

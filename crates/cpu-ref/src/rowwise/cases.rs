@@ -82,7 +82,7 @@ fn random(rng: &mut Rng) -> Draw {
         function: rng.pick(&FUNCTIONS),
         rows: rows.min((most / cols).max(1)),
         cols,
-        scale: if rng.chance(60) { 1.0 } else { rng.pick(&[0.125, 0.3, 2.0, -0.7, 10.0, 0.0]) },
+        scale: if rng.chance(65) { 1.0 } else { rng.pick(&[0.125, 0.3, 2.0, -0.7, 10.0, 0.0]) },
         lens: rng.chance(30),
         dtype: if rng.chance(30) { Dtype::F16 } else { Dtype::F32 },
     };
@@ -112,7 +112,11 @@ fn random(rng: &mut Rng) -> Draw {
     let mut words: Vec<String> = Vec::new();
     words.extend((family != Family::Normal(1.0)).then(|| format!("{family:?}")));
     words.extend(plant.map(|p| format!("{p:?}")));
-    let special = op.lens || plant.is_some() || !matches!(family, Family::Normal(_) | Family::Uniform);
+    let special = op.lens
+        || op.cols < 3
+        || plant.is_some()
+        || op.scale == 0.0
+        || !matches!(family, Family::Normal(_) | Family::Uniform);
     words.extend((special || family == Family::Normal(100.0)).then(|| "may be degenerate".into()));
     Draw { op, family, plant, note: words.join("; ") }
 }

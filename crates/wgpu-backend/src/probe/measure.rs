@@ -14,14 +14,15 @@ macro_rules! source {
     };
 }
 
-/// Words of workgroup memory that are dirtied and looked at: 16 KiB, what every adapter has.
-const WORDS: u32 = 4096;
+/// Words of workgroup memory that are dirtied and looked at. Few, as some drivers clear workgroup memory by one store per word and take
+/// seconds to compile that for 16 KiB.
+const WORDS: u32 = 256;
 /// Trips asked for when looking for a cap.
 const MANY_TRIPS: u32 = 100_000;
 /// Trips when measuring speed: below any cap.
-const SOME_TRIPS: u32 = 1000;
+const SOME_TRIPS: u32 = 500;
 /// Multiply-adds of one invocation in one trip.
-const MUL_ADDS: f64 = 32.0;
+const MUL_ADDS: f64 = 128.0;
 /// How long the measurement of speed should run, seconds.
 const RATE_SECONDS: f64 = 3e-3;
 
@@ -68,9 +69,10 @@ async fn accuracy(gpu: &Gpu, probe: &mut Probe) -> Result<(), RunError> {
     Ok(())
 }
 
-/// One run of the multiply-add kernel: the trips it made and its seconds.
-async fn multiply(gpu: &Gpu, groups: u32, trips: u32) -> Result<(u32, f64), RunError> {
+/// One run of the rate kernel: the trips its counting loop made, and its seconds.
+async fn multiply(gpu: &Gpu, groups: u32, counted: u32, trips: u32) -> Result<(u32, f64), RunError> {
     let params = vec![
+        ("counted", Param::U32(counted)),
         ("trips", Param::U32(trips)),
         ("one", Param::U32(1)),
         ("scale", Param::F32(0.999)),
@@ -88,16 +90,22 @@ async fn multiply(gpu: &Gpu, groups: u32, trips: u32) -> Result<(u32, f64), RunE
 
 /// Loop cap and speed. Leaves workgroup memory dirty.
 async fn rate(gpu: &Gpu, probe: &mut Probe) -> Result<(), RunError> {
-    let (made, _) = multiply(gpu, 1, MANY_TRIPS).await?;
+    let (made, _) = multiply(gpu, 1, MANY_TRIPS, 0).await?;
     probe.loop_cap = (made < MANY_TRIPS).then_some(u64::from(made));
-    let mut groups = 16;
-    // Grows until the run is long enough to be measured: twice on a software driver, three times on a large GPU.
-    for _ in 0..4 {
-        let (_, seconds) = multiply(gpu, groups, SOME_TRIPS).await?;
+    let mut groups = 8;
+    let mut long_enough = 0;
+    // Grows until the run is long enough to be measured: at once on a software driver, after three rounds on a large GPU.
+    for _ in 0..6 {
+        let (_, seconds) = multiply(gpu, groups, 0, SOME_TRIPS).await?;
         let done = f64::from(groups) * 64.0 * f64::from(SOME_TRIPS) * MUL_ADDS;
         probe.mul_adds_per_second = probe.mul_adds_per_second.max(done / seconds);
         if seconds > RATE_SECONDS / 3.0 {
-            break;
+            // Once more, since another program may have been in the way.
+            long_enough += 1;
+            if long_enough == 2 {
+                break;
+            }
+            continue;
         }
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 2 and 64")]
         let factor = (RATE_SECONDS / seconds).clamp(2.0, 64.0) as u32;

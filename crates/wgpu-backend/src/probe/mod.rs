@@ -58,7 +58,7 @@ pub struct Probe {
     pub reassociates: bool,
     /// Whether a detour over integer bits stops that.
     pub fence_works: bool,
-    /// Words of workgroup memory, of 4,096 in each of 64 workgroups, that another kernel had left behind.
+    /// Words of workgroup memory, of 256 in each of 64 workgroups, that another kernel had left behind.
     pub stale_words: u64,
     /// How f32 becomes f16, if f16 may be stored.
     pub f16_rounding: Option<Rounding>,
@@ -89,6 +89,12 @@ impl Probe {
     /// Loop trips that a kernel may make: 1 % below the cap.
     pub(crate) fn safe_trips(&self) -> u64 {
         self.loop_cap.map_or(NO_CAP, |cap| cap - cap.div_ceil(100))
+    }
+
+    /// Multiply-adds per second to plan with: a tenth of what was measured, since kernels reach less than plain arithmetic does, and a
+    /// power of two, so that small differences between two measurements do not change a plan.
+    pub(crate) fn prudent_rate(&self) -> f64 {
+        (self.mul_adds_per_second / 10.0).max(1e6).log2().floor().exp2()
     }
 }
 

@@ -1,8 +1,9 @@
-// Multiply-adds in registers, 32 per trip and invocation; counts the trips that were really made; leaves workgroup memory dirty.
+// Counts the trips that a loop really makes; then multiply-adds in registers, 128 per trip and invocation. Leaves workgroup memory dirty.
 
 struct Params {
-  trips: u32,
-  one: u32,    // 1, unknown to the compiler
+  counted: u32,  // trips of the counting loop
+  trips: u32,    // trips of the arithmetic loop
+  one: u32,      // 1, unknown to the compiler
   scale: f32,
   offset: f32,
 }
@@ -13,24 +14,34 @@ struct Params {
 
 var<workgroup> dirt: array<u32, WORDS>;
 
+fn advance(start: vec4<f32>) -> vec4<f32> {
+  var v = start;
+  v = v * params.scale + params.offset;
+  v = v * params.scale + params.offset;
+  v = v * params.scale + params.offset;
+  v = v * params.scale + params.offset;
+  v = v * params.scale + params.offset;
+  v = v * params.scale + params.offset;
+  v = v * params.scale + params.offset;
+  v = v * params.scale + params.offset;
+  return v;
+}
+
 @compute @workgroup_size(64)
 fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3<u32>) {
-  let start = f32(lane);
-  var a = vec4<f32>(start);
-  var b = vec4<f32>(start + 1.0);
-  var c = vec4<f32>(start + 2.0);
-  var d = vec4<f32>(start + 3.0);
   var made = 0u;
-  for (var trip = 0u; trip < params.trips; trip++) {
-    a = a * params.scale + params.offset;
-    b = b * params.scale + params.offset;
-    c = c * params.scale + params.offset;
-    d = d * params.scale + params.offset;
-    a = a * params.scale + params.offset;
-    b = b * params.scale + params.offset;
-    c = c * params.scale + params.offset;
-    d = d * params.scale + params.offset;
+  for (var trip = 0u; trip < params.counted; trip++) {
     made += params.one;
+  }
+  var a = vec4<f32>(f32(lane));
+  var b = a + 1.0;
+  var c = a + 2.0;
+  var d = a + 3.0;
+  for (var trip = 0u; trip < params.trips; trip++) {
+    a = advance(a);
+    b = advance(b);
+    c = advance(c);
+    d = advance(d);
   }
   for (var word = lane; word < WORDS; word += 64u) {
     dirt[word] = 0xdeadbeefu + made;

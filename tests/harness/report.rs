@@ -1,0 +1,176 @@
+//! What a conformance run found, for people and as JSON.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::run_case::{CaseReport, Status};
+
+/// One op × kind of case.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Group {
+    /// Kind of case: `sigmoid f16`.
+    pub name: String,
+    /// Cases run.
+    pub cases: usize,
+    /// Largest error ÷ bound.
+    pub worst_ratio: f64,
+    /// The case that has it.
+    pub worst_seed: u64,
+    /// The element that has it, in words.
+    pub worst: String,
+}
+
+/// One op.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct OpReport {
+    /// Op name.
+    pub op: String,
+    /// Cases drawn.
+    pub cases: usize,
+    /// Of these, passed.
+    pub passed: usize,
+    /// Failed, and not declared to.
+    pub failed: usize,
+    /// Failed as declared.
+    pub expected_failures: usize,
+    /// Not run for want of a feature.
+    pub unsupported: usize,
+    /// Run under the adapter's own limits because squeezed ones were too small.
+    pub refused: usize,
+    /// Elements compared.
+    pub elements: usize,
+    /// Largest error ÷ bound.
+    pub worst_ratio: f64,
+    /// 99.9th percentile of the cases' largest error ÷ bound.
+    pub p999_ratio: f64,
+    /// Largest normalised mean square error of f32 outputs.
+    pub worst_nmse_f32: f64,
+    /// Largest error in units of the last place, of elements that are not small beside their output.
+    pub worst_ulp: f64,
+    /// Cases by profile.
+    pub profiles: BTreeMap<String, usize>,
+    /// By kind of case.
+    pub groups: Vec<Group>,
+}
+
+/// A whole run on one adapter.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// Adapter name, driver and version.
+    pub adapter: String,
+    /// What the opening probe found.
+    pub probe: String,
+    /// First seed of each op; the seeds follow one another.
+    pub first_seed: u64,
+    /// Largest admissible error ÷ bound.
+    pub gate: f64,
+    /// Seconds.
+    pub seconds: f64,
+    /// By op.
+    pub ops: Vec<OpReport>,
+    /// Cases that did not do what was expected, and why.
+    pub failures: Vec<(CaseReport, String)>,
+}
+
+/// Merges a case into its group.
+fn add_to_group(groups: &mut Vec<Group>, case: &CaseReport) {
+    let name = case.group();
+    let at = groups.iter().position(|g| g.name == name).unwrap_or_else(|| {
+        groups.push(Group { name, ..Group::default() });
+        groups.len() - 1
+    });
+    let group = &mut groups[at];
+    group.cases += 1;
+    if group.worst.is_empty() || case.ratio > group.worst_ratio {
+        (group.worst_ratio, group.worst_seed, group.worst) = (case.ratio, case.seed, case.worst.clone());
+    }
+}
+
+impl OpReport {
+    /// Sums up the cases of one op. `unexpected` counts the failures that were not declared.
+    pub fn new(op: &str, cases: &[CaseReport], unexpected: usize) -> Self {
+        let mut sum = Self { op: op.into(), cases: cases.len(), failed: unexpected, ..Self::default() };
+        let mut ratios = Vec::new();
+        for case in cases {
+            *sum.profiles.entry(case.profile.clone()).or_default() += 1;
+            match case.status {
+                Status::Passed => sum.passed += 1,
+                Status::Failed => sum.expected_failures += 1,
+                Status::Unsupported => {
+                    sum.unsupported += 1;
+                    continue;
+                }
+            }
+            sum.refused += usize::from(case.refused);
+            sum.elements += case.elements;
+            sum.worst_ulp = sum.worst_ulp.max(case.ulp);
+            if case.label.ends_with("f32") {
+                sum.worst_nmse_f32 = sum.worst_nmse_f32.max(case.nmse);
+            }
+            ratios.push(case.ratio);
+            add_to_group(&mut sum.groups, case);
+        }
+        sum.expected_failures = sum.expected_failures.saturating_sub(unexpected);
+        ratios.sort_by(f64::total_cmp);
+        sum.worst_ratio = ratios.last().copied().unwrap_or(0.0);
+        sum.p999_ratio = ratios.get((ratios.len().saturating_sub(1)) * 999 / 1000).copied().unwrap_or(0.0);
+        sum.groups.sort_by(|a, b| a.name.cmp(&b.name));
+        sum
+    }
+}
+
+impl Report {
+    /// Whether every case did what was expected of it and something was run at all.
+    pub fn passed(&self) -> bool {
+        self.failures.is_empty() && self.ops.iter().any(|o| o.passed > 0)
+    }
+
+    /// Cases of all ops.
+    pub fn cases(&self) -> usize {
+        self.ops.iter().map(|o| o.cases).sum()
+    }
+
+    /// Largest error ÷ bound of all ops.
+    pub fn worst_ratio(&self) -> f64 {
+        self.ops.iter().map(|o| o.worst_ratio).fold(0.0, f64::max)
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "conformance on {}", self.adapter)?;
+        for o in &self.ops {
+            let profiles: Vec<_> = o.profiles.iter().map(|(name, n)| format!("{n} {name}")).collect();
+            writeln!(
+                f,
+                "{}: {} cases ({}), {} passed, {} failed, {} expected failures, {} not supported; worst error/bound {:.4}, p99.9 {:.4}, \
+                 NMSE f32 {:.1e}, {:.0} ULP",
+                o.op,
+                o.cases,
+                profiles.join(", "),
+                o.passed,
+                o.failed,
+                o.expected_failures,
+                o.unsupported,
+                o.worst_ratio,
+                o.p999_ratio,
+                o.worst_nmse_f32,
+                o.worst_ulp,
+            )?;
+            for g in &o.groups {
+                let Group { name, cases, worst_ratio, worst_seed, .. } = g;
+                writeln!(f, "  {name:<20} {cases:>5} cases, error/bound {worst_ratio:.4} (seed {worst_seed})")?;
+            }
+        }
+        for (case, why) in &self.failures {
+            let CaseReport { op, seed, label, size, profile, .. } = case;
+            writeln!(f, "FAILED {op} seed {seed} [{label}, {size}, {profile}]: {why}")?;
+            writeln!(f, "       replay: cargo xtask repro {op} {seed}")?;
+        }
+        let verdict = if self.passed() { "passed" } else { "FAILED" };
+        let (count, worst, gate) = (self.cases(), self.worst_ratio(), self.gate);
+        write!(f, "{verdict}: {count} cases from seed {}, worst error/bound {worst:.4} (gate {gate}), {:.0} s", self.first_seed, self.seconds)
+    }
+}

@@ -1,0 +1,204 @@
+//! One case on one adapter: planned under its profile, run with two poisons, compared with the reference.
+
+use std::time::Instant;
+
+use gatefold_core::Tensors;
+use gatefold_cpu_ref::{Bounded, Case, Reference, bounded};
+use gatefold_shaders::{Kernels, Limits, Plan, PlanError};
+use gatefold_wgpu::{Gpu, RunError, RunOptions};
+use serde::{Deserialize, Serialize};
+
+use crate::compare::{compare, poison_left, same_bits};
+use crate::profile::{Profile, beyond};
+
+/// What outputs and scratch are filled with: NaNs of two kinds. Results must not depend on which.
+pub const POISONS: [u32; 2] = [0x7FC0_DEAD, 0xFFFF_FFFF];
+
+/// A case with its exact outputs.
+pub struct Prepared<O> {
+    /// Spec and inputs.
+    pub case: Case<O>,
+    /// Exact outputs and their bounds.
+    pub exact: Bounded,
+    /// Seconds the reference took.
+    pub seconds: f64,
+}
+
+impl<O: Reference> Prepared<O> {
+    /// Draws case `seed` and evaluates the reference on it.
+    pub fn new(seed: u64) -> Self {
+        let clock = Instant::now();
+        let case = O::case(seed);
+        let exact = bounded(&case.op, &case.inputs);
+        Self { case, exact, seconds: clock.elapsed().as_secs_f64() }
+    }
+}
+
+/// How a case ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Every element within its bound, nothing else changed.
+    Passed,
+    /// Wrong.
+    Failed,
+    /// The adapter lacks a feature that the case needs.
+    Unsupported,
+}
+
+/// One case on one adapter.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CaseReport {
+    /// Op name.
+    pub op: String,
+    /// Replays the case.
+    pub seed: u64,
+    /// What was computed.
+    pub label: String,
+    /// Its sizes.
+    pub size: String,
+    /// Limits that it was planned with.
+    pub profile: String,
+    /// How it ended.
+    pub status: Status,
+    /// Largest error ÷ bound; `null` in JSON if infinite.
+    pub ratio: f64,
+    /// The worst element in words.
+    pub worst: String,
+    /// Largest normalised mean square error of an output.
+    pub nmse: f64,
+    /// Largest error in units of the last place.
+    pub ulp: f64,
+    /// Elements compared.
+    pub elements: usize,
+    /// What went wrong, or why it was not run.
+    pub faults: Vec<String>,
+    /// Whether the squeezed limits were too small for the case, so that it ran under the adapter's own.
+    pub refused: bool,
+    /// Milliseconds on the adapter, both runs together.
+    pub millis: f64,
+    /// Milliseconds of the reference.
+    pub reference_millis: f64,
+}
+
+impl CaseReport {
+    fn new<O: Reference>(case: &Case<O>, profile: Profile) -> Self {
+        Self {
+            op: O::NAME.into(),
+            seed: case.seed,
+            label: case.op.label(),
+            size: case.op.size_label(),
+            profile: profile.to_string(),
+            status: Status::Passed,
+            ratio: 0.0,
+            worst: String::new(),
+            nmse: 0.0,
+            ulp: 0.0,
+            elements: 0,
+            faults: Vec::new(),
+            refused: false,
+            millis: 0.0,
+            reference_millis: 0.0,
+        }
+    }
+
+    /// What is computed, without options: `sigmoid f16`.
+    pub fn group(&self) -> String {
+        let parts: Vec<_> = self.label.split('.').collect();
+        match parts[..] {
+            [first, .., last] => format!("{first} {last}"),
+            _ => self.label.clone(),
+        }
+    }
+
+    fn fail(mut self, fault: String) -> Self {
+        self.status = Status::Failed;
+        self.faults.push(fault);
+        self
+    }
+}
+
+/// Runs a plan once for each poison. Gives the outputs and every fault seen; the first run's if the two differ.
+///
+/// # Errors
+/// As [`Gpu::run_plan`].
+pub fn run_poisoned<O: Reference + Kernels>(
+    gpu: &Gpu,
+    case: &Case<O>,
+    plan: &Plan,
+) -> Result<(Tensors, Vec<String>), RunError> {
+    let operands = case.op.operands();
+    let mut faults = Vec::new();
+    let mut first: Option<Tensors> = None;
+    for poison in POISONS {
+        let options = RunOptions { poison: Some(poison), guard: true, ..RunOptions::default() };
+        let ran = gpu.run_plan(plan, &operands, &case.inputs, &options)?;
+        faults.extend(ran.faults);
+        faults.extend(poison_left(&ran.outputs, poison));
+        match &first {
+            None => first = Some(ran.outputs),
+            Some(outputs) => faults.extend(same_bits(outputs, &ran.outputs).err().map(|e| format!("two poisons: {e}"))),
+        }
+    }
+    Ok((first.unwrap_or_default(), faults))
+}
+
+/// The plan of a case under its profile. Falls back to the adapter's own limits if squeezed ones are too small; tells whether.
+fn plan_case<O: Kernels>(op: &O, profile: Profile, adapter: &Limits) -> Result<(Plan, Limits, bool), PlanError> {
+    let limits = profile.limits(adapter, &op.cost());
+    match op.plan(&limits) {
+        Err(PlanError::TooLarge { .. } | PlanError::Limit { .. }) if profile != Profile::Native => {
+            Ok((op.plan(adapter)?, adapter.clone(), true))
+        }
+        Err(e) => Err(e),
+        Ok(plan) => Ok((plan, limits, false)),
+    }
+}
+
+/// Runs a prepared case. `gate`: largest admissible error ÷ bound.
+pub fn run_prepared<O: Reference + Kernels>(gpu: &Gpu, prepared: &Prepared<O>, gate: f64) -> CaseReport {
+    let case = &prepared.case;
+    let profile = Profile::of(case.seed);
+    let mut report = CaseReport::new(case, profile);
+    report.reference_millis = prepared.seconds * 1e3;
+    if let Err(e) = case.op.check_inputs(&case.inputs) {
+        return report.fail(format!("the drawn case is not legal: {e}"));
+    }
+    let (plan, limits, refused) = match plan_case(&case.op, profile, gpu.limits()) {
+        Ok(found) => found,
+        Err(e @ PlanError::Feature { .. }) => {
+            report.status = Status::Unsupported;
+            report.faults.push(e.to_string());
+            return report;
+        }
+        Err(e) => return report.fail(e.to_string()),
+    };
+    report.refused = refused;
+    report.faults = beyond(&plan, &limits);
+    let clock = Instant::now();
+    let (outputs, faults) = match run_poisoned(gpu, case, &plan) {
+        Ok(found) => found,
+        Err(e) => return report.fail(e.to_string()),
+    };
+    report.millis = clock.elapsed().as_secs_f64() * 1e3;
+    report.faults.extend(faults);
+    match compare(&prepared.exact, &outputs) {
+        Err(e) => return report.fail(e),
+        Ok(found) => {
+            report.worst = found.describe();
+            (report.ratio, report.nmse, report.ulp, report.elements) = (found.ratio, found.nmse, found.ulp, found.elements);
+        }
+    }
+    if report.ratio > gate {
+        report.faults.push(format!("error/bound above {gate}: {}", report.worst));
+    }
+    if !report.faults.is_empty() {
+        report.status = Status::Failed;
+    }
+    report
+}
+
+/// Draws, evaluates and runs case `seed` of op `O`.
+pub fn run_case<O: Reference + Kernels>(gpu: &Gpu, seed: u64, gate: f64) -> CaseReport {
+    run_prepared(gpu, &Prepared::<O>::new(seed), gate)
+}

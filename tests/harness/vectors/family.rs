@@ -1,0 +1,219 @@
+//! Files of the family format: metadata `case` with `op`, `attrs`, `outputs`, `grads`, `rtol`, `atol`.
+
+use gatefold_core::attention::{Bias, Causal, Dims, ScoreBias, Sequences, Weight, Window};
+use gatefold_core::{Attention, AttentionBackward, Dtype, RowFunction, Rowwise, RowwiseBackward, Tensors};
+use serde_json::{Map, Value};
+
+use super::archive::{Archive, Array};
+use super::job::{Case, OpJob, Stop, Want};
+
+fn unsupported<T>(what: impl Into<String>) -> Result<T, Stop> {
+    Err(Stop::NotSupported(what.into()))
+}
+
+/// A number of the metadata, rounded to f32.
+pub(super) fn number(name: &str, value: &Value) -> Result<f32, Stop> {
+    #[allow(clippy::cast_possible_truncation, reason = "rounding to f32 is meant")]
+    let found = value.as_f64().map(|x| x as f32);
+    found.ok_or_else(|| Stop::Wrong(format!("{name}: expected a number, got {value}")))
+}
+
+/// Reads a family file's case.
+pub(super) fn read(file: &Archive) -> Result<Case, Stop> {
+    let op = file.case.get("op").and_then(Value::as_str).unwrap_or_default();
+    let none = Map::new();
+    let attrs = file.case.get("attrs").and_then(Value::as_object).unwrap_or(&none);
+    let mut case = match op {
+        "attention" => attention(file, attrs)?,
+        "softmax" => rowwise(file, attrs, RowFunction::Softmax)?,
+        "log_softmax" => rowwise(file, attrs, RowFunction::LogSoftmax)?,
+        "logsumexp" => rowwise(file, attrs, RowFunction::LogSumExp)?,
+        other => return unsupported(format!("op {other}")),
+    };
+    set_tolerances(file, &mut case.wants)?;
+    Ok(case)
+}
+
+/// `atol·M + rtol·|want|`, `M` the largest magnitude of the tensor, but at least a thousandth of the case's.
+fn set_tolerances(file: &Archive, wants: &mut [Want]) -> Result<(), Stop> {
+    let tolerance = |name: &str| {
+        let found = file.case.get(name).and_then(Value::as_f64).filter(|x| *x >= 0.0);
+        found.ok_or_else(|| Stop::Wrong(format!("{name}: expected a number in the metadata")))
+    };
+    let (rtol, atol) = (tolerance("rtol")?, tolerance("atol")?);
+    let largest = |w: &Want| w.values.iter().filter(|x| x.is_finite()).fold(0.0f64, |m, x| m.max(x.abs()));
+    let overall = wants.iter().map(largest).fold(0.0, f64::max);
+    for want in wants {
+        want.absolute = atol * largest(want).max(1e-3 * overall);
+        want.relative = rtol;
+    }
+    Ok(())
+}
+
+/// Names listed under `outputs` and `grads`.
+fn listed(file: &Archive) -> Vec<String> {
+    let names = |key| file.case.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
+    let all = names("outputs").into_iter().chain(names("grads"));
+    all.filter_map(|v| v.as_str().map(str::to_owned)).collect()
+}
+
+/// A want without tolerance, for [`set_tolerances`].
+fn want(output: &str, array: &Array) -> Want {
+    Want { output: output.into(), dims: array.dims.clone(), values: array.values.clone(), absolute: 0.0, relative: 0.0 }
+}
+
+/// Bounds of a window: −1 is unbounded.
+pub(super) fn window_side(name: &str, value: Option<&Value>) -> Result<Option<u32>, Stop> {
+    match value.and_then(Value::as_i64) {
+        Some(-1) => Ok(None),
+        Some(n) => u32::try_from(n).map(Some).map_err(|_| Stop::Wrong(format!("{name}: expected -1 or more, got {n}"))),
+        None => Err(Stop::Wrong(format!("{name}: expected a whole number"))),
+    }
+}
+
+/// Sets the option that an attribute stands for.
+fn set_attribute(spec: &mut Attention, name: &str, value: &Value) -> Result<(), Stop> {
+    let softmax = spec.weight == Weight::Softmax;
+    match (name, value.as_str()) {
+        ("weight", _) => {}
+        ("scale", None) => spec.scale = Some(number(name, value)?),
+        ("softcap", None) => spec.softcap = Some(number(name, value)?),
+        ("bias", Some("neg_log_keys")) => spec.bias = Bias::NegLogKeys,
+        ("bias", Some("neg_log_len")) => spec.bias = Bias::NegLogLen,
+        ("bias", None) => spec.bias = Bias::Const(number(name, value)?),
+        ("causal", Some("none")) => spec.causal = Causal::None,
+        ("causal", Some("top_left")) => spec.causal = Causal::TopLeft,
+        ("causal", Some("bottom_right")) => spec.causal = Causal::BottomRight,
+        ("window", None) => {
+            spec.window = Window { left: window_side("window[0]", value.get(0))?, right: window_side("window[1]", value.get(1))? };
+        }
+        ("normaliser", Some("row_sum")) if softmax => {}
+        ("normaliser", Some("none")) if !softmax => {}
+        ("normaliser_eps", None) if value.as_f64() == Some(0.0) => {}
+        (_, Some(text)) => return unsupported(format!("{name} {text}")),
+        (_, None) => return unsupported(format!("{name} {value}")),
+    }
+    Ok(())
+}
+
+/// Inputs of the attention op and of its gradient, by the names of the files, which are ours.
+const SIDE_INPUTS: [&str; 7] = ["lens_q", "lens_kv", "head_bias", "key_bias", "score_bias", "alibi_slopes", "sink"];
+
+/// The sizes, from the shapes of `q`, `k` and `v`.
+pub(super) fn dims_of(q: &Array, k: &Array, v: &Array) -> Result<Dims, Stop> {
+    let four = |name: &str, array: &Array| {
+        let wrong = |_| Stop::Wrong(format!("{name}: expected four dimensions, got {:?}", array.dims));
+        <[usize; 4]>::try_from(&array.dims[..]).map_err(wrong)
+    };
+    let ([batch, q_heads, seq_q, head_dim], [_, kv_heads, seq_kv, _]) = (four("q", q)?, four("k", k)?);
+    let [_, _, _, val_dim] = four("v", v)?;
+    Ok(Dims { batch, q_heads, kv_heads, seq_q, seq_kv, head_dim, val_dim })
+}
+
+fn attention(file: &Archive, attrs: &Map<String, Value>) -> Result<Case, Stop> {
+    let mut spec = Attention::softmax(dims_of(file.need("q")?, file.need("k")?, file.need("v")?)?);
+    spec.weight = match attrs.get("weight").map(|w| (w.as_str(), w)) {
+        None | Some((Some("softmax"), _)) => Weight::Softmax,
+        Some((Some("sigmoid"), _)) => Weight::Sigmoid,
+        Some((_, w)) => return unsupported(format!("weight {}", w.as_str().unwrap_or("?"))),
+    };
+    for (name, value) in attrs {
+        set_attribute(&mut spec, name, value)?;
+    }
+    let outputs = listed(file);
+    let known = |name: &str| ["q", "k", "v", "d_o", "d_lse"].contains(&name) || SIDE_INPUTS.contains(&name);
+    if let Some(other) = file.arrays.keys().find(|n| !known(n) && !outputs.contains(n)) {
+        return unsupported(format!("input {other}"));
+    }
+    let has = |name: &str| file.arrays.contains_key(name);
+    (spec.head_bias, spec.key_bias, spec.alibi, spec.sink) =
+        (has("head_bias"), has("key_bias"), has("alibi_slopes"), has("sink"));
+    spec.lse = spec.weight == Weight::Softmax;
+    if has("lens_q") || has("lens_kv") {
+        spec.sequences = Sequences::Padded { q: has("lens_q"), kv: has("lens_kv") };
+    }
+    if let Some(bias) = file.get("score_bias")? {
+        let own = |at: usize| bias.dims.get(at).is_some_and(|&n| n != 1);
+        spec.score_bias = Some(ScoreBias { per_batch: own(0), per_head: own(1) });
+    }
+    let mut inputs = Tensors::new();
+    for name in ["q", "k", "v"].iter().chain(&SIDE_INPUTS) {
+        if let Some(array) = file.get(name)? {
+            let dtype = if name.starts_with("lens") { Dtype::U32 } else { Dtype::F32 };
+            inputs.insert(*name, array.tensor(dtype).map_err(|e| format!("{name}: {e}"))?);
+        }
+    }
+    let mut case = Case::default();
+    attention_jobs(file, spec, inputs, &mut case)?;
+    for name in &outputs {
+        case.wants.push(want(name, file.need(name)?));
+    }
+    Ok(case)
+}
+
+/// The forward op and, if there is an upstream gradient, the backward op on what the forward op gave.
+fn attention_jobs(file: &Archive, spec: Attention, inputs: Tensors, case: &mut Case) -> Result<(), Stop> {
+    case.jobs.push(Box::new(OpJob { op: spec.clone(), inputs: inputs.clone(), from_earlier: Vec::new() }));
+    let Some(d_o) = file.get("d_o")? else { return Ok(()) };
+    let d_lse = file.get("d_lse")?;
+    let mut inputs = inputs.with("d_o", d_o.tensor(Dtype::F32)?);
+    if let Some(d_lse) = d_lse {
+        inputs.insert("d_lse", d_lse.tensor(Dtype::F32)?);
+    }
+    let from_earlier = if spec.weight == Weight::Softmax { vec!["o", "lse"] } else { Vec::new() };
+    let op = AttentionBackward { d_lse: d_lse.is_some(), ..AttentionBackward::new(spec) };
+    case.jobs.push(Box::new(OpJob { op, inputs, from_earlier }));
+    Ok(())
+}
+
+/// The order of dimensions that brings `axis` to the end.
+pub(super) fn axis_last(rank: usize, axis: i64) -> Result<Vec<usize>, Stop> {
+    let counted = if axis < 0 { axis + rank as i64 } else { axis };
+    let at = usize::try_from(counted).ok().filter(|&a| a < rank);
+    let at = at.ok_or_else(|| Stop::Wrong(format!("axis: expected -{rank} to {}, got {axis}", rank as i64 - 1)))?;
+    Ok((0..rank).filter(|&d| d != at).chain([at]).collect())
+}
+
+/// An array as rows along its last dimension.
+pub(super) fn as_rows(array: &Array, order: &[usize]) -> Result<Array, Stop> {
+    let moved = array.permuted(order);
+    let cols = moved.dims.last().copied().unwrap_or(1);
+    let rows = moved.dims.iter().rev().skip(1).product();
+    Ok(moved.reshaped(&[rows, cols])?)
+}
+
+fn rowwise(file: &Archive, attrs: &Map<String, Value>, function: RowFunction) -> Result<Case, Stop> {
+    let (mut axis, mut scale) = (-1, 1.0);
+    for (name, value) in attrs {
+        match name.as_str() {
+            "axis" => axis = value.as_i64().ok_or_else(|| Stop::Wrong(format!("axis: got {value}")))?,
+            "scale" => scale = number(name, value)?,
+            _ => return unsupported(format!("{name} {value}")),
+        }
+    }
+    let x = file.need("x")?;
+    let order = axis_last(x.dims.len(), axis)?;
+    let wide = |array: &Array| if array.dims.len() == order.len() { as_rows(array, &order) } else { Ok(array.clone()) };
+    // Log-sum-exp has one element a row: already in the order of the rows, whatever the axis was.
+    let narrow = |array: &Array| Ok::<_, Stop>(array.reshaped(&[array.values.len()])?);
+    let whole = |array: &Array| if function == RowFunction::LogSumExp { narrow(array) } else { wide(array) };
+    let rows = wide(x)?;
+    let lens = file.get("lens")?;
+    let spec = Rowwise { scale, lens: lens.is_some(), ..Rowwise::new(function, rows.dims[0], rows.dims[1]) };
+    let mut inputs = Tensors::new().with("x", rows.tensor(Dtype::F32)?);
+    if let Some(lens) = lens {
+        inputs.insert("lens", lens.tensor(Dtype::U32)?);
+    }
+    let mut case = Case::default();
+    case.jobs.push(Box::new(OpJob { op: spec.clone(), inputs: inputs.clone(), from_earlier: Vec::new() }));
+    case.wants.push(want("y", &whole(file.need("y")?)?));
+    if let Some(d_y) = file.get("d_y")? {
+        if function != RowFunction::LogSumExp {
+            inputs.take("x");
+        }
+        let inputs = inputs.with("d_y", whole(d_y)?.tensor(Dtype::F32)?);
+        case.jobs.push(Box::new(OpJob { op: RowwiseBackward { forward: spec }, inputs, from_earlier: vec!["y"] }));
+        case.wants.push(want("d_x", &wide(file.need("d_x")?)?));
+    }
+    Ok(case)
+}
