@@ -55,7 +55,7 @@ fn prepare<O: Reference>(seeds: std::ops::Range<u64>, work: impl FnOnce(Receiver
     std::thread::scope(|scope| {
         scope.spawn(move || {
             let run = || {
-                seeds.into_par_iter().with_max_len(1).for_each_with(send, |send, seed| {
+                seeds.into_par_iter().for_each_with(send, |send, seed| {
                     // The receiver hangs up only if the run was given up.
                     let _ = send.send(Prepared::<O>::new(seed));
                 });

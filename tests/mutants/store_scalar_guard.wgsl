@@ -27,6 +27,6 @@ fn store_d_k(row: u32, d4: u32, value: vec4<f32>) {
 fn store_d_v(row: u32, d4: u32, value: vec4<f32>) {
     for (var e = 0u; e < 4u; e++) { // unroll
         let d = d4 * 4u + e;
-        if true { d_v[row * params.val_dim + d + params.v_shift] = Elem(value[e]); }
+        if d < params.val_dim { d_v[row * params.val_dim + d + params.v_shift] = Elem(value[e]); }
     }
 }

@@ -74,7 +74,9 @@ pub(crate) fn write_params(built: &Built, dispatch: &Dispatch, block: &mut [u8])
             .copy_from_slice(&bytes);
     }
     match dispatch.params.iter().find(|(name, _)| built.params.iter().all(|f| f.name != *name)) {
-        Some((name, _)) => Err(wrong(format!("params.{name}: given by the dispatch, but the struct has no such member"))),
+        Some((name, _)) => {
+            Err(wrong(format!("params.{name}: given by the dispatch, but the struct has no such member")))
+        }
         None => Ok(()),
     }
 }
@@ -95,7 +97,12 @@ pub(crate) struct Place {
 }
 
 /// The range that a dispatch binds for a name: `(place, offset in the buffer, bytes)`.
-fn range<'a>(built: &Built, bound: &Bound, dispatch: &Dispatch, places: &'a [Place]) -> Result<(&'a Place, u64, u64), RunError> {
+fn range<'a>(
+    built: &Built,
+    bound: &Bound,
+    dispatch: &Dispatch,
+    places: &'a [Place],
+) -> Result<(&'a Place, u64, u64), RunError> {
     let wrong = |message: String| contract(&built.name, message);
     let Some(place) = places.iter().find(|p| p.name == bound.name) else {
         return Err(wrong(format!("{}: bound by the kernel, but neither an operand nor scratch", bound.name)));
@@ -109,7 +116,10 @@ fn range<'a>(built: &Built, bound: &Bound, dispatch: &Dispatch, places: &'a [Pla
     let bytes = window.bytes.next_multiple_of(4);
     if window.bytes == 0 || window.offset.checked_add(bytes).is_none_or(|end| end > place.bytes) {
         let Place { bytes: have, .. } = place;
-        return Err(wrong(format!("{}: window of {} bytes at {} in {have} bytes", bound.name, window.bytes, window.offset)));
+        return Err(wrong(format!(
+            "{}: window of {} bytes at {} in {have} bytes",
+            bound.name, window.bytes, window.offset
+        )));
     }
     Ok((place, place.offset + window.offset, bytes))
 }

@@ -57,7 +57,13 @@ fn fill(bytes: &mut [u8], word: u32) {
 }
 
 impl Slot {
-    async fn allocate(handle: &Handle, name: &str, bytes: u64, content: Content, filling: &Filling) -> Result<Self, RunError> {
+    async fn allocate(
+        handle: &Handle,
+        name: &str,
+        bytes: u64,
+        content: Content,
+        filling: &Filling,
+    ) -> Result<Self, RunError> {
         let bytes = bytes.next_multiple_of(4);
         let inner = bytes.max(LEAST_BYTES);
         let buffer = handle.buffer(name, inner + 2 * filling.guard, USAGE).await?;
@@ -121,7 +127,12 @@ impl Slot {
 }
 
 /// The packed inputs of a scratch buffer as `(offset, data)`, checked to lie inside it.
-fn packed_parts<'a>(plan: &Plan, scratch: &str, bytes: u64, inputs: &'a Tensors) -> Result<Vec<(u64, &'a [u8])>, RunError> {
+fn packed_parts<'a>(
+    plan: &Plan,
+    scratch: &str,
+    bytes: u64,
+    inputs: &'a Tensors,
+) -> Result<Vec<(u64, &'a [u8])>, RunError> {
     let part = |p: &Packed| {
         let wrong = |message: String| contract(plan.op, format!("{} packed in {scratch}: {message}", p.operand));
         if !p.offset.is_multiple_of(4) || p.offset.checked_add(p.bytes).is_none_or(|end| end > bytes) {

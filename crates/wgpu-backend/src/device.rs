@@ -80,7 +80,9 @@ impl Handle {
         let health = Arc::new(Health::default());
         if own {
             let noted = Arc::clone(&health);
-            device.set_device_lost_callback(move |reason, message| noted.lose(format!("{reason:?} {message}").trim().into()));
+            device.set_device_lost_callback(move |reason, message| {
+                noted.lose(format!("{reason:?} {message}").trim().into())
+            });
             let noted = Arc::clone(&health);
             device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
                 lock(&noted.uncaptured).get_or_insert(error.to_string());
@@ -180,7 +182,12 @@ impl Handle {
     }
 
     /// A buffer, zeroed.
-    pub(crate) async fn buffer(&self, name: &str, size: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer, RunError> {
+    pub(crate) async fn buffer(
+        &self,
+        name: &str,
+        size: u64,
+        usage: wgpu::BufferUsages,
+    ) -> Result<wgpu::Buffer, RunError> {
         let have = self.device.limits().max_buffer_size;
         if size > have {
             return Err(RunError::TooLarge { what: name.into(), need: size, have });
@@ -190,7 +197,13 @@ impl Handle {
     }
 
     /// Writes into a buffer. Offset and length are multiples of 4.
-    pub(crate) async fn write(&self, name: &str, buffer: &wgpu::Buffer, offset: u64, data: &[u8]) -> Result<(), RunError> {
+    pub(crate) async fn write(
+        &self,
+        name: &str,
+        buffer: &wgpu::Buffer,
+        offset: u64,
+        data: &[u8],
+    ) -> Result<(), RunError> {
         let call = Call::sized("uploading", name, data.len() as u64);
         self.call(call, || self.queue.write_buffer(buffer, offset, data)).await
     }
@@ -210,7 +223,11 @@ impl Handle {
     }
 
     /// Submits commands.
-    pub(crate) async fn submit(&self, name: &str, commands: wgpu::CommandBuffer) -> Result<wgpu::SubmissionIndex, RunError> {
+    pub(crate) async fn submit(
+        &self,
+        name: &str,
+        commands: wgpu::CommandBuffer,
+    ) -> Result<wgpu::SubmissionIndex, RunError> {
         self.call(Call::new("submitting", name), || self.queue.submit([commands])).await
     }
 
@@ -240,7 +257,7 @@ impl Handle {
             }
             self.check(&call)?;
             watch.check(&call.text())?;
-            if clock.elapsed() >= NUDGE && !nudged {
+            if clock.elapsed() >= NUDGE.min(watch.patience / 2) && !nudged {
                 nudged = true;
                 self.queue.submit([]);
             }
@@ -262,7 +279,12 @@ impl Handle {
     }
 
     /// The bytes of a mapped buffer. Its submission has finished.
-    pub(crate) async fn read<T>(&self, name: &str, mapping: Mapping, f: impl FnOnce(&[u8]) -> T) -> Result<T, RunError> {
+    pub(crate) async fn read<T>(
+        &self,
+        name: &str,
+        mapping: Mapping,
+        f: impl FnOnce(&[u8]) -> T,
+    ) -> Result<T, RunError> {
         let call = Call::sized("reading", name, mapping.buffer.size());
         self.inject(&call)?;
         self.look(&call)?;

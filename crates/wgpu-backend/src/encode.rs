@@ -52,7 +52,7 @@ fn check(operand: &Operand, buffer: &wgpu::Buffer, offset: u64, need: &Need) -> 
         return Err(wrong(name, format!("an offset that is a multiple of {}", need.alignment), format!("{offset}")));
     }
     let bytes = operand.bytes().next_multiple_of(4);
-    let end = offset.checked_add(bytes).unwrap_or(u64::MAX);
+    let end = offset.saturating_add(bytes);
     if end > buffer.size() {
         let given = format!("a buffer of {} bytes", buffer.size());
         return Err(wrong(name, format!("{bytes} bytes at offset {offset}"), given));
@@ -123,7 +123,11 @@ impl Gpu {
         }
         let limits = self.limits();
         // A zero-sized operand needs no buffer of the caller's, but its kernel binds one.
-        let empty: Vec<_> = operands.iter().filter(|o| o.is_empty()).map(|o| gatefold_shaders::Scratch { name: o.name, bytes: 0 }).collect();
+        let empty: Vec<_> = operands
+            .iter()
+            .filter(|o| o.is_empty())
+            .map(|o| gatefold_shaders::Scratch { name: o.name, bytes: 0 })
+            .collect();
         let own = Plan { scratch: plan.scratch.iter().cloned().chain(empty).collect(), ..Plan::default() };
         places.extend(scratch(handle, &own, limits.binding_bytes).await?);
         let jobs = prepared.jobs(handle, &places).await?;
@@ -136,7 +140,8 @@ impl Gpu {
                 let bytes = p.bytes.min(from.bytes);
                 encoder.copy_buffer_to_buffer(&from.buffer, from.offset, &to.buffer, to.offset + p.offset, bytes);
             }
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some(plan.op), timestamp_writes: None });
+            let mut pass = encoder
+                .begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some(plan.op), timestamp_writes: None });
             jobs.iter().for_each(|job| job.record(&mut pass));
             Ok(())
         });

@@ -172,4 +172,3 @@ pub(crate) fn wanted(slots: &[Slot], guard: bool, stamps: Option<&Timestamps>) -
     }
     (pieces, wanted)
 }
-

@@ -22,6 +22,9 @@ pub struct Options {
     /// Whether to probe the adapter when it is first opened in this process (some 50 ms). Without it, loop trips and speed are guessed,
     /// and a broken driver is not noticed.
     pub probe: bool,
+    /// Time without progress after which a run gives up with [`RunError::DeviceHung`]. `None`: 30 s, and 120 s on a software driver, which
+    /// compiles at the first dispatch and shares its cores with everything else.
+    pub patience: Option<Duration>,
     /// Faults on demand, for tests.
     #[doc(hidden)]
     pub faults: Option<Arc<FaultPlan>>,
@@ -29,7 +32,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { adapter: None, limits: LimitChoice::Adapter, probe: true, faults: None }
+        Self { adapter: None, limits: LimitChoice::Adapter, probe: true, patience: None, faults: None }
     }
 }
 
@@ -88,8 +91,12 @@ impl Gpu {
             LimitChoice::Adapter => (adapter.features() & FEATURES, adapter.limits()),
             LimitChoice::WebGpuDefault => (wgpu::Features::empty(), wgpu::Limits::defaults()),
         };
-        let descriptor =
-            wgpu::DeviceDescriptor { label: Some("gatefold"), required_features, required_limits, ..Default::default() };
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("gatefold"),
+            required_features,
+            required_limits,
+            ..Default::default()
+        };
         let (device, queue) = adapter
             .request_device(&descriptor)
             .await
@@ -108,7 +115,7 @@ impl Gpu {
         pollster::block_on(Self::from_device_async(info, device, queue, &Options::default()))
     }
 
-    /// Runs on the caller's own device. Of the options, only `probe` has a meaning.
+    /// Runs on the caller's own device. Of the options, `probe` and `patience` have a meaning.
     ///
     /// # Errors
     /// As [`from_device`](Self::from_device).
@@ -212,10 +219,8 @@ impl Gpu {
         &self.pipelines
     }
 
-    /// Time without progress after which the device counts as hung. Software drivers compile at the first dispatch and share their cores
-    /// with everything else, so they get longer.
     pub(crate) fn patience(&self) -> Duration {
         let slow = self.limits.kind == DeviceKind::Cpu || self.info.kind == AdapterKind::Cpu;
-        Duration::from_secs(if slow { 120 } else { 30 })
+        self.options.patience.unwrap_or(Duration::from_secs(if slow { 120 } else { 30 }))
     }
 }

@@ -40,4 +40,5 @@ pub use gatefold_core::*;
 pub use gatefold_shaders::{
     DeviceKind, Dispatch, Kernels, Limits, LinkError, Packed, Param, Plan, PlanError, Scratch, Source, Step, Window,
 };
+pub use half;
 pub use wgpu;

@@ -128,7 +128,8 @@ async fn build(handle: &Handle, step: &Step) -> Result<Built, RunError> {
     let call = Call::new("compiling", name);
     handle.enter(&call)?;
     let compiled = handle.entered(call, || {
-        let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(name), entries: &entries });
+        let layout =
+            device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(name), entries: &entries });
         let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label: Some(name),
             bind_group_layouts: &[Some(&layout)],
@@ -141,7 +142,10 @@ async fn build(handle: &Handle, step: &Step) -> Result<Built, RunError> {
             layout: Some(&pipeline_layout),
             module: &shader,
             entry_point: Some("main"),
-            compilation_options: wgpu::PipelineCompilationOptions { zero_initialize_workgroup_memory: true, ..Default::default() },
+            compilation_options: wgpu::PipelineCompilationOptions {
+                zero_initialize_workgroup_memory: true,
+                ..Default::default()
+            },
             cache: None,
         });
         (layout, pipeline)

@@ -7,9 +7,10 @@ use std::time::Duration;
 use gatefold_core::{Operand, Role, SpecError, Tensor, Tensors};
 use gatefold_shaders::{Kernels, Plan};
 
+use crate::bindings::Job;
 use crate::buffers::{Filling, allocate};
-use crate::device::Call;
-use crate::execute::{Execution, cut, wanted};
+use crate::device::{Call, Handle};
+use crate::execute::{Execution, Pass, cut, wanted};
 use crate::prepare::Prepared;
 use crate::readback::Readback;
 use crate::timing::{StepClock, Timestamps};
@@ -56,7 +57,11 @@ fn check_inputs(operands: &[Operand], inputs: &Tensors) -> Result<(), SpecError>
             return Err(SpecError::Missing { operand: o.name.into(), expected: o.dims.clone() });
         };
         if t.dims() != o.dims {
-            return Err(SpecError::Shape { operand: o.name.into(), expected: o.dims.clone(), given: t.dims().to_vec() });
+            return Err(SpecError::Shape {
+                operand: o.name.into(),
+                expected: o.dims.clone(),
+                given: t.dims().to_vec(),
+            });
         }
         if t.dtype() != o.dtype {
             return Err(SpecError::Dtype { operand: o.name.into(), expected: o.dtype, given: t.dtype() });
@@ -73,6 +78,31 @@ fn zeros(operands: &[Operand]) -> Result<Tensors, RunError> {
         outputs.insert(o.name, Tensor::from_bytes(o.dtype, o.dims.clone(), &bytes)?);
     }
     Ok(outputs)
+}
+
+/// How jobs are submitted and timed.
+struct Schedule {
+    timed: Option<StepClock>,
+    submissions: Vec<Vec<Pass>>,
+    stamps: Option<Timestamps>,
+}
+
+/// Cuts jobs into submissions; falls back to the host's clock if there are too many passes for timestamps.
+async fn schedule(handle: &Handle, jobs: &[Job], mut timed: Option<StepClock>) -> Result<Schedule, RunError> {
+    let mut submissions = cut(jobs, timed);
+    let mut stamps = None;
+    if timed == Some(StepClock::Gpu) {
+        stamps = Timestamps::new(handle, submissions.iter().flatten().map(|p| p.step).collect()).await?;
+        if stamps.is_none() {
+            timed = Some(StepClock::Host);
+            submissions = cut(jobs, timed);
+        }
+    }
+    if submissions.is_empty() || timed == Some(StepClock::Host) {
+        // Only the copies to staging.
+        submissions.push(Vec::new());
+    }
+    Ok(Schedule { timed, submissions, stamps })
 }
 
 impl Gpu {
@@ -154,7 +184,14 @@ impl Gpu {
         if plan.steps.is_empty() {
             let (outputs, wall_seconds) = (zeros(operands)?, watch.seconds());
             let step_seconds = options.timing.then(Vec::new);
-            return Ok(Ran { outputs, faults: Vec::new(), step_seconds, step_clock, wall_seconds, compile_seconds: 0.0 });
+            return Ok(Ran {
+                outputs,
+                faults: Vec::new(),
+                step_seconds,
+                step_clock,
+                wall_seconds,
+                compile_seconds: 0.0,
+            });
         }
         watch.check(plan.op)?;
         let prepared = Prepared::new(handle, self.pipelines(), plan).await?;
@@ -164,20 +201,8 @@ impl Gpu {
         let slots = allocate(handle, plan, operands, inputs, |name| prepared.binds(name), &filling).await?;
         let places: Vec<_> = slots.iter().map(|s| s.place.clone()).collect();
         let jobs = prepared.jobs(handle, &places).await?;
-        let mut timed = options.timing.then_some(step_clock);
-        let mut submissions = cut(&jobs, timed);
-        let mut stamps = None;
-        if timed == Some(StepClock::Gpu) {
-            stamps = Timestamps::new(handle, submissions.iter().flatten().map(|p| p.step).collect()).await?;
-            if stamps.is_none() {
-                timed = Some(StepClock::Host);
-                submissions = cut(&jobs, timed);
-            }
-        }
-        if submissions.is_empty() || timed == Some(StepClock::Host) {
-            // Only the copies to staging.
-            submissions.push(Vec::new());
-        }
+        let Schedule { timed, submissions, stamps } =
+            schedule(handle, &jobs, options.timing.then_some(step_clock)).await?;
         let (pieces, wanted) = wanted(&slots, options.guard, stamps.as_ref());
         let readback = Readback::new(handle, pieces).await?;
         let execution = Execution { handle, plan, watch: &watch, jobs, timed, stamps, readback };

@@ -34,7 +34,8 @@ impl Timestamps {
             return Ok(None);
         }
         let descriptor = wgpu::QuerySetDescriptor { label: Some("timestamps"), ty: wgpu::QueryType::Timestamp, count };
-        let set = handle.call(Call::new("allocating", "timestamps"), || handle.device.create_query_set(&descriptor)).await?;
+        let set =
+            handle.call(Call::new("allocating", "timestamps"), || handle.device.create_query_set(&descriptor)).await?;
         let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
         let resolved = handle.buffer("timestamps", u64::from(count) * 8, usage).await?;
         let period = f64::from(handle.queue.get_timestamp_period());
@@ -64,7 +65,8 @@ impl Timestamps {
     /// Seconds per step from the times read back.
     pub(crate) fn seconds(&self, bytes: &[u8], steps: usize) -> Vec<f64> {
         let mut seconds = vec![0.0; steps];
-        let ticks: Vec<u64> = bytes.chunks_exact(8).map(|c| u64::from_le_bytes(c.try_into().unwrap_or([0; 8]))).collect();
+        let ticks: Vec<u64> =
+            bytes.chunks_exact(8).map(|c| u64::from_le_bytes(c.try_into().unwrap_or([0; 8]))).collect();
         for (&step, times) in self.passes.iter().zip(ticks.chunks_exact(2)) {
             seconds[step] += times[1].saturating_sub(times[0]) as f64 * self.period * 1e-9;
         }

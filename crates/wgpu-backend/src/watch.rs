@@ -65,7 +65,7 @@ impl Watch {
     /// How long the next wait may be.
     pub(crate) fn slice(&self) -> Duration {
         let left = self.deadline.map_or(SLICE, |limit| limit.saturating_sub(self.clock.elapsed()));
-        left.clamp(Duration::from_millis(1), SLICE)
+        left.min(self.patience / 2).clamp(Duration::from_millis(1), SLICE)
     }
 
     /// Seconds since the run began.

@@ -44,8 +44,8 @@ fn the_best_adapter_is_opened_and_probed() {
         // Shipping drivers miss the table by a little: up to 1.04 has been seen.
         assert!(accuracy > 0.0 && accuracy < 1.2, "{probe}");
     }
-    if probe.loop_cap.is_some() {
-        assert!(gpu.limits().loop_trips < probe.loop_cap.unwrap());
+    if let Some(cap) = probe.loop_cap {
+        assert!(gpu.limits().loop_trips < cap);
     }
     assert_eq!(probe.to_string().lines().count(), 14);
     assert_eq!(Gpu::new().unwrap().probe(), probe);

@@ -125,7 +125,8 @@ fn main() { y[0] = 1u; }
 fn an_error_outside_of_every_call_does_not_panic() {
     let gpu = gpu();
     // Mapping a buffer that cannot be mapped: wgpu reports it to nobody in particular.
-    let descriptor = wgpu::BufferDescriptor { label: None, size: 16, usage: wgpu::BufferUsages::STORAGE, mapped_at_creation: false };
+    let descriptor =
+        wgpu::BufferDescriptor { label: None, size: 16, usage: wgpu::BufferUsages::STORAGE, mapped_at_creation: false };
     let buffer = gpu.device().create_buffer(&descriptor);
     buffer.map_async(wgpu::MapMode::Read, .., |result| assert!(result.is_err()));
     let error = run(&gpu, &RunOptions::default()).unwrap_err();

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use fixture::{COUNT, gpu, scale_expected, scale_inputs, scale_operands, scale_plan, step};
 use gatefold_wgpu::{
-    DeviceKind, Dispatch, Dtype, LinkError, Operand, Param, Plan, RunError, RunOptions, SpecError, Tensor, Tensors, Window,
+    DeviceKind, Dispatch, Dtype, Gpu, LinkError, Operand, Options, Param, Plan, RunError, RunOptions, SpecError,
+    Tensor, Tensors, Window,
 };
 
 const POISONS: [u32; 3] = [0x7FC0_DEAD, 0xFFFF_FFFF, 0x7F7F_FFFF];
@@ -146,7 +147,8 @@ fn an_empty_grid_is_left_out_and_an_empty_operand_can_be_bound() {
     let inputs = Tensors::new().with("x", Tensor::u32([0], []).unwrap());
     for grid in [[0, 1, 1], [1, 1, 1]] {
         let steps = vec![step("double", DOUBLE, grid, vec![("count", Param::U32(0))])];
-        let ran = gpu.run_plan(&Plan { op: "double", steps, ..Plan::default() }, &operands, &inputs, &RunOptions::default());
+        let ran =
+            gpu.run_plan(&Plan { op: "double", steps, ..Plan::default() }, &operands, &inputs, &RunOptions::default());
         assert_eq!(ran.unwrap().outputs["y"].as_u32().unwrap(), [0; 4]);
     }
 }
@@ -193,9 +195,37 @@ fn a_slow_kernel_meets_its_deadline_and_the_device_lives_on() {
 }
 
 #[test]
+fn no_progress_for_longer_than_the_patience_is_a_hang() {
+    let patience = Some(Duration::from_millis(2));
+    let gpu = Gpu::open(&Options { probe: false, patience, ..Options::default() }).unwrap();
+    let steps = vec![step("slow", SLOW, [64, 1, 1], vec![])];
+    let (plan, operands) = (Plan { op: "slow", steps, ..Plan::default() }, [Operand::output("y", [64], Dtype::F32)]);
+    let error = gpu.run_plan(&plan, &operands, &Tensors::new(), &RunOptions::default()).unwrap_err();
+    assert!(matches!(error, RunError::DeviceHung { .. }), "{error}");
+}
+
+/// One device, its pipelines and its error scopes, used by four threads at once.
+#[test]
+fn threads_share_a_device() {
+    let gpu = gpu();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..20 {
+                    let (plan, operands, inputs) = (scale_plan(), scale_operands(), scale_inputs());
+                    let ran = gpu.run_plan(&plan, &operands, &inputs, &RunOptions::default()).unwrap();
+                    assert_eq!(ran.outputs["y"].to_f32(), scale_expected());
+                }
+            });
+        }
+    });
+}
+
+#[test]
 fn inputs_are_checked() {
     let gpu = gpu();
-    let run = |inputs: &Tensors| gpu.run_plan(&scale_plan(), &scale_operands(), inputs, &RunOptions::default()).unwrap_err();
+    let run =
+        |inputs: &Tensors| gpu.run_plan(&scale_plan(), &scale_operands(), inputs, &RunOptions::default()).unwrap_err();
     let mut missing = scale_inputs();
     missing.take("x");
     assert!(matches!(run(&missing), RunError::Spec(SpecError::Missing { operand, .. }) if operand == "x"));
@@ -230,7 +260,11 @@ fn plan_and_kernel_must_agree() {
 
 #[test]
 fn an_input_must_not_be_bound_for_writing() {
-    let plan = Plan { op: "stray", steps: vec![step("stray", STRAY, [1, 1, 1], vec![("at", Param::U32(0))])], ..Plan::default() };
+    let plan = Plan {
+        op: "stray",
+        steps: vec![step("stray", STRAY, [1, 1, 1], vec![("at", Param::U32(0))])],
+        ..Plan::default()
+    };
     let operands = [Operand::input("y", [8], Dtype::U32)];
     let inputs = Tensors::new().with("y", Tensor::u32([8], [0; 8]).unwrap());
     let error = gpu().run_plan(&plan, &operands, &inputs, &RunOptions::default()).unwrap_err();

@@ -55,9 +55,34 @@ fn work(d: &Dims) -> usize {
     d.batch * d.q_heads * d.seq_q * d.seq_kv * (d.head_dim + d.val_dim + 30)
 }
 
-fn draw_dims(rng: &mut Rng, divisor: usize) -> Dims {
+/// What makes a kernel variant: drawn from one of few styles, so that thousands of cases need a few dozen pipelines (a CPU driver takes
+/// seconds to compile one). Sizes, masks, lengths and numbers are drawn afresh for every case.
+struct Style {
+    rng: Rng,
+    widths: Vec<usize>,
+}
+
+const STYLES: usize = 16;
+
+impl Style {
+    fn draw(rng: &mut Rng) -> Self {
+        let number = rng.below(STYLES);
+        // Two styles are wide, one of them with widths that are no multiples of 4.
+        let widest = match number {
+            0 => 256,
+            1 => 128,
+            2..=5 => 64,
+            _ => 32,
+        };
+        let aligned = number.is_multiple_of(2);
+        let fits = |w: &usize| *w <= widest && 2 * *w > widest / 16 && (!aligned || w.is_multiple_of(4));
+        Self { rng: Rng::new(number as u64, 0x5717), widths: WIDTHS.into_iter().filter(fits).collect() }
+    }
+}
+
+fn draw_dims(rng: &mut Rng, widths: &[usize], divisor: usize) -> Dims {
     let kv_heads = rng.pick(&[1, 1, 2, 3]);
-    let head_dim = rng.pick(&WIDTHS);
+    let head_dim = rng.pick(widths);
     let long = rng.chance(4);
     let seq = |rng: &mut Rng| match () {
         () if rng.chance(1) => 0,
@@ -77,7 +102,7 @@ fn draw_dims(rng: &mut Rng, divisor: usize) -> Dims {
         seq_q,
         seq_kv,
         head_dim,
-        val_dim: if rng.chance(60) { head_dim } else { rng.pick(&WIDTHS) },
+        val_dim: if rng.chance(60) { head_dim } else { rng.pick(widths) },
     };
     // most cases are small; a few use the device as a user would
     let most = if long || rng.chance(3) { 12_000_000 } else { 1_200_000 } / divisor;
@@ -86,7 +111,6 @@ fn draw_dims(rng: &mut Rng, divisor: usize) -> Dims {
             _ if d.batch > 1 => d.batch -= 1,
             _ if d.q_heads > d.kv_heads => d.q_heads = d.kv_heads,
             _ if d.kv_heads > 1 => (d.q_heads, d.kv_heads) = (1, 1),
-            _ if d.head_dim.max(d.val_dim) > 64 && (long || rng.chance(50)) => (d.head_dim, d.val_dim) = (40, 33),
             _ if d.seq_q > 17 => d.seq_q = if long { 17 } else { rng.pick(&SEQS[..SEQS.len() / 2]) },
             _ => d.seq_kv = if long { 511 } else { rng.pick(&SEQS[..SEQS.len() / 2]) },
         }
@@ -96,8 +120,9 @@ fn draw_dims(rng: &mut Rng, divisor: usize) -> Dims {
 
 /// A random spec. `divisor`: how much dearer its op is than the forward pass.
 pub(crate) fn spec(rng: &mut Rng, divisor: usize) -> Draw {
-    let dims = draw_dims(rng, divisor);
-    let weight = rng.pick(&[Weight::Softmax, Weight::Sigmoid]);
+    let Style { rng: mut style, widths } = Style::draw(rng);
+    let dims = draw_dims(rng, &widths, divisor);
+    let weight = style.pick(&[Weight::Softmax, Weight::Sigmoid]);
     let softmax = weight == Weight::Softmax;
     let reach = dims.seq_q.max(dims.seq_kv) + 2;
     #[allow(clippy::cast_possible_truncation, reason = "a length of at most 1,025")]
@@ -114,19 +139,19 @@ pub(crate) fn spec(rng: &mut Rng, divisor: usize) -> Draw {
         dims,
         weight,
         scale: rng.chance(30).then(|| rng.pick(&[1.0, 0.125, 0.3, -0.2, 0.0])),
-        softcap: rng.chance(20).then(|| rng.pick(&[0.5, 1.0, 10.0, 50.0])),
+        softcap: style.chance(25).then(|| rng.pick(&[0.5, 1.0, 10.0, 50.0])),
         bias,
-        head_bias: rng.chance(20),
-        key_bias: rng.chance(25),
-        score_bias: rng.chance(25).then(|| ScoreBias { per_batch: rng.chance(50), per_head: rng.chance(50) }),
-        alibi: rng.chance(20),
+        head_bias: style.chance(20),
+        key_bias: style.chance(25),
+        score_bias: style.chance(25).then(|| ScoreBias { per_batch: rng.chance(50), per_head: rng.chance(50) }),
+        alibi: style.chance(20),
         sink: softmax && rng.chance(25),
         causal: rng.pick(&[Causal::None, Causal::None, Causal::TopLeft, Causal::BottomRight]),
         window,
         sequences: draw_sequences(rng, &dims),
-        lse: softmax && rng.chance(60),
-        nan_policy: if rng.chance(75) { NanPolicy::Exact } else { NanPolicy::Trust },
-        dtype: if rng.chance(30) { Dtype::F16 } else { Dtype::F32 },
+        lse: softmax && style.chance(60),
+        nan_policy: if style.chance(75) { NanPolicy::Exact } else { NanPolicy::Trust },
+        dtype: if style.chance(30) { Dtype::F16 } else { Dtype::F32 },
     };
     let masked = if rng.chance(50) { 0 } else { 20 };
     let families = draw_families(rng, &op);

@@ -81,7 +81,10 @@ impl Probe {
             return Some("the bit test for NaN gives wrong answers".into());
         }
         if self.stale_words > 0 {
-            return Some(format!("workgroup memory is not cleared: {} words of another kernel were seen", self.stale_words));
+            return Some(format!(
+                "workgroup memory is not cleared: {} words of another kernel were seen",
+                self.stale_words
+            ));
         }
         None
     }
@@ -104,8 +107,13 @@ impl fmt::Display for Probe {
             return writeln!(f, "not probed");
         }
         let (yes, no) = ("yes", "no");
-        let accuracy =
-            [("exp", self.exp), ("exp2", self.exp2), ("log", self.log), ("/", self.divide), ("inverseSqrt", self.inverse_sqrt)];
+        let accuracy = [
+            ("exp", self.exp),
+            ("exp2", self.exp2),
+            ("log", self.log),
+            ("/", self.divide),
+            ("inverseSqrt", self.inverse_sqrt),
+        ];
         for (name, error) in accuracy {
             writeln!(f, "{name}: largest error {error:.2} of what WGSL allows")?;
         }

@@ -1,0 +1,64 @@
+//! A first look at every op on the adapter: the big run is `cargo xtask conformance`.
+
+use gatefold_core::{Attention, AttentionBackward, Rowwise, RowwiseBackward};
+use gatefold_cpu_ref::Reference;
+use gatefold_shaders::Kernels;
+use gatefold_tests::conformance::{Options, conformance, gate, op_names, repro, run_op};
+use gatefold_tests::gpu;
+use gatefold_tests::run_case::Status;
+
+/// Every `stride`-th planned case and `random` drawn ones.
+fn look<O: Reference + Kernels>(stride: usize, random: u64) {
+    let mut wrong = Vec::new();
+    let mut passed = 0;
+    let planned = (0..O::PLANNED).step_by(stride).map(|seed| seed..seed + 1);
+    for seeds in planned.chain([O::PLANNED..O::PLANNED + random]) {
+        for report in run_op::<O>(gpu(), seeds, gate(gpu()), &mut |_| ()) {
+            match report.status {
+                Status::Passed => passed += 1,
+                Status::Failed => wrong.push(format!("{} seed {}: {}", O::NAME, report.seed, report.faults.join("; "))),
+                Status::Unsupported => {}
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {} failed:\n{}", wrong.len(), wrong.len() + passed, wrong.join("\n"));
+    assert!(passed > 20, "only {passed} cases ran");
+}
+
+#[test]
+fn attention() {
+    look::<Attention>(3, 60);
+}
+
+#[test]
+fn attention_backward() {
+    look::<AttentionBackward>(4, 40);
+}
+
+#[test]
+fn rowwise() {
+    look::<Rowwise>(2, 40);
+}
+
+#[test]
+fn rowwise_backward() {
+    look::<RowwiseBackward>(2, 40);
+}
+
+#[test]
+fn a_run_is_reported() {
+    let options = Options { cases: Some(40), first_seed: 1_000, ..Options::default() };
+    let mut seen = 0;
+    let report = conformance(gpu(), &options, &mut |_| seen += 1);
+    assert!(report.passed(), "{report}");
+    assert_eq!((report.cases(), report.ops.len()), (seen, op_names().len()));
+    let text = serde_json::to_string(&report).unwrap();
+    assert!(text.contains("worst_ratio") && report.to_string().contains("seed"));
+}
+
+#[test]
+fn a_case_is_replayed() {
+    let (text, passed) = repro(gpu(), "attention", 3).unwrap();
+    assert!(passed && text.contains("spec: {"), "{text}");
+    assert!(repro(gpu(), "convolution", 3).unwrap_err().contains("rowwise_backward"));
+}

@@ -1,0 +1,158 @@
+//! The smallest device the library promises to run on, splits, folds and memory.
+
+use gatefold_core::attention::{Dims, Sequences};
+use gatefold_core::{Attention, AttentionBackward, Op, RowFunction, Rowwise, RowwiseBackward, for_each_op};
+use gatefold_cpu_ref::Reference;
+use gatefold_shaders::{Kernels, Limits, Plan, PlanError};
+use gatefold_tests::compare::compare;
+use gatefold_tests::gpu;
+use gatefold_tests::profile::beyond;
+use gatefold_tests::run_case::{Prepared, run_poisoned};
+use gatefold_wgpu::{Gpu, LimitChoice, Options};
+
+fn minimal() -> Gpu {
+    Gpu::open(&Options { limits: LimitChoice::WebGpuDefault, ..Options::default() }).unwrap()
+}
+
+/// Planned cases of one op on the device; how many ran.
+fn run_some<O: Reference + Kernels>(gpu: &Gpu) -> usize {
+    let mut ran = 0;
+    for seed in (0..O::PLANNED).step_by(5) {
+        let prepared = Prepared::<O>::new(seed);
+        let op = &prepared.case.op;
+        let plan = match op.plan(gpu.limits()) {
+            Err(PlanError::Feature { .. }) => continue,
+            plan => plan.unwrap_or_else(|e| panic!("{} seed {seed}: {e}", O::NAME)),
+        };
+        let (outputs, faults) = run_poisoned(gpu, &prepared.case, &plan).unwrap_or_else(|e| panic!("{} seed {seed}: {e}", O::NAME));
+        assert_eq!(faults, Vec::<String>::new(), "{} seed {seed}", O::NAME);
+        let found = compare(&prepared.exact, &outputs).unwrap();
+        assert!(found.ratio <= 1.0, "{} seed {seed}: {}", O::NAME, found.describe());
+        ran += 1;
+    }
+    ran
+}
+
+#[test]
+fn webgpu_defaults_run_every_op() {
+    let gpu = minimal();
+    let limits = gpu.limits();
+    let defaults = Limits::webgpu_default();
+    assert_eq!((limits.workgroup_memory, limits.invocations), (defaults.workgroup_memory, defaults.invocations));
+    assert_eq!((limits.storage_buffers, limits.binding_bytes), (defaults.storage_buffers, defaults.binding_bytes));
+    assert_eq!((limits.f16, limits.subgroup, limits.groups_per_dim), (false, None, 65_535));
+    macro_rules! run {
+        ($($op:ty),*) => {$( assert!(run_some::<$op>(&gpu) >= 10, "{}", <$op as Op>::NAME); )*};
+    }
+    for_each_op!(run);
+}
+
+#[test]
+fn f16_is_refused_by_name_where_there_is_none() {
+    let spec = Attention { dtype: gatefold_core::Dtype::F16, ..Attention::softmax(Dims::new(1, 1, 4, 8)) };
+    let error = spec.plan(&Limits::webgpu_default()).unwrap_err();
+    assert!(matches!(&error, PlanError::Feature { feature, .. } if feature.contains("f16")), "{error}");
+}
+
+/// Runs the first cases of an op that `wanted` accepts under squeezed limits and compares them.
+fn squeezed<O: Reference + Kernels>(limits: &Limits, at_least: usize, wanted: impl Fn(&Plan) -> bool) {
+    let mut ran = 0;
+    for seed in 0..O::PLANNED + 200 {
+        if ran >= at_least {
+            return;
+        }
+        let op = O::case(seed).op;
+        let Ok(plan) = op.plan(limits) else { continue };
+        if !wanted(&plan) || op.cost().flops > 1e8 {
+            continue;
+        }
+        assert_eq!(beyond(&plan, limits), Vec::<String>::new(), "{} seed {seed}", O::NAME);
+        let prepared = Prepared::<O>::new(seed);
+        let (outputs, faults) = run_poisoned(gpu(), &prepared.case, &plan).unwrap_or_else(|e| panic!("{} seed {seed}: {e}", O::NAME));
+        assert_eq!(faults, Vec::<String>::new(), "{} seed {seed}", O::NAME);
+        let found = compare(&prepared.exact, &outputs).unwrap();
+        assert!(found.ratio <= 1.0, "{} seed {seed}: {}", O::NAME, found.describe());
+        ran += 1;
+    }
+    panic!("{}: only {ran} cases of {at_least}", O::NAME);
+}
+
+#[test]
+fn more_groups_than_fit_in_one_dimension_are_folded() {
+    let limits = Limits { groups_per_dim: 8, ..gpu().limits().clone() };
+    let folded = |plan: &Plan| plan.steps.iter().flat_map(|s| &s.dispatches).any(|d| d.grid[1] > 1);
+    squeezed::<Attention>(&limits, 6, folded);
+    squeezed::<AttentionBackward>(&limits, 6, folded);
+    squeezed::<Rowwise>(&limits, 4, folded);
+    squeezed::<RowwiseBackward>(&limits, 4, folded);
+}
+
+#[test]
+fn a_million_groups_are_folded() {
+    let spec = Rowwise::new(RowFunction::LogSumExp, 3_000_000, 1);
+    let plan = spec.plan(&Limits::webgpu_default()).unwrap();
+    assert_eq!(beyond(&plan, &Limits::webgpu_default()), Vec::<String>::new());
+}
+
+#[test]
+fn operands_beyond_a_binding_are_split() {
+    let limits = Limits { binding_bytes: 8 << 10, ..gpu().limits().clone() };
+    let split = |plan: &Plan| plan.steps.iter().flat_map(|s| &s.dispatches).any(|d| !d.windows.is_empty());
+    squeezed::<Attention>(&limits, 6, split);
+    squeezed::<AttentionBackward>(&limits, 4, split);
+    squeezed::<Rowwise>(&limits, 4, split);
+    squeezed::<RowwiseBackward>(&limits, 4, split);
+}
+
+#[test]
+fn what_cannot_be_split_is_refused_with_both_numbers() {
+    let limits = Limits { binding_bytes: 1 << 10, ..Limits::webgpu_default() };
+    let error = Attention::softmax(Dims::new(1, 1, 4_096, 64)).plan(&limits).unwrap_err();
+    let PlanError::TooLarge { need, have, .. } = error else { panic!("{error}") };
+    assert!(need > have && have == 1 << 10, "{need} {have}");
+}
+
+#[test]
+fn few_loop_trips_are_enough() {
+    let limits = Limits { loop_trips: 2_000, ..gpu().limits().clone() };
+    let many = |plan: &Plan| plan.steps.iter().any(|s| s.dispatches.len() > 1);
+    squeezed::<Attention>(&limits, 6, many);
+    squeezed::<AttentionBackward>(&limits, 6, many);
+}
+
+#[test]
+fn little_time_is_enough() {
+    let limits = Limits { dispatch_seconds: 2e-4, mul_adds_per_second: 1e9, ..gpu().limits().clone() };
+    let many = |plan: &Plan| plan.steps.iter().any(|s| s.dispatches.len() > 1);
+    squeezed::<Attention>(&limits, 6, many);
+    squeezed::<AttentionBackward>(&limits, 6, many);
+    squeezed::<Rowwise>(&limits, 2, many);
+}
+
+/// Bytes beside the operands at `seq` and twice that.
+fn memory<O: Kernels>(spec: impl Fn(usize) -> O, seq: usize) -> (u64, u64) {
+    let bytes = |seq| spec(seq).plan(gpu().limits()).unwrap().extra_bytes();
+    (bytes(seq), bytes(2 * seq))
+}
+
+#[test]
+fn extra_memory_is_linear_in_the_sequence() {
+    let seq = 4_096;
+    let softmax = |seq| Attention { lse: true, ..Attention::softmax(Dims::new(1, 2, seq, 64)) };
+    let padded = |seq| Attention {
+        sequences: Sequences::Padded { q: true, kv: true },
+        key_bias: true,
+        alibi: true,
+        ..Attention::sigmoid(Dims::new(1, 2, seq, 64))
+    };
+    let found = [
+        memory(softmax, seq),
+        memory(padded, seq),
+        memory(|seq| AttentionBackward::new(softmax(seq)), seq),
+        memory(|seq| AttentionBackward::new(padded(seq)), seq),
+    ];
+    for (single, double) in found {
+        assert!(double as f64 <= 2.1 * single as f64 + 4_096.0, "{single} bytes at {seq}, {double} at twice that");
+        assert!(double < (2 * seq as u64).pow(2) * 4, "{double} bytes: as much as a matrix of scores");
+    }
+}

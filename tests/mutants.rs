@@ -1,0 +1,36 @@
+//! Every mutant is rejected: one test each.
+
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use gatefold_tests::mutants::{Proof, all};
+use libtest_mimic::{Arguments, Failed, Trial};
+
+fn proof() -> &'static Proof<'static> {
+    static PROOF: OnceLock<Proof<'static>> = OnceLock::new();
+    PROOF.get_or_init(|| Proof::new(gatefold_tests::gpu()))
+}
+
+fn main() {
+    let mut arguments = Arguments::from_args();
+    // One adapter; its driver uses every core by itself.
+    arguments.test_threads = Some(1);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("mutants");
+    let mutants = all(&folder).unwrap_or_else(|e| panic!("{e}"));
+    let count = mutants.len();
+    let mut trials: Vec<Trial> = mutants
+        .into_iter()
+        .map(Arc::new)
+        .map(|mutant| {
+            Trial::test(mutant.name.clone(), move || {
+                let how = proof().run(&mutant).map_err(Failed::from)?;
+                println!("{}: {} - rejected by {how}", mutant.name, mutant.fault);
+                Ok(())
+            })
+        })
+        .collect();
+    trials.push(Trial::test("there_are_enough", move || {
+        if count >= 25 { Ok(()) } else { Err(format!("expected at least 25 mutants, got {count}").into()) }
+    }));
+    libtest_mimic::run(&arguments, trials).exit();
+}
