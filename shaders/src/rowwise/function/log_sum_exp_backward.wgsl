@@ -1,5 +1,5 @@
 // Slot function: d_x = scale·exp(s − y)·d_y, s = scale·x; 0 where x is minus infinity and in a row whose y is.
-// After conclude, top is y / 2, sum is scale·d_y, and marks say what the row is.
+// After conclude, top is y / 2, sum is d_y, and marks say what the row is.
 @group(0) @binding(2) var<storage, read> y: array<u32>;     // [rows], bits of f32
 @group(0) @binding(3) var<storage, read> d_y: array<u32>;   // [rows], bits of f32
 

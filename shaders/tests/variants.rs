@@ -1,0 +1,1 @@
+//! Every variant, on every profile of limits: it links, obeys the lints, and asks the host for what the plan provides.

@@ -1,0 +1,335 @@
+//! Bad input is refused before anything runs, by a named error; the call after it gives the same bits as before.
+
+use gatefold_core::attention::{Bias, Dims, ScoreBias, Sequences, Weight, Window};
+use gatefold_core::{
+    Attention, AttentionBackward, Dtype, Op, Role, RowFunction, Rowwise, RowwiseBackward, SpecError, Tensor, Tensors,
+};
+use gatefold_shaders::{Kernels, Limits, PlanError};
+use gatefold_tests::compare::same_bits;
+use gatefold_tests::gpu;
+use gatefold_wgpu::{Gpu, Options, RunError, RunOptions};
+
+/// Name of an error's variant and what it speaks of.
+fn named(error: &SpecError) -> (&'static str, String) {
+    match error {
+        SpecError::Shape { operand, .. } => ("Shape", operand.clone()),
+        SpecError::Dtype { operand, .. } => ("Dtype", operand.clone()),
+        SpecError::Missing { operand, .. } => ("Missing", operand.clone()),
+        SpecError::Unexpected { operand, .. } => ("Unexpected", operand.clone()),
+        SpecError::Dim { dim, .. } => ("Dim", (*dim).into()),
+        SpecError::Heads { .. } => ("Heads", "q_heads".into()),
+        SpecError::Option { option, .. } => ("Option", (*option).into()),
+        SpecError::Conflict { option, .. } => ("Conflict", (*option).into()),
+        SpecError::Value { operand, index, .. } => ("Value", format!("{operand}[{index}]")),
+        SpecError::TooManyElements { operand, .. } => ("TooManyElements", operand.clone()),
+        SpecError::ElementCount { .. } => ("ElementCount", String::new()),
+        other => panic!("{other}"),
+    }
+}
+
+fn zeros(dtype: Dtype, dims: &[usize]) -> Tensor {
+    let count = dims.iter().product();
+    match dtype {
+        Dtype::U32 => Tensor::u32(dims, vec![0; count]).unwrap(),
+        float => Tensor::float(float, dims, vec![0.25; count]).unwrap(),
+    }
+}
+
+/// Legal inputs of a spec: as the operands say.
+fn legal<O: Op>(op: &O) -> Tensors {
+    let inputs = op.operands().into_iter().filter(|o| o.role == Role::Input);
+    inputs.map(|o| (o.name.to_string(), zeros(o.dtype, &o.dims))).collect()
+}
+
+/// Runs bad calls and after each a good one.
+struct Trial {
+    good: Attention,
+    inputs: Tensors,
+    bits: Tensors,
+    refused: usize,
+}
+
+impl Trial {
+    fn new() -> Self {
+        let good = base();
+        let inputs = legal(&good);
+        let bits = gpu().run_tensors(&good, &inputs).unwrap();
+        Self { good, inputs, bits, refused: 0 }
+    }
+
+    fn good_call(&mut self) {
+        self.refused += 1;
+        let again = gpu().run_tensors(&self.good, &self.inputs).unwrap();
+        same_bits(&self.bits, &again).unwrap();
+    }
+
+    /// The call must be refused with this variant, speaking of this operand or option.
+    fn refuse<O: Kernels>(&mut self, op: &O, inputs: &Tensors, variant: &str, about: &str) {
+        let error = gpu().run_tensors(op, inputs).expect_err(&format!("{variant} {about}: was not refused"));
+        let RunError::Spec(spec) = &error else { panic!("{variant} {about}: expected a SpecError, got {error}") };
+        assert_eq!(named(spec), (variant_name(variant), about.to_string()), "{error}");
+        self.good_call();
+    }
+
+    /// The spec alone must be refused.
+    fn refuse_spec<O: Kernels>(&mut self, op: &O, variant: &str, about: &str) {
+        self.refuse(op, &Tensors::new(), variant, about);
+    }
+
+    /// Legal inputs but for one.
+    fn refuse_with<O: Kernels>(&mut self, op: &O, name: &str, tensor: Tensor, variant: &str, about: &str) {
+        self.refuse(op, &legal(op).with(name, tensor), variant, about);
+    }
+
+    /// Legal inputs without one.
+    fn refuse_without<O: Kernels>(&mut self, op: &O, name: &str) {
+        let mut inputs = legal(op);
+        inputs.take(name).unwrap();
+        self.refuse(op, &inputs, "Missing", name);
+    }
+}
+
+/// The same text with a static life, for comparing.
+fn variant_name(name: &str) -> &'static str {
+    const ALL: [&str; 11] = [
+        "Shape", "Dtype", "Missing", "Unexpected", "Dim", "Heads", "Option", "Conflict", "Value", "TooManyElements", "ElementCount",
+    ];
+    ALL.into_iter().find(|v| *v == name).unwrap()
+}
+
+fn dims() -> Dims {
+    Dims { q_heads: 4, kv_heads: 2, seq_q: 5, seq_kv: 7, val_dim: 6, ..Dims::new(2, 4, 1, 8) }
+}
+
+fn base() -> Attention {
+    Attention { lse: true, ..Attention::softmax(dims()) }
+}
+
+#[test]
+fn attention_inputs() {
+    let mut t = Trial::new();
+    let base = base();
+    for (name, wrong) in [("q", [2, 4, 5, 9]), ("k", [2, 4, 7, 8]), ("v", [2, 2, 8, 6])] {
+        t.refuse_without(&base, name);
+        t.refuse_with(&base, name, zeros(Dtype::F32, &wrong), "Shape", name);
+        let right = legal(&base)[name].dims().to_vec();
+        t.refuse_with(&base, name, zeros(Dtype::F16, &right), "Dtype", name);
+        t.refuse_with(&base, name, zeros(Dtype::F32, &[right.iter().product()]), "Shape", name);
+    }
+    t.refuse_with(&base, "lens_q", zeros(Dtype::U32, &[2]), "Unexpected", "lens_q");
+    t.refuse_with(&base, "dropout", zeros(Dtype::F32, &[1]), "Unexpected", "dropout");
+    t.refuse_with(&base, "o", zeros(Dtype::F32, &[2, 4, 5, 6]), "Unexpected", "o");
+    let all = Attention {
+        head_bias: true,
+        key_bias: true,
+        score_bias: Some(ScoreBias { per_batch: true, per_head: false }),
+        alibi: true,
+        sink: true,
+        ..base
+    };
+    for (name, wrong) in [
+        ("head_bias", vec![2]),
+        ("key_bias", vec![2, 5]),
+        ("score_bias", vec![2, 4, 5, 7]),
+        ("alibi_slopes", vec![4, 1]),
+        ("sink", vec![1]),
+    ] {
+        t.refuse_without(&all, name);
+        t.refuse_with(&all, name, zeros(Dtype::F32, &wrong), "Shape", name);
+        let right = legal(&all)[name].dims().to_vec();
+        t.refuse_with(&all, name, zeros(Dtype::F16, &right), "Dtype", name);
+    }
+    assert!(t.refused >= 30, "{}", t.refused);
+}
+
+#[test]
+fn attention_sizes() {
+    let mut t = Trial::new();
+    let with = |change: fn(&mut Dims)| {
+        let mut d = dims();
+        change(&mut d);
+        Attention::softmax(d)
+    };
+    t.refuse_spec(&with(|d| d.head_dim = 0), "Dim", "head_dim");
+    t.refuse_spec(&with(|d| d.head_dim = 257), "Dim", "head_dim");
+    t.refuse_spec(&with(|d| d.val_dim = 0), "Dim", "val_dim");
+    t.refuse_spec(&with(|d| d.val_dim = 257), "Dim", "val_dim");
+    t.refuse_spec(&with(|d| d.q_heads = 0), "Dim", "q_heads");
+    t.refuse_spec(&with(|d| d.kv_heads = 0), "Dim", "kv_heads");
+    t.refuse_spec(&with(|d| d.kv_heads = 3), "Heads", "q_heads");
+    t.refuse_spec(&with(|d| d.kv_heads = 8), "Heads", "q_heads");
+    t.refuse_spec(&with(|d| d.seq_q = 1 << 30), "Dim", "seq_q");
+    t.refuse_spec(&with(|d| d.seq_kv = usize::MAX), "Dim", "seq_kv");
+    t.refuse_spec(&with(|d| d.batch = 1 << 24), "Dim", "batch");
+    t.refuse_spec(&with(|d| d.q_heads = 1 << 24), "Dim", "q_heads");
+    t.refuse_spec(&with(|d| (d.batch, d.seq_q) = (1 << 20, 1 << 29)), "TooManyElements", "q");
+    t.refuse_spec(&with(|d| (d.batch, d.seq_kv) = (1 << 20, 1 << 29)), "TooManyElements", "k");
+    let spec = with(|d| (d.batch, d.seq_q, d.seq_kv) = (1, 1 << 20, 1 << 20));
+    t.refuse_spec(&Attention { score_bias: Some(ScoreBias::default()), ..spec }, "TooManyElements", "score_bias");
+}
+
+#[test]
+fn attention_options() {
+    let mut t = Trial::new();
+    let base = base();
+    for scale in [f32::NAN, f32::INFINITY] {
+        t.refuse_spec(&Attention { scale: Some(scale), ..base.clone() }, "Option", "scale");
+    }
+    for softcap in [0.0, -1.0, f32::NAN, f32::INFINITY] {
+        t.refuse_spec(&Attention { softcap: Some(softcap), ..base.clone() }, "Option", "softcap");
+    }
+    for bias in [f32::NAN, f32::NEG_INFINITY] {
+        t.refuse_spec(&Attention { bias: Bias::Const(bias), ..base.clone() }, "Option", "bias");
+    }
+    let window = |left, right| Attention { window: Window { left, right }, ..base.clone() };
+    t.refuse_spec(&window(Some(1 << 30), None), "Option", "window.left");
+    t.refuse_spec(&window(None, Some(u32::MAX)), "Option", "window.right");
+    t.refuse_spec(&Attention { dtype: Dtype::U32, ..base.clone() }, "Option", "dtype");
+    let sigmoid = Attention { weight: Weight::Sigmoid, lse: false, ..base.clone() };
+    t.refuse_spec(&Attention { lse: true, ..sigmoid.clone() }, "Conflict", "lse");
+    t.refuse_spec(&Attention { sink: true, ..sigmoid }, "Conflict", "sink");
+}
+
+#[test]
+fn attention_lengths() {
+    let mut t = Trial::new();
+    let padded = Attention { sequences: Sequences::Padded { q: true, kv: true }, ..base() };
+    let u32s = |x: &[u32]| Tensor::u32([x.len()], x).unwrap();
+    t.refuse_without(&padded, "lens_q");
+    t.refuse_without(&padded, "lens_kv");
+    t.refuse_with(&padded, "lens_q", u32s(&[5, 6]), "Value", "lens_q[1]");
+    t.refuse_with(&padded, "lens_kv", u32s(&[8, 0]), "Value", "lens_kv[0]");
+    t.refuse_with(&padded, "lens_kv", u32s(&[u32::MAX, 0]), "Value", "lens_kv[0]");
+    t.refuse_with(&padded, "lens_q", u32s(&[5, 5, 5]), "Shape", "lens_q");
+    t.refuse_with(&padded, "lens_q", zeros(Dtype::F32, &[2]), "Dtype", "lens_q");
+    let packed = Attention { sequences: Sequences::Packed { total_q: 8, total_kv: 9 }, ..base() };
+    let good = legal(&packed).with("cu_seqlens_q", u32s(&[0, 5, 8])).with("cu_seqlens_kv", u32s(&[0, 2, 9]));
+    assert!(gpu().run_tensors(&packed, &good).is_ok());
+    for (name, bad, at) in [
+        ("cu_seqlens_q", [1, 5, 8], 0),
+        ("cu_seqlens_q", [0, 6, 8], 1),
+        ("cu_seqlens_q", [0, 5, 4], 2),
+        ("cu_seqlens_q", [0, 5, 7], 2),
+        ("cu_seqlens_kv", [0, 8, 9], 1),
+        ("cu_seqlens_kv", [0, 3, u32::MAX], 2),
+    ] {
+        t.refuse(&packed, &good.clone().with(name, u32s(&bad)), "Value", &format!("{name}[{at}]"));
+    }
+    let mut without = good.clone();
+    without.take("cu_seqlens_kv");
+    t.refuse(&packed, &without, "Missing", "cu_seqlens_kv");
+    t.refuse(&packed, &good.with("cu_seqlens_q", u32s(&[0, 8])), "Shape", "cu_seqlens_q");
+    let short = |total_q, total_kv| Attention { sequences: Sequences::Packed { total_q, total_kv }, ..base() };
+    t.refuse_spec(&short(4, 9), "Dim", "seq_q");
+    t.refuse_spec(&short(8, 6), "Dim", "seq_kv");
+}
+
+#[test]
+fn attention_backward() {
+    let mut t = Trial::new();
+    let softmax = AttentionBackward { d_lse: true, ..AttentionBackward::new(base()) };
+    for name in ["q", "o", "lse", "d_o", "d_lse"] {
+        t.refuse_without(&softmax, name);
+    }
+    t.refuse_with(&softmax, "d_o", zeros(Dtype::F32, &[2, 4, 5, 8]), "Shape", "d_o");
+    t.refuse_with(&softmax, "o", zeros(Dtype::F16, &[2, 4, 5, 6]), "Dtype", "o");
+    t.refuse_with(&softmax, "lse", zeros(Dtype::F32, &[2, 4, 5, 1]), "Shape", "lse");
+    t.refuse_with(&softmax, "d_q", zeros(Dtype::F32, &[2, 4, 5, 8]), "Unexpected", "d_q");
+    let sigmoid = AttentionBackward::new(Attention::sigmoid(dims()));
+    t.refuse_with(&sigmoid, "o", zeros(Dtype::F32, &[2, 4, 5, 6]), "Unexpected", "o");
+    t.refuse_with(&sigmoid, "lse", zeros(Dtype::F32, &[2, 4, 5]), "Unexpected", "lse");
+    t.refuse_spec(&AttentionBackward { d_lse: true, ..sigmoid.clone() }, "Conflict", "d_lse");
+    t.refuse_spec(&AttentionBackward { d_bias: true, ..sigmoid.clone() }, "Option", "d_bias");
+    let bad = Attention { dims: Dims { head_dim: 300, ..dims() }, ..base() };
+    t.refuse_spec(&AttentionBackward::new(bad), "Dim", "head_dim");
+}
+
+#[test]
+fn rows() {
+    let mut t = Trial::new();
+    let base = Rowwise::new(RowFunction::Softmax, 3, 11);
+    t.refuse_without(&base, "x");
+    t.refuse_with(&base, "x", zeros(Dtype::F32, &[11, 3]), "Shape", "x");
+    t.refuse_with(&base, "x", zeros(Dtype::U32, &[3, 11]), "Dtype", "x");
+    t.refuse_with(&base, "lens", zeros(Dtype::U32, &[3]), "Unexpected", "lens");
+    t.refuse_spec(&Rowwise { cols: 0, ..base.clone() }, "Dim", "cols");
+    t.refuse_spec(&Rowwise { cols: (1 << 20) + 1, ..base.clone() }, "Dim", "cols");
+    t.refuse_spec(&Rowwise { rows: usize::MAX, ..base.clone() }, "TooManyElements", "x");
+    t.refuse_spec(&Rowwise { scale: f32::NAN, ..base.clone() }, "Option", "scale");
+    t.refuse_spec(&Rowwise { dtype: Dtype::U32, ..base.clone() }, "Option", "dtype");
+    let lens = Rowwise { lens: true, ..base.clone() };
+    t.refuse_without(&lens, "lens");
+    t.refuse_with(&lens, "lens", Tensor::u32([3], vec![11, 12, 0]).unwrap(), "Value", "lens[1]");
+    t.refuse_with(&lens, "lens", zeros(Dtype::U32, &[4]), "Shape", "lens");
+    let backward = RowwiseBackward { forward: base.clone() };
+    t.refuse_without(&backward, "y");
+    t.refuse_without(&backward, "d_y");
+    t.refuse_with(&backward, "d_y", zeros(Dtype::F32, &[3]), "Shape", "d_y");
+    t.refuse_with(&backward, "x", zeros(Dtype::F32, &[3, 11]), "Unexpected", "x");
+    let log_sum_exp = RowwiseBackward { forward: Rowwise { function: RowFunction::LogSumExp, ..base } };
+    t.refuse_without(&log_sum_exp, "x");
+    t.refuse_with(&log_sum_exp, "y", zeros(Dtype::F32, &[3, 11]), "Shape", "y");
+}
+
+#[test]
+fn tensors() {
+    let wrong = [
+        Tensor::f32([2, 3], vec![0.0; 5]).unwrap_err(),
+        Tensor::f16([2], vec![half::f16::ZERO; 3]).unwrap_err(),
+        Tensor::u32([usize::MAX, 2], vec![0]).unwrap_err(),
+        Tensor::from_bytes(Dtype::F32, [2], &[0; 7]).unwrap_err(),
+        Tensor::from_bytes(Dtype::F16, [usize::MAX, usize::MAX], &[0; 8]).unwrap_err(),
+    ];
+    for error in wrong {
+        assert_eq!(named(&error).0, "ElementCount", "{error}");
+    }
+    let error = Tensor::float(Dtype::U32, [1], vec![0.0]).unwrap_err();
+    assert_eq!(named(&error).0, "Dtype", "{error}");
+}
+
+#[test]
+fn specs_as_json() {
+    for text in [
+        r#"{"dims": {}}"#,
+        r#"{"dims": {"batch": -1, "q_heads": 1, "kv_heads": 1, "seq_q": 1, "seq_kv": 1, "head_dim": 1, "val_dim": 1}}"#,
+        r#"{"dims": {"batch": 1, "q_heads": 1, "kv_heads": 1, "seq_q": 1, "seq_kv": 1, "head_dim": 1, "val_dim": 1}, "dropout": 0.1}"#,
+    ] {
+        assert!(serde_json::from_str::<Attention>(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn adapters_and_plans() {
+    let mut t = Trial::new();
+    let error = Gpu::open(&Options { adapter: Some("no such adapter".into()), ..Options::default() }).unwrap_err();
+    assert!(matches!(&error, RunError::NoAdapter { .. }), "{error}");
+    assert!(error.to_string().contains("no such adapter"), "{error}");
+    t.good_call();
+    let tight = Limits { binding_bytes: 512, ..Limits::webgpu_default() };
+    let error = Attention::softmax(Dims::new(1, 1, 999, 64)).plan(&tight).unwrap_err();
+    assert!(matches!(error, PlanError::TooLarge { have: 512, .. }), "{error}");
+    let error = Attention { dtype: Dtype::F16, ..base() }.plan(&Limits::webgpu_default()).unwrap_err();
+    assert!(matches!(error, PlanError::Feature { .. }), "{error}");
+    let error = Rowwise { dtype: Dtype::F16, ..Rowwise::new(RowFunction::Softmax, 1, 1) }.plan(&Limits::webgpu_default()).unwrap_err();
+    assert!(matches!(error, PlanError::Feature { .. }), "{error}");
+    t.good_call();
+}
+
+#[test]
+fn deadlines_and_cancelling() {
+    let mut t = Trial::new();
+    let plan = gpu().plan(&base()).unwrap();
+    let run = |options: &RunOptions| gpu().run_plan(&plan, &base().operands(), &legal(&base()), options).unwrap_err();
+    let error = run(&RunOptions { deadline: Some(std::time::Duration::ZERO), ..RunOptions::default() });
+    assert!(matches!(error, RunError::TimeOut { .. }), "{error}");
+    t.good_call();
+    let cancel = Some(std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true)));
+    let error = run(&RunOptions { cancel, ..RunOptions::default() });
+    assert!(matches!(error, RunError::Cancelled { .. }), "{error}");
+    t.good_call();
+    let mut inputs = legal(&base());
+    inputs.take("k");
+    let error = gpu().run_plan(&plan, &base().operands(), &inputs, &RunOptions::default()).unwrap_err();
+    assert!(matches!(error, RunError::Spec(SpecError::Missing { .. })), "{error}");
+    t.good_call();
+}

@@ -1,0 +1,254 @@
+//! The checker's commands: conformance, repro, vectors, mutants. The work is done by the test harness.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, Result, anyhow, bail};
+use gatefold_tests::adapters::{Driver, installed_drivers};
+use gatefold_tests::conformance as harness;
+use gatefold_tests::mutants::{self, Proof};
+use gatefold_tests::run_case::Status;
+use gatefold_tests::vectors::check_folders;
+use gatefold_wgpu::{Gpu, Options, RunError};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::shell;
+
+/// Exit status of a process that finds no adapter: a driver without its hardware is not a failure of ours.
+pub(crate) const NO_ADAPTER: u8 = 3;
+
+/// Opens the adapter of that index or name, or the best.
+pub(crate) fn open(adapter: Option<&str>) -> Result<Gpu> {
+    Ok(Gpu::open(&Options { adapter: adapter.map(Into::into), ..Options::default() })?)
+}
+
+/// A progress bar with an estimate, on terminals only.
+pub(crate) fn progress(length: u64, what: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len}, {elapsed} of about {duration}  {msg}");
+    let bar = ProgressBar::new(length).with_prefix(what.to_string());
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar
+}
+
+/// `cargo xtask conformance`.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct Conformance {
+    /// Index of the adapter or part of its name
+    #[arg(long, conflicts_with = "all_adapters")]
+    adapter: Option<String>,
+    /// Every driver that is installed, each in a process of its own
+    #[arg(long)]
+    all_adapters: bool,
+    /// Only this op
+    #[arg(long)]
+    op: Option<String>,
+    /// Ten times as many cases
+    #[arg(long)]
+    full: bool,
+    /// Cases of all ops together (default: 3,200)
+    #[arg(long)]
+    cases: Option<u64>,
+    /// First seed of each op; the planned edge cases begin at 0
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Writes the report here
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Set for the processes of --all-adapters: no adapter is status 3 instead of an error
+    #[arg(long, hide = true)]
+    sub_process: bool,
+}
+
+impl Conformance {
+    pub(crate) fn run(&self) -> Result<u8> {
+        if let Some(op) = &self.op
+            && !harness::op_names().contains(&op.as_str())
+        {
+            bail!("--op: expected one of {}, got {op}", harness::op_names().join(", "));
+        }
+        if self.all_adapters {
+            return self.all();
+        }
+        match open(self.adapter.as_deref()) {
+            Ok(gpu) => self.on(&gpu),
+            Err(e) if self.sub_process && is_no_adapter(&e) => Ok(NO_ADAPTER),
+            Err(e) => Err(e),
+        }
+    }
+
+    fn on(&self, gpu: &Gpu) -> Result<u8> {
+        let options = harness::Options {
+            op: self.op.clone(),
+            full: self.full,
+            cases: self.cases,
+            first_seed: self.seed,
+            gate: None,
+        };
+        let bar = progress(harness::count(&options), "conformance");
+        let report = harness::conformance(gpu, &options, &mut |case| {
+            bar.inc(1);
+            bar.set_message(format!("{} {}", case.op, case.label));
+            if case.status == Status::Failed {
+                bar.suspend(|| println!("FAILED {} seed {}: {}", case.op, case.seed, case.faults.join("; ")));
+            }
+        });
+        bar.finish_and_clear();
+        println!("{report}");
+        if let Some(path) = &self.json {
+            let text = serde_json::to_string_pretty(&report).context("writing the report")?;
+            std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))?;
+        }
+        Ok(u8::from(!report.passed()))
+    }
+
+    /// One process per driver: the Vulkan loader reads its environment once, and a driver that crashes takes only its own process along.
+    fn all(&self) -> Result<u8> {
+        let mut reports: Vec<serde_json::Value> = Vec::new();
+        let mut failed = 0;
+        for driver in installed_drivers() {
+            let json = std::env::temp_dir().join(format!("gatefold_{}_{}.json", driver.name, std::process::id()));
+            println!("driver {}", driver.name);
+            let status = self.command(&driver, &json)?.status().context("starting this program again")?;
+            match status.code() {
+                Some(code) if code == i32::from(NO_ADAPTER) => println!("no adapter: its hardware is not here"),
+                Some(0) => {}
+                _ => failed += 1,
+            }
+            if let Ok(text) = std::fs::read_to_string(&json) {
+                reports.push(serde_json::from_str(&text).context("reading the report of a driver")?);
+                // It was a message between two processes.
+                let _ = std::fs::remove_file(&json);
+            }
+        }
+        if let Some(path) = &self.json {
+            std::fs::write(path, serde_json::to_string_pretty(&reports)?)
+                .with_context(|| format!("writing {}", path.display()))?;
+        }
+        let ran = reports.len();
+        println!("conformance: {ran} drivers, {failed} failed");
+        if ran == 0 {
+            bail!("no driver has an adapter. {}", crate::setup::advice());
+        }
+        Ok(u8::from(failed > 0))
+    }
+
+    /// The same run with only `driver` visible.
+    fn command(&self, driver: &Driver, json: &Path) -> Result<std::process::Command> {
+        let mut command = driver.command().context("finding this program's own file")?;
+        command.args(["conformance", "--sub-process", "--seed", &self.seed.to_string(), "--json"]).arg(json);
+        if let Some(op) = &self.op {
+            command.args(["--op", op]);
+        }
+        if let Some(cases) = self.cases {
+            command.args(["--cases", &cases.to_string()]);
+        }
+        if self.full {
+            command.arg("--full");
+        }
+        Ok(command)
+    }
+}
+
+/// Whether an error says that there is no adapter.
+pub(crate) fn is_no_adapter(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref::<RunError>(), Some(RunError::NoAdapter { .. }))
+}
+
+/// `cargo xtask repro`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Repro {
+    /// Op name
+    op: String,
+    /// Seed, as a report names it
+    seed: u64,
+    /// Index of the adapter or part of its name
+    #[arg(long)]
+    adapter: Option<String>,
+}
+
+impl Repro {
+    pub(crate) fn run(&self) -> Result<u8> {
+        let (text, passed) = harness::repro(&open(self.adapter.as_deref())?, &self.op, self.seed).map_err(|e| anyhow!(e))?;
+        println!("{text}");
+        Ok(u8::from(!passed))
+    }
+}
+
+/// `cargo xtask vectors`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Vectors {
+    /// Folders or files; without any, those of this repository and `../shared/vectors` where it exists
+    dirs: Vec<PathBuf>,
+    /// Index of the adapter or part of its name
+    #[arg(long)]
+    adapter: Option<String>,
+    /// Stores what the adapter gave in this folder, as safetensors
+    #[arg(long)]
+    write: Option<PathBuf>,
+    /// Print failures and the sum only
+    #[arg(long)]
+    quiet: bool,
+}
+
+/// Folders with vectors that there are on this machine.
+pub(crate) fn vector_folders() -> Vec<PathBuf> {
+    let root = shell::root();
+    let all = [root.join("tests/golden"), root.join("../shared/vectors")];
+    all.into_iter().filter(|p| p.is_dir()).collect()
+}
+
+impl Vectors {
+    pub(crate) fn run(&self) -> Result<u8> {
+        let gpu = open(self.adapter.as_deref())?;
+        let dirs = if self.dirs.is_empty() { vector_folders() } else { self.dirs.clone() };
+        let bar = progress(0, "vectors");
+        let outcomes = check_folders(&dirs, Some(&gpu), self.write.as_deref(), &mut |path| {
+            bar.inc_length(1);
+            bar.inc(1);
+            bar.set_message(path.display().to_string());
+        });
+        bar.finish_and_clear();
+        let outcomes = outcomes.map_err(|e| anyhow!(e))?;
+        for line in outcomes.to_string().lines().filter(|l| !self.quiet || l.starts_with("FAIL") || l.starts_with("vectors:")) {
+            println!("{line}");
+        }
+        Ok(u8::from(!outcomes.passed()))
+    }
+}
+
+/// `cargo xtask mutants`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Mutants {
+    /// Only those whose name contains this
+    #[arg(default_value = "")]
+    filter: String,
+    /// Index of the adapter or part of its name
+    #[arg(long)]
+    adapter: Option<String>,
+}
+
+impl Mutants {
+    pub(crate) fn run(&self) -> Result<u8> {
+        let clock = Instant::now();
+        let gpu = open(self.adapter.as_deref())?;
+        let all = mutants::all(&shell::root().join("tests/mutants")).map_err(|e| anyhow!(e))?;
+        let wanted: Vec<_> = all.iter().filter(|m| m.name.contains(&self.filter)).collect();
+        if wanted.is_empty() {
+            bail!("no mutant has \"{}\" in its name", self.filter);
+        }
+        let proof = Proof::new(&gpu);
+        let mut survivors = 0;
+        for mutant in &wanted {
+            match proof.run(mutant) {
+                Ok(how) => println!("rejected  {}: {} - {how}", mutant.name, mutant.fault),
+                Err(why) => {
+                    survivors += 1;
+                    println!("SURVIVED  {}: {why}", mutant.name);
+                }
+            }
+        }
+        let seconds = clock.elapsed().as_secs_f64();
+        println!("mutants: {} rejected, {survivors} survived, {seconds:.0} s", wanted.len() - survivors);
+        Ok(u8::from(survivors > 0))
+    }
+}
