@@ -1,1 +1,195 @@
-//! Every variant, on every profile of limits: it links, obeys the lints, and asks the host for what the plan provides.
+//! Every variant, on every profile of limits: it links, obeys the lints, asks the host for what the plan provides, and stays within the
+//! limits it was planned for.
+
+mod specs;
+
+use std::collections::BTreeMap;
+
+use gatefold_core::{Operand, Role, for_each_op};
+use gatefold_shaders::link::{Module, expand, link};
+use gatefold_shaders::lint::{LintContext, lint};
+use gatefold_shaders::reflect::BindingKind;
+use gatefold_shaders::{DeviceKind, Dispatch, Kernels, Limits, Plan, Source, Step, fold_groups};
+use specs::Specs;
+
+/// Adapters of the kinds there are, by name.
+fn profiles() -> Vec<(&'static str, Limits)> {
+    let browser = Limits::webgpu_default();
+    let gpu = Limits { f16: true, subgroup: Some(32), workgroup_memory: 32 << 10, invocations: 1024, ..browser.clone() };
+    let cpu = Limits { kind: DeviceKind::Cpu, f16: true, subgroup: Some(8), offset_alignment: 32, ..browser.clone() };
+    let small = Limits {
+        groups_per_dim: 16,
+        workgroup_memory: 8 << 10,
+        invocations: 64,
+        workgroup_size_x: 64,
+        loop_trips: 5_000,
+        mul_adds_per_second: 1e8,
+        ..browser.clone()
+    };
+    let tight = Limits { binding_bytes: 1 << 20, f16: true, ..browser.clone() };
+    vec![("browser", browser), ("gpu", gpu), ("cpu", cpu.clone()), ("cpu4", Limits { subgroup: Some(4), ..cpu }), ("small", small), ("tight", tight)]
+}
+
+/// What has been seen: the text of every variant, and what is wrong.
+#[derive(Default)]
+struct Seen {
+    texts: BTreeMap<String, String>,
+    refused: usize,
+    wrong: Vec<String>,
+}
+
+impl Seen {
+    fn visit<O: Kernels + Specs>(&mut self) {
+        for op in O::specs() {
+            op.validate().unwrap_or_else(|e| panic!("{} {}: {e}", O::NAME, op.label()));
+            for (profile, limits) in profiles() {
+                match op.plan(&limits) {
+                    Ok(plan) => self.plan(&plan, &op.operands(), &limits, &format!("{profile}: {} {}", op.label(), op.size_label())),
+                    Err(_) => self.refused += 1,
+                }
+            }
+        }
+    }
+
+    fn plan(&mut self, plan: &Plan, operands: &[Operand], limits: &Limits, place: &str) {
+        let mut bound: Vec<(String, BindingKind)> = Vec::new();
+        for step in &plan.steps {
+            let module = match link(step) {
+                Ok(module) => module,
+                Err(e) => {
+                    self.wrong.push(format!("{place}: {e}"));
+                    continue;
+                }
+            };
+            self.wrong.extend(step_faults(step, &module, plan, operands, limits).into_iter().map(|m| format!("{place}: {}: {m}", step.name)));
+            bound.extend(module.bindings.iter().map(|b| (b.name.clone(), b.kind)));
+            let text = self.texts.entry(step.name.clone()).or_insert_with(|| module.text.clone());
+            if *text != module.text {
+                self.wrong.push(format!("{place}: {}: two texts have this name", step.name));
+            }
+        }
+        if !plan.steps.is_empty() {
+            self.wrong.extend(unused(plan, operands, &bound).into_iter().map(|m| format!("{place}: {m}")));
+        }
+    }
+}
+
+/// Faults of one step.
+fn step_faults(step: &Step, module: &Module, plan: &Plan, operands: &[Operand], limits: &Limits) -> Vec<String> {
+    let mut context = LintContext::new(plan, operands);
+    context.workgroup_bytes = limits.workgroup_memory;
+    context.invocations = limits.invocations;
+    let mut wrong: Vec<String> = lint(module, &context).iter().map(|f| f.to_string()).collect();
+    let mut must = |holds: bool, what: String| wrong.extend((!holds).then_some(what));
+    must(step.trips <= limits.loop_trips, format!("{} loop trips, at most {}", step.trips, limits.loop_trips));
+    must(!step.dispatches.is_empty(), "no dispatch".into());
+    for (name, _) in &step.consts {
+        let used = std::iter::once(&step.kernel).chain(&step.slots).any(|s| s.text.contains(name));
+        must(used, format!("the constant {name} is not used"));
+    }
+    for dispatch in &step.dispatches {
+        must(dispatch.grid.iter().all(|g| (1..=limits.groups_per_dim).contains(g)), format!("grid {:?}", dispatch.grid));
+        for binding in module.bindings.iter().filter(|b| b.kind != BindingKind::Uniform) {
+            let (bytes, offset) = bound_bytes(&binding.name, dispatch, plan, operands);
+            must(bytes <= limits.binding_bytes, format!("{} binds {bytes} bytes", binding.name));
+            must(offset.is_multiple_of(limits.offset_alignment), format!("{} is bound at byte {offset}", binding.name));
+        }
+    }
+    wrong
+}
+
+/// Bytes that a dispatch binds for a name, and from where.
+fn bound_bytes(name: &str, dispatch: &Dispatch, plan: &Plan, operands: &[Operand]) -> (u64, u64) {
+    if let Some(window) = dispatch.windows.iter().find(|w| w.operand == name) {
+        return (window.bytes, window.offset);
+    }
+    let operand = operands.iter().find(|o| o.name == name).map(Operand::bytes);
+    let scratch = plan.scratch.iter().find(|s| s.name == name).map(|s| s.bytes);
+    (operand.or(scratch).unwrap_or(0), 0)
+}
+
+/// Operands and scratch that no step uses.
+fn unused(plan: &Plan, operands: &[Operand], bound: &[(String, BindingKind)]) -> Vec<String> {
+    let binds = |name: &str, kinds: &[BindingKind]| bound.iter().any(|(n, kind)| n == name && kinds.contains(kind));
+    let mut wrong = Vec::new();
+    for o in operands.iter().filter(|o| !o.is_empty()) {
+        let fine = match o.role {
+            Role::Output => binds(o.name, &[BindingKind::ReadWrite]),
+            Role::Input => binds(o.name, &[BindingKind::ReadOnly]) || plan.packed.iter().any(|p| p.operand == o.name),
+        };
+        wrong.extend((!fine).then(|| format!("{} ({:?}) is bound by no step", o.name, o.role)));
+    }
+    for s in &plan.scratch {
+        let fine = binds(s.name, &[BindingKind::ReadWrite]) || plan.packed.iter().any(|p| p.scratch == s.name);
+        wrong.extend((!fine).then(|| format!("scratch {} is written by no step", s.name)));
+    }
+    wrong
+}
+
+fn visit_all() -> Seen {
+    let mut seen = Seen::default();
+    macro_rules! visit {
+        ($($op:ty),*) => {$( seen.visit::<$op>(); )*};
+    }
+    for_each_op!(visit);
+    seen
+}
+
+#[test]
+fn every_variant_holds() {
+    let seen = visit_all();
+    println!("{} variants, {} plans refused", seen.texts.len(), seen.refused);
+    assert!(seen.wrong.is_empty(), "{} faults:\n{}", seen.wrong.len(), seen.wrong.join("\n"));
+    assert!(seen.texts.len() > 100, "only {} variants", seen.texts.len());
+}
+
+/// Variants whose linked text is kept for reviewers. After a wanted change: `cargo xtask expand NAME > shaders/tests/golden/NAME.wgsl`.
+const GOLDEN: [(&str, &str); 2] = [
+    ("rowwise_row_per_workgroup.softmax.f32.vec4.lanes64.fan4", include_str!("golden/rowwise_row_per_workgroup.softmax.f32.vec4.lanes64.fan4.wgsl")),
+    (
+        "rowwise_backward_row_per_invocation.log_softmax.f16.scalar.lanes64",
+        include_str!("golden/rowwise_backward_row_per_invocation.log_softmax.f16.scalar.lanes64.wgsl"),
+    ),
+];
+
+#[test]
+fn golden_texts_are_current() {
+    let seen = visit_all();
+    for (name, golden) in GOLDEN {
+        let text = seen.texts.get(name).unwrap_or_else(|| panic!("{name}: no spec has this variant"));
+        let refresh = format!("if the change is wanted: cargo xtask expand {name} > shaders/tests/golden/{name}.wgsl");
+        let line = text.lines().zip(golden.lines()).position(|(new, old)| new != old);
+        assert_eq!(line, None, "{name}: line differs (from 0); {refresh}");
+        assert_eq!(text.trim_end(), golden.trim_end(), "{name}: {refresh}");
+    }
+}
+
+#[test]
+fn folding_covers_every_group_once() {
+    for per_dim in [1, 2, 16, 65_535] {
+        for groups in [0u64, 1, 2, 15, 16, 17, 255, 256, 65_535, 65_536, 65_537, 1 << 20, 4_294_836_225] {
+            if groups > u64::from(per_dim) * u64::from(per_dim) {
+                continue;
+            }
+            let [x, y, z] = fold_groups(groups, per_dim);
+            assert!(x <= per_dim && y <= per_dim && z == 1, "{groups} in {per_dim}: {x} × {y}");
+            let total = u64::from(x) * u64::from(y);
+            assert!(total >= groups && total - groups < u64::from(x.max(1)), "{groups} in {per_dim}: {x} × {y}");
+        }
+    }
+}
+
+/// A mistake in a real slot file is reported at its own file and line, whatever stands before it in the linked text.
+#[test]
+fn a_broken_slot_names_its_line() {
+    let spec = gatefold_core::Rowwise::new(gatefold_core::RowFunction::Softmax, 4, 1000);
+    let mut step = spec.plan(&Limits::webgpu_default()).unwrap().steps.remove(0);
+    let slot = step.slots.iter_mut().find(|s| s.path == "rowwise/function/softmax.wgsl").unwrap();
+    let line = slot.text.lines().position(|l| l.contains("let share")).unwrap() + 1;
+    let text = slot.text.replace("exp_twice", "exp_thrice");
+    *slot = Source { path: slot.path, text: Box::leak(text.into_boxed_str()) };
+    let message = link(&step).unwrap_err().to_string();
+    assert!(message.starts_with(&format!("rowwise/function/softmax.wgsl:{line}: ")), "{message}");
+    assert!(message.contains("exp_thrice") && message.contains(&step.name), "{message}");
+    assert!(expand(&step).unwrap().contains("exp_thrice"));
+}

@@ -10,15 +10,24 @@ pub mod report;
 pub mod run_case;
 pub mod vectors;
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use gatefold_wgpu::Gpu;
 
-/// The adapter under test, opened once per process.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+thread_local! {
+    /// A test's turn on the adapter: from its first call of [`gpu`] to the end of its thread. A software driver uses every core by
+    /// itself, so tests side by side would only disturb each other.
+    static TURN: MutexGuard<'static, ()> = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+}
+
+/// The adapter under test, opened once per process. Tests in other threads wait until this thread ends.
 ///
 /// # Panics
 /// If there is none: a check that did not run is a failure, not a skip.
 pub fn gpu() -> &'static Gpu {
     static GPU: OnceLock<Gpu> = OnceLock::new();
+    TURN.with(|_| ());
     GPU.get_or_init(|| Gpu::new().unwrap_or_else(|e| panic!("these tests need an adapter: {e}")))
 }

@@ -41,8 +41,8 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// What a command writes to standard output, line by line shown as it comes, and whether it exited with 0.
-pub(crate) fn tee(command: &mut Command) -> Result<(String, bool)> {
+/// What a command writes to standard output, line by line shown as it comes, and its exit status.
+pub(crate) fn tee(command: &mut Command) -> Result<(String, Option<i32>)> {
     use std::io::{BufRead, BufReader};
     let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| format!("starting {}", typed(command)))?;
     let mut text = String::new();
@@ -55,7 +55,7 @@ pub(crate) fn tee(command: &mut Command) -> Result<(String, bool)> {
         }
     }
     let status = child.wait().with_context(|| format!("waiting for {}", typed(command)))?;
-    Ok((text, status.success()))
+    Ok((text, status.code()))
 }
 
 /// Whether a program of that name is on the search path.

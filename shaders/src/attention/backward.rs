@@ -1,6 +1,9 @@
 //! Plan of the attention's gradient: row preprocess (softmax), d_q, d_k/d_v, and the sums that biases need.
 
+use gatefold_core::attention::NanPolicy;
 use gatefold_core::{AttentionBackward, Dtype, Op};
+
+use super::marks::{Marks, reserve_flags};
 
 use super::layout::{Layout, Members, key_count, operand_bytes, row_count};
 use super::split::{Parted, Work};
@@ -29,11 +32,24 @@ impl Kernels for AttentionBackward {
         let mut p =
             Planner { op: self, limits, layout: Layout::new(&self.operands()), steps: Vec::new(), reasons: Vec::new() };
         p.reserve_rows();
+        let exact = a.nan_policy == NanPolicy::Exact;
+        if exact {
+            reserve_flags(a, &mut p.layout);
+            p.steps = Marks { a, op: self, limits, layout: &p.layout }.scans(true)?;
+            p.reasons.push("scan and mark: NanPolicy::Exact follows values that are not finite".into());
+        }
         p.delta()?;
         p.query()?;
         if a.dims.seq_kv > 0 {
             p.key_value()?;
             p.score_bias()?;
+        }
+        if exact {
+            let marks = Marks { a, op: self, limits, layout: &p.layout };
+            let queries = marks.queries(true, false)?;
+            let keys = if a.dims.seq_kv > 0 { Some(marks.keys()?) } else { None };
+            p.steps.push(queries);
+            p.steps.extend(keys);
         }
         p.reductions()?;
         let (side, packed) = p.layout.finish(limits)?;

@@ -21,9 +21,10 @@ fn own4(operand: u32, j: u32, d4: u32) -> vec4<f32> {
     return load_v(j, d4);
 }
 fn stream4(operand: u32, i: u32, d4: u32) -> vec4<f32> {
-    if operand == Q { return finite4(load_q(i, d4)); }
-    return finite4(load_d_o(i, d4));
+    if operand == Q { return load_q(i, d4); }
+    return load_d_o(i, d4);
 }
+fn value4(operand: u32, i: u32, d4: u32) -> vec4<f32> { return finite4(stream4(operand, i, d4)); }
 
 @compute @workgroup_size(INVOCATIONS)
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
@@ -72,7 +73,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
                         let dz = select(weight_gradient(p, d_scores[r * STREAM4 + c][e], statistics), 0.0, is_hidden(z));
                         add_pair(r, i, j, dz);
                         scores[r * STREAM4 + c][e] = p;
-                        d_scores[r * STREAM4 + c][e] = dz * cap_gradient(capped);
+                        d_scores[r * STREAM4 + c][e] = select(dz * cap_gradient(capped), 0.0, is_hidden(z));
                     }
                 }
             }

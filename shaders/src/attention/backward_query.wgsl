@@ -19,9 +19,10 @@ fn own4(operand: u32, i: u32, d4: u32) -> vec4<f32> {
     return load_d_o(i, d4);
 }
 fn stream4(operand: u32, j: u32, d4: u32) -> vec4<f32> {
-    if operand == K { return finite4(load_k(j, d4)); }
-    return finite4(load_v(j, d4));
+    if operand == K { return load_k(j, d4); }
+    return load_v(j, d4);
 }
+fn value4(operand: u32, j: u32, d4: u32) -> vec4<f32> { return finite4(load_k(j, d4)); }
 
 @compute @workgroup_size(INVOCATIONS)
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
@@ -61,7 +62,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
                     let z = score(i, j, capped, keys);
                     let dz = select(weight_gradient(weight(z, statistics), d_scores[r * STREAM4 + c][e], statistics), 0.0, is_hidden(z));
                     add_pair(r, i, j, dz);
-                    d_scores[r * STREAM4 + c][e] = dz * cap_gradient(capped);
+                    d_scores[r * STREAM4 + c][e] = select(dz * cap_gradient(capped), 0.0, is_hidden(z));
                 }
             }
         }

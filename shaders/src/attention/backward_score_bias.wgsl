@@ -4,7 +4,7 @@
 //       s ← q kᵀ,  dP ← d_o vᵀ;  total ← total + weight_gradient(weight(z), dP)     [TILE_OWN, TILE_STREAM]
 //
 // Owns: a tile of d_score_bias. stream_from .. stream_to counts the sharers; a later dispatch adds to what an earlier one left.
-// Slots: schedule, weight, softcap, bias, finite, load. A workgroup is one tile of one bias matrix.
+// Slots: schedule, weight, softcap, bias, load, accumulated values: none. A workgroup is one tile of one bias matrix.
 @group(0) @binding(13) var<storage, read_write> d_score_bias: array<f32>;
 
 const Q: u32 = 0u;
@@ -13,12 +13,13 @@ const K: u32 = 2u;
 const V: u32 = 3u;
 
 fn own4(operand: u32, i: u32, d4: u32) -> vec4<f32> {
-    if operand == Q { return finite4(load_q(i, d4)); }
-    return finite4(load_d_o(i, d4));
+    if operand == Q { return load_q(i, d4); }
+    return load_d_o(i, d4);
 }
+fn value4(operand: u32, j: u32, d4: u32) -> vec4<f32> { return vec4(0.0); }
 fn stream4(operand: u32, j: u32, d4: u32) -> vec4<f32> {
-    if operand == K { return finite4(load_k(j, d4)); }
-    return finite4(load_v(j, d4));
+    if operand == K { return load_k(j, d4); }
+    return load_v(j, d4);
 }
 
 @compute @workgroup_size(INVOCATIONS)

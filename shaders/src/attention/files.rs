@@ -14,6 +14,16 @@ pub(super) const BACKWARD_QUERY: Source = wgsl!("attention/backward_query.wgsl")
 pub(super) const BACKWARD_KEY_VALUE: Source = wgsl!("attention/backward_key_value.wgsl");
 pub(super) const BACKWARD_SCORE_BIAS: Source = wgsl!("attention/backward_score_bias.wgsl");
 pub(super) const REDUCE_ROWS: Source = wgsl!("attention/reduce_rows.wgsl");
+pub(super) const SCAN: Source = wgsl!("attention/scan.wgsl");
+pub(super) const ANY_FLAG: Source = wgsl!("attention/any_flag.wgsl");
+pub(super) const MARK_QUERY: Source = wgsl!("attention/mark_query.wgsl");
+pub(super) const MARK_KEY: Source = wgsl!("attention/mark_key.wgsl");
+pub(super) const MARK_PAIR: Source = wgsl!("attention/mark/pair.wgsl");
+pub(super) const MARK_OUTPUT: Source = wgsl!("attention/mark/output.wgsl");
+pub(super) const MARK_GRADIENT: Source = wgsl!("attention/mark/gradient.wgsl");
+pub(super) const SCAN_QUERY: Source = wgsl!("attention/scan/query.wgsl");
+pub(super) const SCAN_QUERY_GRADIENT: Source = wgsl!("attention/scan/query_gradient.wgsl");
+pub(super) const SCAN_KEY: Source = wgsl!("attention/scan/key.wgsl");
 pub(super) const REDUCE_KEYS: Source = wgsl!("attention/reduce_keys.wgsl");
 
 pub(super) fn schedule(tile: &Tile) -> Source {

@@ -15,10 +15,8 @@ const K: u32 = 1u;
 const V: u32 = 2u;
 
 fn own4(operand: u32, i: u32, d4: u32) -> vec4<f32> { return load_q(i, d4); }
-fn stream4(operand: u32, j: u32, d4: u32) -> vec4<f32> {
-    if operand == K { return finite4(load_k(j, d4)); }
-    return finite4(load_v(j, d4));
-}
+fn stream4(operand: u32, j: u32, d4: u32) -> vec4<f32> { return load_k(j, d4); }
+fn value4(operand: u32, j: u32, d4: u32) -> vec4<f32> { return finite4(load_v(j, d4)); }
 
 @compute @workgroup_size(INVOCATIONS)
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,

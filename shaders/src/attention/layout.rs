@@ -100,6 +100,7 @@ impl Members {
             ("seq_kv", size(d.seq_kv)),
             ("head_dim", size(d.head_dim)),
             ("val_dim", size(d.val_dim)),
+            ("batch_rows", Param::U32(u32::try_from(row_count(a)).unwrap_or(ABSENT))),
             ("packed_rows", Param::U32(packed.is_some().into())),
             ("total_q", size(packed.unwrap_or(0))),
             ("score_batch", size(score_batch)),

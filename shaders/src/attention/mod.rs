@@ -3,13 +3,15 @@
 mod backward;
 mod files;
 mod layout;
+mod marks;
 mod split;
 mod tiles;
 
-use gatefold_core::attention::{Sequences, Weight};
+use gatefold_core::attention::{NanPolicy, Sequences, Weight};
 use gatefold_core::{Attention, Dtype, Op};
 
 use crate::{Kernels, Limits, Plan, PlanError, Source, Step};
+use marks::{Marks, reserve_flags};
 use layout::{Layout, Members, operand_bytes};
 use split::{Parted, Split, Work};
 use tiles::{Stage, Tile};
@@ -182,6 +184,12 @@ impl Kernels for Attention {
             layout.reserve("state_at", invocations * u64::from(state));
             plan.reasons.push(format!("carry: the keys are cut into {passes} dispatches, by loop trips or time"));
         }
+        let exact = self.nan_policy == NanPolicy::Exact;
+        if exact {
+            reserve_flags(self, &mut layout);
+            plan.steps = Marks { a: self, op: self, limits, layout: &layout }.scans(false)?;
+            plan.reasons.push("scan and mark: NanPolicy::Exact follows values that are not finite".into());
+        }
         let split = work.split(&Members::new(self, &layout), limits)?;
         let mut variant = Variant::new("attention_forward", self);
         variant.tile_slots(self, &tile);
@@ -189,6 +197,9 @@ impl Kernels for Attention {
         variant.slot(files::lse(self.lse));
         variant.slot(files::carry(passes));
         plan.steps.push(variant.step(self, files::FORWARD, &tile, state, split));
+        if exact {
+            plan.steps.push(Marks { a: self, op: self, limits, layout: &layout }.queries(false, self.lse)?);
+        }
         let (side, packed) = layout.finish(limits)?;
         plan.scratch.push(side);
         plan.packed = packed;

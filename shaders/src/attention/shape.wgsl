@@ -13,6 +13,7 @@ struct Params {
     seq_kv: u32,
     head_dim: u32,
     val_dim: u32,
+    batch_rows: u32,    // rows of q over all sequences and heads
     packed_rows: u32,   // 1: rows are [total, heads, dim]; 0: [batch, heads, seq, dim]
     total_q: u32,       // packed rows of q
     q_shift: u32,       // added to element indices: minus the first element of the bound window (wraps)

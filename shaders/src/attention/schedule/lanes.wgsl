@@ -42,7 +42,7 @@ fn accumulate(stream: u32, weights: ptr<function, Scores>, acc: ptr<function, Ac
             for (var e = 0u; e < 4u; e++) { // unroll
                 var value: array<vec4<f32>, WIDTH4>;                    // [4·WIDTH4] dims of one stream position
                 for (var w = 0u; w < WIDTH4; w++) { // unroll
-                    value[w] = stream4(stream, stream_first + source * STREAM + c * 4u + e, dim4(w));
+                    value[w] = value4(stream, stream_first + source * STREAM + c * 4u + e, dim4(w));
                 }
                 for (var r = 0u; r < OWN; r++) { // unroll
                     let p = subgroupShuffle((*weights)[r * STREAM4 + c][e], source);

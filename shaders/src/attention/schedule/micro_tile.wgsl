@@ -63,7 +63,7 @@ fn accumulate(stream: u32, weights: ptr<function, Scores>, acc: ptr<function, Ac
     for (var w = 0u; w < WIDTH4; w++) { // unroll
         workgroupBarrier();
         for (var n = lane; n < VALUE_TILE; n += INVOCATIONS) {
-            stream_tile[n] = stream4(stream, stream_first + n / SIDE, w * SIDE + n % SIDE);    // [TILE_STREAM, SIDE]
+            stream_tile[n] = value4(stream, stream_first + n / SIDE, w * SIDE + n % SIDE);    // [TILE_STREAM, SIDE]
         }
         workgroupBarrier();
         for (var j4 = 0u; j4 < TILE_STREAM4; j4++) {

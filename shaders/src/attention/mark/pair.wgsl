@@ -1,0 +1,32 @@
+// Which pairs are NaN. Linked to the marking kernels; q and k are read again only where a flag says that they hold an infinity.
+const NOT_FINITE: u32 = 1u;
+const INFINITE: u32 = 2u;
+
+fn query_flags(i: u32) -> u32 { return side[params.flags_at + at.q_row + i * at.q_step]; }
+fn key_flags(j: u32) -> u32 { return side[params.flags_at + params.batch_rows + at.k_row + j * at.k_step]; }
+
+// Whether the product of the two rows, one of which holds an infinity, is NaN or (row-coupled weights) +inf.
+fn breaks(i: u32, j: u32) -> bool {
+    var up = false;
+    var down = false;
+    for (var d = 0u; d < params.head_dim; d++) {
+        let x = bitcast<u32>(load_q(i, d / 4u)[d % 4u]);
+        let y = bitcast<u32>(load_k(j, d / 4u)[d % 4u]);
+        if is_not_finite(x) || is_not_finite(y) {
+            if (x << 1u) == 0u || (y << 1u) == 0u { return true; }
+            let negative = ((x ^ y) >> 31u) == 1u;
+            up = up || !negative;
+            down = down || negative;
+        }
+    }
+    let towards = select(up, down, params.scale < 0.0);
+    return (up && down) || (towards && ROW_COUPLED == 1u) || params.scale == 0.0;
+}
+
+// Whether the pair's weight or what it weighs is NaN; the pair is visible.
+fn pair_is_nan(i: u32, j: u32, of_query: u32) -> bool {
+    let flags = of_query | key_flags(j);
+    if flags == 0u || is_hidden(biased(0.0, i, j)) { return false; }
+    if (flags & NOT_FINITE) != 0u { return true; }
+    return breaks(i, j);
+}

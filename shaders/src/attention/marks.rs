@@ -1,0 +1,154 @@
+//! Steps that find values that are not finite and mark what depends on them (see `NanPolicy::Exact`).
+
+use gatefold_core::{Attention, Dtype, Op};
+
+use super::layout::{Layout, Members, key_count, operand_bytes, row_count};
+use super::split::{Parted, Work};
+use super::tiles::{Stage, Tile};
+use super::{FLAT, QueryOperand, files, heads_contiguous, query_work};
+use crate::{Limits, PlanError, Source, Step};
+
+/// Plans the scan and the marks of one op.
+pub(super) struct Marks<'a, O: Op> {
+    pub(super) a: &'a Attention,
+    pub(super) op: &'a O,
+    pub(super) limits: &'a Limits,
+    pub(super) layout: &'a Layout,
+}
+
+/// Reserves the flags: a word for "any", one per query row and one per key row.
+pub(super) fn reserve_flags(a: &Attention, layout: &mut Layout) {
+    layout.reserve("any_flag_at", 1);
+    layout.reserve("flags_at", row_count(a) + key_count(a) * a.dims.kv_heads as u64);
+}
+
+impl<O: Op> Marks<'_, O> {
+    /// The steps before the first mark: flags of query rows, flags of key rows, and whether there is any.
+    pub(super) fn scans(&self, gradient: bool) -> Result<Vec<Step>, PlanError> {
+        let (a, d) = (self.a, &self.a.dims);
+        let (queries, keys) = (row_count(a), key_count(a) * d.kv_heads as u64);
+        let mut parted = vec![self.rows("q", "q_shift", d.head_dim)];
+        let mut width = d.head_dim;
+        let slot = if gradient {
+            parted.push(self.rows("d_o", "o_shift", d.val_dim));
+            width += d.val_dim;
+            files::SCAN_QUERY_GRADIENT
+        } else {
+            files::SCAN_QUERY
+        };
+        let part = if gradient { "query_gradient" } else { "query" };
+        let mut steps = vec![self.scan(part, slot, queries, parted, width)?];
+        if keys > 0 {
+            let parted = vec![self.rows("k", "k_shift", d.head_dim), self.rows("v", "v_shift", d.val_dim)];
+            steps.push(self.scan("key", files::SCAN_KEY, keys, parted, d.head_dim + d.val_dim)?);
+        }
+        let work = Work { stream_step: FLAT.into(), step_trips: 1, fixed_trips: 8, ..flat("attention_any_flag", 1, queries + keys) };
+        steps.push(self.step(&work, "", files::ANY_FLAG, vec![files::SHAPE, files::bias_none()], false)?);
+        Ok(steps)
+    }
+
+    /// The step that marks rows of `o` (and `lse`), or of `d_q`.
+    pub(super) fn queries(&self, gradient: bool, lse: bool) -> Result<Step, PlanError> {
+        let (a, d) = (self.a, &self.a.dims);
+        let (tile, _) = Tile::choose(Stage::BackwardScoreBias, 1, d.seq_q, self.limits)?;
+        let mut written = Vec::new();
+        if gradient {
+            written.push(QueryOperand { name: "d_q", shift: "q_shift", width: d.head_dim, dtype: a.dtype });
+        } else {
+            written.push(QueryOperand { name: "o", shift: "o_shift", width: d.val_dim, dtype: a.dtype });
+        }
+        if lse {
+            written.push(QueryOperand { name: "lse", shift: "lse_shift", width: 1, dtype: Dtype::F32 });
+        }
+        let mut work = query_work(a, self.op, "attention_mark_query", &tile, self.limits, &written);
+        work.groups_per_unit = ((d.group() * d.seq_q) as u64).div_ceil(FLAT.into());
+        self.cost(&mut work, d.seq_kv, 1);
+        let (store_lse, lse_part) = files::lse(lse);
+        let mark = if gradient { files::MARK_GRADIENT } else { files::MARK_OUTPUT };
+        let part = if gradient { ".gradient" } else { "" };
+        let (bias, bias_part) = files::bias(a);
+        let (load, store, io) = files::io(a);
+        let mut slots = vec![files::SHAPE, bias, files::MARK_PAIR, mark, load, store];
+        if !gradient {
+            slots.push(store_lse);
+        }
+        self.step(&work, &format!("{part}{lse_part}{bias_part}.{io}"), files::MARK_QUERY, slots, true)
+    }
+
+    /// The step that marks rows of `d_k` and `d_v`.
+    pub(super) fn keys(&self) -> Result<Step, PlanError> {
+        let (a, d) = (self.a, &self.a.dims);
+        let (tile, _) = Tile::choose(Stage::BackwardScoreBias, 1, d.seq_q, self.limits)?;
+        let mut work = query_work(a, self.op, "attention_mark_key", &tile, self.limits, &[]);
+        let parts = super::Parts { a, q_heads: d.group() as u64 };
+        work.parted.push(parts.key("d_k", "k_shift", d.head_dim, operand_bytes(self.op, "d_k")));
+        work.parted.push(parts.key("d_v", "v_shift", d.val_dim, operand_bytes(self.op, "d_v")));
+        work.groups_per_unit = (d.seq_kv as u64).div_ceil(FLAT.into());
+        self.cost(&mut work, d.seq_q, d.group() as u64);
+        let (bias, bias_part) = files::bias(a);
+        let (load, store, io) = files::io(a);
+        let slots = vec![files::SHAPE, bias, files::MARK_PAIR, load, store];
+        self.step(&work, &format!("{bias_part}.{io}"), files::MARK_KEY, slots, true)
+    }
+
+    /// The slow path reads both rows of every pair.
+    fn cost(&self, work: &mut Work, stream: usize, sharers: u64) {
+        let width = (self.a.dims.head_dim + 1) as u64;
+        work.stream = stream as u64;
+        work.stream_step = 1;
+        work.step_trips = sharers * width;
+        work.step_work = 4.0;
+        work.fixed_trips = 2 * self.a.dims.val_dim.max(self.a.dims.head_dim) as u64 + sharers;
+    }
+
+    fn rows(&self, operand: &'static str, shift: &'static str, width: usize) -> Parted {
+        let element = self.a.dtype.size() as u64;
+        let unit_bytes = u64::from(FLAT) * width as u64 * element;
+        Parted { operand, shift, bytes: operand_bytes(self.op, operand), unit_bytes, element }
+    }
+
+    fn scan(&self, part: &str, slot: Source, rows: u64, parted: Vec<Parted>, width: usize) -> Result<Step, PlanError> {
+        let mut work = flat("attention_scan", rows.div_ceil(FLAT.into()), rows);
+        work.divisible = heads_contiguous(self.a);
+        work.parted = parted;
+        work.stream_step = rows;
+        work.step_trips = width.div_ceil(4) as u64 + 2;
+        work.step_work = f64::from(FLAT) * width as f64;
+        let (load, _, io) = files::io(self.a);
+        let slots = vec![files::SHAPE, files::bias_none(), slot, load];
+        self.step(&work, &format!(".{part}.{io}"), files::SCAN, slots, true)
+    }
+
+    fn step(&self, work: &Work, part: &str, kernel: Source, slots: Vec<Source>, elem: bool) -> Result<Step, PlanError> {
+        let split = work.split(&Members::new(self.a, self.layout), self.limits)?;
+        let coupled = u32::from(self.a.weight.couples_row());
+        let dtype = if elem { format!(".{}.{}", self.a.weight.name(), self.a.dtype) } else { String::new() };
+        Ok(Step {
+            name: format!("{}{part}{dtype}", work.kernel),
+            kernel,
+            slots,
+            consts: vec![("INVOCATIONS", FLAT), ("ROW_COUPLED", coupled)],
+            aliases: if elem { vec![files::elem(self.a.dtype)] } else { Vec::new() },
+            f16: elem && self.a.dtype == Dtype::F16,
+            subgroups: false,
+            dispatches: split.dispatches,
+            trips: split.trips,
+        })
+    }
+}
+
+/// Work of a kernel with one row an invocation, or one workgroup over a stream.
+fn flat(kernel: &'static str, units: u64, stream: u64) -> Work {
+    Work {
+        kernel,
+        units,
+        groups_per_unit: 1,
+        divisible: false,
+        parted: Vec::new(),
+        stream,
+        stream_step: stream.max(1),
+        step_trips: 1,
+        step_work: f64::from(FLAT),
+        fixed_trips: 0,
+    }
+}

@@ -1,0 +1,117 @@
+//! Specs that between them reach every kernel, slot and schedule.
+
+use gatefold_core::attention::{Bias, Causal, Dims, NanPolicy, ScoreBias, Sequences, Window};
+use gatefold_core::{Attention, AttentionBackward, Dtype, Op, RowFunction, Rowwise, RowwiseBackward};
+
+/// An op with specs to try.
+pub trait Specs: Op {
+    /// The specs.
+    fn specs() -> Vec<Self>;
+}
+
+const SIZES: [(usize, usize); 13] = [
+    (0, 5),
+    (1, 1),
+    (70, 3),
+    (1000, 64),
+    (9, 65),
+    (1, 130),
+    (300, 1000),
+    (3, 4097),
+    (1, 32_768),
+    (2, 131_073),
+    (300, 65_536),
+    (1, 1 << 20),
+    (100_000, 2048),
+];
+
+impl Specs for Rowwise {
+    fn specs() -> Vec<Self> {
+        let mut all = Vec::new();
+        for function in [RowFunction::Softmax, RowFunction::LogSoftmax, RowFunction::LogSumExp] {
+            for dtype in [Dtype::F32, Dtype::F16] {
+                for lens in [false, true] {
+                    all.extend(SIZES.map(|(rows, cols)| Self { dtype, lens, ..Self::new(function, rows, cols) }));
+                }
+            }
+        }
+        all
+    }
+}
+
+impl Specs for RowwiseBackward {
+    fn specs() -> Vec<Self> {
+        Rowwise::specs().into_iter().map(|forward| Self { forward }).collect()
+    }
+}
+
+/// Every option by itself, on top of `base`.
+fn options(base: &Attention) -> Vec<Attention> {
+    let with = |change: fn(&mut Attention)| {
+        let mut a = base.clone();
+        change(&mut a);
+        a
+    };
+    let mut all = vec![
+        base.clone(),
+        with(|a| a.causal = Causal::TopLeft),
+        with(|a| a.causal = Causal::BottomRight),
+        with(|a| a.window = Window { left: Some(7), right: Some(3) }),
+        with(|a| a.sequences = Sequences::Padded { q: true, kv: true }),
+        with(|a| a.sequences = Sequences::Padded { q: false, kv: true }),
+        with(|a| a.sequences = Sequences::Packed { total_q: 3 * a.dims.seq_q, total_kv: 3 * a.dims.seq_kv }),
+        with(|a| a.bias = Bias::NegLogKeys),
+        with(|a| a.bias = Bias::NegLogLen),
+        with(|a| a.head_bias = true),
+        with(|a| a.key_bias = true),
+        with(|a| a.score_bias = Some(ScoreBias { per_batch: true, per_head: true })),
+        with(|a| a.score_bias = Some(ScoreBias { per_batch: false, per_head: false })),
+        with(|a| a.alibi = true),
+        with(|a| a.softcap = Some(20.0)),
+        with(|a| a.nan_policy = NanPolicy::Trust),
+        with(|a| {
+            a.causal = Causal::BottomRight;
+            a.sequences = Sequences::Padded { q: true, kv: true };
+            a.head_bias = true;
+            a.key_bias = true;
+            a.score_bias = Some(ScoreBias { per_batch: true, per_head: false });
+            a.alibi = true;
+            a.softcap = Some(20.0);
+        }),
+    ];
+    if base.weight.couples_row() {
+        all.push(with(|a| a.sink = true));
+        all.push(with(|a| a.lse = true));
+    }
+    all
+}
+
+impl Specs for Attention {
+    fn specs() -> Vec<Self> {
+        let dims = Dims { batch: 3, q_heads: 4, kv_heads: 2, seq_q: 130, seq_kv: 97, head_dim: 64, val_dim: 64 };
+        let mut all = Vec::new();
+        for base in [Self::softmax(dims), Self::sigmoid(dims)] {
+            all.extend(options(&base));
+            all.push(Self { dtype: Dtype::F16, ..base.clone() });
+            for (head_dim, val_dim) in [(1, 1), (3, 5), (32, 32), (40, 64), (80, 80), (96, 96), (128, 128), (256, 256), (256, 1), (17, 203)] {
+                all.push(Self { dims: Dims { head_dim, val_dim, ..dims }, ..base.clone() });
+            }
+            for (seq_q, seq_kv) in [(1, 1), (1, 5000), (0, 7), (7, 0), (4096, 4096), (100_000, 16)] {
+                all.push(Self { dims: Dims { batch: 1, seq_q, seq_kv, ..dims }, ..base.clone() });
+            }
+        }
+        all
+    }
+}
+
+impl Specs for AttentionBackward {
+    fn specs() -> Vec<Self> {
+        let mut all: Vec<_> = Attention::specs().into_iter().map(Self::new).collect();
+        let dims = Dims::new(2, 3, 65, 48);
+        all.push(Self { d_lse: true, ..Self::new(Attention::softmax(dims)) });
+        for base in [Attention::softmax(dims), Attention::sigmoid(dims)] {
+            all.push(Self { d_bias: true, ..Self::new(Attention { bias: Bias::Const(-1.0), ..base }) });
+        }
+        all
+    }
+}

@@ -1,0 +1,203 @@
+//! `cargo xtask test`: everything that must hold, stage by stage, with one closing line.
+
+use std::time::Instant;
+
+use anyhow::Result;
+use gatefold_tests::adapters::installed_drivers;
+
+use crate::verify::{NO_ADAPTER, vector_folders};
+use crate::{setup, shell, tidy};
+
+/// `cargo xtask test`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Suite {
+    /// Do not install missing software drivers
+    #[arg(long)]
+    no_install: bool,
+    /// Only the stages whose name contains this: format, clippy, docs, layout, tests, mutants, conformance, vectors
+    #[arg(long)]
+    only: Option<String>,
+}
+
+/// How many checks of a stage held.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Count {
+    passed: usize,
+    failed: usize,
+}
+
+impl Count {
+    fn one(passed: bool) -> Self {
+        Self { passed: usize::from(passed), failed: usize::from(!passed) }
+    }
+
+    /// A process that counts for itself; if it failed without counting a failure (it did not build, it crashed), that is one.
+    fn told(told: Self, success: bool) -> Self {
+        let failed = if success { told.failed } else { told.failed.max(1) };
+        Self { passed: told.passed, failed }
+    }
+}
+
+impl std::ops::AddAssign for Count {
+    fn add_assign(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+    }
+}
+
+/// A number before a word: `12 passed` in `… 12 passed; 0 failed`.
+fn number_before(line: &str, word: &str) -> usize {
+    let words: Vec<_> = line.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).collect();
+    let at = words.iter().position(|w| *w == word);
+    at.and_then(|at| words.get(at.checked_sub(1)?)?.parse().ok()).unwrap_or(0)
+}
+
+/// Sums the lines that begin like this and say how many passed and failed.
+fn sum(text: &str, begin: &str, words: [&str; 2]) -> Count {
+    let mut all = Count::default();
+    for line in text.lines().filter(|l| l.starts_with(begin)) {
+        all += Count { passed: number_before(line, words[0]), failed: number_before(line, words[1]) };
+    }
+    all
+}
+
+/// A cargo command that counts as one check.
+fn cargo(args: &[&str], env: &[(&str, &str)]) -> Result<Count> {
+    let mut command = shell::cargo();
+    command.args(args).envs(env.iter().copied());
+    println!("  $ {}", shell::typed(&command));
+    Ok(Count::one(command.status()?.success()))
+}
+
+fn layout() -> Result<Count> {
+    let (files, faults) = tidy::faults()?;
+    faults.iter().for_each(|f| println!("  {f}"));
+    println!("  {files} files");
+    Ok(Count { passed: files.saturating_sub(faults.len()), failed: faults.len() })
+}
+
+/// Unit, integration and documentation tests, and the examples, which must also run.
+fn tests() -> Result<Count> {
+    let mut command = shell::cargo();
+    command.args(["test", "--workspace", "--no-fail-fast", "--color", "never"]);
+    println!("  $ {}", shell::typed(&command));
+    let (text, code) = shell::tee(&mut command)?;
+    let mut count = Count::told(sum(&text, "test result:", ["passed", "failed"]), code == Some(0));
+    for example in examples() {
+        count += cargo(&["run", "--quiet", "--package", "gatefold-wgpu", "--example", &example], &[])?;
+    }
+    Ok(count)
+}
+
+/// Names of the library's examples.
+fn examples() -> Vec<String> {
+    let entries = std::fs::read_dir(shell::root().join("crates/wgpu-backend/examples"));
+    let stem = |path: std::path::PathBuf| {
+        let is_rust = path.extension().is_some_and(|e| e == "rs");
+        path.file_stem().filter(|_| is_rust).map(|s| s.to_string_lossy().into_owned())
+    };
+    let mut names: Vec<_> = entries.into_iter().flatten().filter_map(|e| stem(e.ok()?.path())).collect();
+    names.sort();
+    names
+}
+
+fn conformance() -> Result<Count> {
+    let mut all = Count::default();
+    let mut drivers = 0;
+    for driver in installed_drivers() {
+        println!("  driver {}", driver.name);
+        let mut command = driver.command()?;
+        command.args(["conformance", "--sub-process"]).current_dir(shell::root());
+        let (text, code) = shell::tee(&mut command)?;
+        if code == Some(i32::from(NO_ADAPTER)) {
+            println!("  no adapter: its hardware is not here");
+            continue;
+        }
+        drivers += 1;
+        let told = op_lines(&text);
+        all += Count::told(told, code == Some(0));
+    }
+    // Nothing tested is not a success.
+    if drivers == 0 {
+        println!("  no driver has an adapter. {}", setup::advice());
+        all.failed += 1;
+    }
+    Ok(all)
+}
+
+/// The lines of a conformance report that sum up an op: `attention: 900 cases (…), 900 passed, 0 failed, …`.
+fn op_lines(text: &str) -> Count {
+    let mut all = Count::default();
+    for line in text.lines().filter(|l| l.contains(" cases (") && l.contains(" expected failures")) {
+        all += Count { passed: number_before(line, "passed"), failed: number_before(line, "failed") };
+    }
+    all
+}
+
+fn vectors() -> Result<Count> {
+    vector_folders().iter().for_each(|f| println!("  {}", f.display()));
+    let mut command = shell::again()?;
+    let (text, code) = shell::tee(command.args(["vectors", "--quiet"]))?;
+    Ok(Count::told(sum(&text, "vectors:", ["passed", "failed"]), code == Some(0)))
+}
+
+type Stage = (&'static str, fn() -> Result<Count>);
+
+/// The stages, quickest first: what is wrong is said early. Mutants are a test target of the workspace and run with the tests.
+const STAGES: [Stage; 7] = [
+    ("format", || cargo(&["fmt", "--all", "--check"], &[])),
+    ("layout", layout),
+    ("clippy", || cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"], &[])),
+    ("docs", || cargo(&["doc", "--workspace", "--no-deps", "--quiet"], &[("RUSTDOCFLAGS", "-D warnings")])),
+    ("tests, examples and mutants", tests),
+    ("conformance on every driver", conformance),
+    ("vectors", vectors),
+];
+
+impl Suite {
+    pub(crate) fn run(&self) -> Result<u8> {
+        setup::linker()?;
+        if !self.no_install {
+            setup::drivers_for_tests()?;
+        }
+        let clock = Instant::now();
+        let mut all = Count::default();
+        let wanted = |name: &str| self.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
+        let mut lines = Vec::new();
+        for (name, stage) in STAGES.iter().filter(|(name, _)| wanted(name)) {
+            println!("== {name}");
+            let start = Instant::now();
+            let count = stage().unwrap_or_else(|e| {
+                println!("  {e:#}");
+                Count::one(false)
+            });
+            let seconds = start.elapsed().as_secs_f64();
+            let line = format!("{name}: {} passed, {} failed, {seconds:.0} s", count.passed, count.failed);
+            println!("   {line}\n");
+            lines.push(line);
+            all += count;
+        }
+        println!("== in all, {:.0} s", clock.elapsed().as_secs_f64());
+        lines.iter().for_each(|l| println!("   {l}"));
+        println!("{} passed, {} failed", all.passed, all.failed);
+        Ok(u8::from(all.failed > 0 || all.passed == 0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn closing_lines_are_counted() {
+        let text = "test result: ok. 12 passed; 1 failed; 0 ignored\nnoise 7 passed\ntest result: ok. 3 passed; 0 failed\n";
+        assert_eq!(sum(text, "test result:", ["passed", "failed"]), Count { passed: 15, failed: 1 });
+        let op = "attention: 9 cases (9 native), 8 passed, 1 failed, 0 expected failures, 0 not supported; worst";
+        assert_eq!(op_lines(op), Count { passed: 8, failed: 1 });
+    }
+
+    #[test]
+    fn a_crash_is_a_failure() {
+        assert_eq!(Count::told(Count { passed: 3, failed: 0 }, false), Count { passed: 3, failed: 1 });
+    }
+}
