@@ -230,7 +230,8 @@ mod tests {
 
     #[test]
     fn a_slot_that_does_not_parse_is_found() {
-        let (file, line, _) = place(link(&step(KERNEL, "// header\nfn value(x: f32) -> f32 {\n  return x +;\n}\n")).unwrap_err());
+        let (file, line, _) =
+            place(link(&step(KERNEL, "// header\nfn value(x: f32) -> f32 {\n  return x +;\n}\n")).unwrap_err());
         assert_eq!((file.as_str(), line), ("test/slot.wgsl", 3));
     }
 

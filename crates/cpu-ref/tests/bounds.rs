@@ -101,5 +101,6 @@ fn small_faults_break_the_bounds() {
 #[test]
 fn cases_cover_many_combinations_of_options() {
     let labels: std::collections::BTreeSet<String> = (0..400).map(|s| Attention::case(s).op.label()).collect();
-    assert!(labels.len() > 150, "{}", labels.len());
+    // sixteen styles of kernel variant, times masks and layouts
+    assert!(labels.len() > 120, "{}", labels.len());
 }

@@ -6,14 +6,15 @@ use naga::{Expression, Function, Handle, Literal, MathFunction, Scalar, ScalarKi
 use super::{Finding, Rule, at};
 use crate::link::Module;
 
-/// Largest magnitude of a literal: above the sentinel 3.0e38, below the largest f32.
-const LARGEST: f64 = 3.1e38;
+/// Largest magnitude of a literal, but for its rounding to f32: sentinels lie at 3.0e38 or little beyond.
+const LARGEST: f64 = 3.1e38 * (1.0 + 1e-6);
 
 pub(super) fn check(module: &Module) -> Vec<Finding> {
     let mut found = Vec::new();
     for (handle, expression) in module.naga.global_expressions.iter() {
         let span = module.naga.global_expressions.get_span(handle);
-        found.extend(infinity(expression, &module.naga.global_expressions).map(|m| at(module, span, Rule::Infinity, m)));
+        found
+            .extend(infinity(expression, &module.naga.global_expressions).map(|m| at(module, span, Rule::Infinity, m)));
     }
     let functions = module.naga.functions.iter().map(|(handle, f)| (f, &module.info[handle]));
     let entry = std::iter::once((&module.naga.entry_points[0].function, module.info.get_entry_point(0)));
@@ -48,7 +49,7 @@ fn infinity(expression: &Expression, all: &naga::Arena<Expression>) -> Option<St
         },
         _ => return None,
     };
-    (value.is_nan() || value.abs() > LARGEST).then(|| format!("the constant {value:e}, at most {LARGEST:e} allowed"))
+    (value.is_nan() || value.abs() > LARGEST).then(|| format!("the constant {value:e}, at most 3.1e38 allowed"))
 }
 
 fn is_bare_tanh(expression: &Expression, function: &Function) -> bool {

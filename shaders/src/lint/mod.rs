@@ -63,12 +63,18 @@ impl Rule {
             Self::NonUniformSubgroup => {
                 "a subgroup operation that some lanes skip sees fewer values on some drivers and stale ones on others"
             }
-            Self::WorkgroupMemory => "WebGPU guarantees 16 384 bytes of workgroup memory, counted in units of 16 bytes a variable",
+            Self::WorkgroupMemory => {
+                "WebGPU guarantees 16 384 bytes of workgroup memory, counted in units of 16 bytes a variable"
+            }
             Self::Invocations => "WebGPU guarantees 256 invocations per workgroup",
             Self::StorageBuffers => "WebGPU guarantees 8 storage buffers per stage",
-            Self::UnknownGlobal => "buffers are bound by name: a global that is not an operand or scratch of the plan is never bound",
+            Self::UnknownGlobal => {
+                "buffers are bound by name: a global that is not an operand or scratch of the plan is never bound"
+            }
             Self::WrittenInput => "inputs belong to the caller and are bound read-only",
-            Self::HalfArithmetic => "f16 is storage only: sums in f16 overflow at 65 504 and lose 2^-11 per step. Convert to f32 first",
+            Self::HalfArithmetic => {
+                "f16 is storage only: sums in f16 overflow at 65 504 and lose 2^-11 per step. Convert to f32 first"
+            }
             Self::BareTanh => {
                 "tanh of a large argument is NaN on shipping drivers, and is promised to 1e-5 absolute only: clamp the argument"
             }
@@ -177,7 +183,12 @@ fn bindings(module: &Module, context: &LintContext) -> Vec<Finding> {
         let handle = globals.iter().find(|(_, g)| g.name.as_ref() == Some(name)).map(|(h, _)| h);
         let span = handle.map_or_else(naga::Span::default, |h| globals.get_span(h));
         match context.names.iter().find(|(known, _)| known == name) {
-            None => found.push(at(module, span, Rule::UnknownGlobal, format!("{name} is neither an operand nor scratch of the plan"))),
+            None => found.push(at(
+                module,
+                span,
+                Rule::UnknownGlobal,
+                format!("{name} is neither an operand nor scratch of the plan"),
+            )),
             Some((_, false)) if binding.kind == BindingKind::ReadWrite => {
                 found.push(at(module, span, Rule::WrittenInput, format!("{name} is an input and bound for writing")));
             }

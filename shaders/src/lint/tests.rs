@@ -153,8 +153,9 @@ fn sizes_are_limited() {
 #[test]
 fn buffers_are_few_and_known() {
     let kernel = |count: usize, name: fn(usize) -> String, access: &str| {
-        let globals: String =
-            (0..count).map(|i| format!("@group(0) @binding({i}) var<storage, {access}> {}: array<f32>;\n", name(i))).collect();
+        let globals: String = (0..count)
+            .map(|i| format!("@group(0) @binding({i}) var<storage, {access}> {}: array<f32>;\n", name(i)))
+            .collect();
         let sum: Vec<_> = (0..count).map(|i| format!("{}[0]", name(i))).collect();
         format!("{globals}@compute @workgroup_size(1) fn main() {{ var sum = {}; }}", sum.join(" + "))
     };
@@ -213,8 +214,17 @@ fn a_finding_names_its_place() {
         dispatches: vec![],
         trips: 0,
     };
-    let context = LintContext { names: vec![("x".into(), false)], workgroup_bytes: 1 << 14, invocations: 256, storage_buffers: 8 };
+    let context = LintContext {
+        names: vec![("x".into(), false)],
+        workgroup_bytes: 1 << 14,
+        invocations: 256,
+        storage_buffers: 8,
+    };
     let findings = lint(&link(&step).unwrap(), &context);
     assert_eq!((findings[0].file.as_str(), findings[0].line), ("lint/example.wgsl", line));
-    assert!(findings[0].message.contains(&format!("part at lint/example.wgsl:{}", line - 1)), "{}", findings[0].message);
+    assert!(
+        findings[0].message.contains(&format!("part at lint/example.wgsl:{}", line - 1)),
+        "{}",
+        findings[0].message
+    );
 }

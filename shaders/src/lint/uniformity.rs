@@ -8,8 +8,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use naga::{
-    AddressSpace, Barrier, Block, BuiltIn, CollectiveOperation, Expression, Function, GatherMode, Handle, Span, Statement, StorageAccess,
-    TypeInner,
+    AddressSpace, Barrier, Block, BuiltIn, Expression, Function, Handle, Span, Statement, StorageAccess, TypeInner,
 };
 
 use super::{Finding, Rule, at};
@@ -58,8 +57,10 @@ pub(super) fn check(module: &Module) -> Vec<Finding> {
         }
         let entry = Walk::new(module, &module.naga.entry_points[0].function, scope, &summaries, true).run();
         for need in entry.needs.values().filter(|n| n.sources & VARIES != 0) {
-            let why = need.parting.map(|span| module.locate(span)).map(|o| format!(" (they part at {}:{})", o.file, o.line));
-            let message = format!("{}: not all invocations may get here together{}", need.what, why.unwrap_or_default());
+            let why =
+                need.parting.map(|span| module.locate(span)).map(|o| format!(" (they part at {}:{})", o.file, o.line));
+            let message =
+                format!("{}: not all invocations may get here together{}", need.what, why.unwrap_or_default());
             found.push(at(module, need.span, rule, message));
         }
     }
@@ -130,7 +131,7 @@ impl<'a> Walk<'a> {
     }
 
     fn value(&self, handle: Handle<Expression>, expression: &Expression) -> Sources {
-        let some = |handle: Option<Handle<Expression>>| handle.map_or(0, |h| self.of(h));
+        let some = |handle: Option<_>| handle.map_or(0, |h| self.of(h));
         match *expression {
             Expression::Literal(_) | Expression::Constant(_) | Expression::Override(_) | Expression::ZeroValue(_) => 0,
             Expression::Compose { ref components, .. } => components.iter().fold(0, |s, &c| s | self.of(c)),
@@ -139,8 +140,7 @@ impl<'a> Walk<'a> {
                 None => self.of(base),
             },
             Expression::Access { base, index } => self.of(base) | self.of(index),
-            Expression::Splat { value, .. } => self.of(value),
-            Expression::Swizzle { vector, .. } => self.of(vector),
+            Expression::Splat { value: inner, .. } | Expression::Swizzle { vector: inner, .. } => self.of(inner),
             Expression::FunctionArgument(i) => match self.builtin(handle, None) {
                 Some(sources) => sources,
                 None => argument(i as usize),
@@ -148,16 +148,16 @@ impl<'a> Walk<'a> {
             // A place is as uniform as the indices that lead to it; what lies there is a matter of Load.
             Expression::GlobalVariable(_) | Expression::LocalVariable(_) | Expression::ArrayLength(_) => 0,
             Expression::Load { pointer } => self.load(pointer),
-            Expression::Unary { expr, .. } | Expression::As { expr, .. } => self.of(expr),
+            Expression::Unary { expr, .. }
+            | Expression::As { expr, .. }
+            | Expression::Relational { argument: expr, .. } => self.of(expr),
             Expression::Binary { left, right, .. } => self.of(left) | self.of(right),
             Expression::Select { condition, accept, reject } => self.of(condition) | self.of(accept) | self.of(reject),
-            Expression::Relational { argument, .. } => self.of(argument),
             Expression::Math { arg, arg1, arg2, arg3, .. } => self.of(arg) | some(arg1) | some(arg2) | some(arg3),
-            Expression::CallResult(_) => self.call_results.get(&handle).copied().unwrap_or(0),
             Expression::WorkGroupUniformLoadResult { .. } => 0,
-            Expression::SubgroupOperationResult { .. } | Expression::SubgroupBallotResult => {
-                self.call_results.get(&handle).copied().unwrap_or(0)
-            }
+            Expression::CallResult(_)
+            | Expression::SubgroupOperationResult { .. }
+            | Expression::SubgroupBallotResult => self.call_results.get(&handle).copied().unwrap_or(0),
             _ => VARIES,
         }
     }
@@ -176,7 +176,9 @@ impl<'a> Walk<'a> {
             _ => argument.binding.as_ref(),
         };
         let uniform = match binding {
-            Some(naga::Binding::BuiltIn(BuiltIn::WorkGroupId | BuiltIn::NumWorkGroups | BuiltIn::WorkGroupSize)) => true,
+            Some(naga::Binding::BuiltIn(BuiltIn::WorkGroupId | BuiltIn::NumWorkGroups | BuiltIn::WorkGroupSize)) => {
+                true
+            }
             Some(naga::Binding::BuiltIn(BuiltIn::SubgroupId | BuiltIn::SubgroupSize | BuiltIn::NumSubgroups)) => {
                 self.scope == Scope::Subgroup
             }
@@ -268,7 +270,9 @@ impl<'a> Walk<'a> {
                 let bodies: Vec<_> = cases.iter().map(|c| &c.body).collect();
                 return self.join(flow, &bodies, inner, true);
             }
-            Statement::Loop { ref body, ref continuing, break_if } => return self.repeat(body, continuing, break_if, flow),
+            Statement::Loop { ref body, ref continuing, break_if } => {
+                return self.repeat(body, continuing, break_if, flow);
+            }
             Statement::Break => exits.breaks = flow,
             Statement::Continue => exits.continues = flow,
             Statement::Return { value } => {
@@ -280,18 +284,20 @@ impl<'a> Walk<'a> {
                 self.store(pointer, sources);
             }
             Statement::Call { function, ref arguments, result } => self.call(function, arguments, result, flow),
-            Statement::ControlBarrier(barrier) if self.concerns(barrier) => self.need("barrier", span, flow, self.parting),
+            Statement::ControlBarrier(barrier) if self.concerns(barrier) => {
+                self.need("barrier", span, flow, self.parting)
+            }
             Statement::WorkGroupUniformLoad { .. } if self.scope == Scope::Workgroup => {
                 self.need("workgroupUniformLoad", span, flow, self.parting);
             }
             Statement::SubgroupBallot { result, .. } => self.subgroup(span, flow, result, true, 0),
             Statement::SubgroupCollectiveOperation { collective_op, result, .. } => {
-                self.subgroup(span, flow, result, collective_op == CollectiveOperation::Reduce, 0);
+                self.subgroup(span, flow, result, collective_op == naga::CollectiveOperation::Reduce, 0);
             }
             Statement::SubgroupGather { ref mode, result, .. } => {
                 let (same, index) = match *mode {
-                    GatherMode::BroadcastFirst => (true, 0),
-                    GatherMode::Broadcast(index) | GatherMode::Shuffle(index) => (true, self.of(index)),
+                    naga::GatherMode::BroadcastFirst => (true, 0),
+                    naga::GatherMode::Broadcast(index) | naga::GatherMode::Shuffle(index) => (true, self.of(index)),
                     _ => (false, 0),
                 };
                 self.subgroup(span, flow, result, same, index);
@@ -328,7 +334,13 @@ impl<'a> Walk<'a> {
     }
 
     /// A loop: once invocations part in a trip, they stay apart until the loop ends.
-    fn repeat(&mut self, body: &Block, continuing: &Block, break_if: Option<Handle<Expression>>, flow: Sources) -> Exits {
+    fn repeat(
+        &mut self,
+        body: &Block,
+        continuing: &Block,
+        break_if: Option<Handle<Expression>>,
+        flow: Sources,
+    ) -> Exits {
         let mut inside = flow;
         loop {
             let exits = self.block(body, inside);
@@ -342,7 +354,13 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn call(&mut self, function: Handle<Function>, arguments: &[Handle<Expression>], result: Option<Handle<Expression>>, flow: Sources) {
+    fn call(
+        &mut self,
+        function: Handle<Function>,
+        arguments: &[Handle<Expression>],
+        result: Option<Handle<Expression>>,
+        flow: Sources,
+    ) {
         let summaries = self.summaries;
         let Some(callee) = summaries.get(&function) else {
             return;

@@ -88,7 +88,8 @@ impl Job<'_> {
             let most = if self.is_cpu() { 16 } else { 64 };
             plan.steps.push(self.step(self.whole(kernel, self.most_lanes().min(most)))?);
         } else if self.is_map() {
-            plan.reasons.push("each element depends on its row's one output only: no statistic, a workgroup a segment".into());
+            plan.reasons
+                .push("each element depends on its row's one output only: no statistic, a workgroup a segment".into());
             plan.steps.push(self.step(self.cut(Kernel::MapPerWorkgroup))?);
         } else if self.is_split() {
             let shape = self.cut(Kernel::SplitReduce);
@@ -173,7 +174,11 @@ impl Job<'_> {
     fn row_stats(&self, segments: u64) -> Result<Scratch, PlanError> {
         let bytes = self.rows() * segments * STAT_BYTES;
         if bytes > self.limits.binding_bytes {
-            return Err(PlanError::TooLarge { operand: ROW_STATS.into(), need: bytes, have: self.limits.binding_bytes });
+            return Err(PlanError::TooLarge {
+                operand: ROW_STATS.into(),
+                need: bytes,
+                have: self.limits.binding_bytes,
+            });
         }
         Ok(Scratch { name: ROW_STATS, bytes })
     }

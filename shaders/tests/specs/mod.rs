@@ -4,7 +4,7 @@ use gatefold_core::attention::{Bias, Causal, Dims, NanPolicy, ScoreBias, Sequenc
 use gatefold_core::{Attention, AttentionBackward, Dtype, Op, RowFunction, Rowwise, RowwiseBackward};
 
 /// An op with specs to try.
-pub trait Specs: Op {
+pub(crate) trait Specs: Op {
     /// The specs.
     fn specs() -> Vec<Self>;
 }
@@ -93,7 +93,9 @@ impl Specs for Attention {
         for base in [Self::softmax(dims), Self::sigmoid(dims)] {
             all.extend(options(&base));
             all.push(Self { dtype: Dtype::F16, ..base.clone() });
-            for (head_dim, val_dim) in [(1, 1), (3, 5), (32, 32), (40, 64), (80, 80), (96, 96), (128, 128), (256, 256), (256, 1), (17, 203)] {
+            for (head_dim, val_dim) in
+                [(1, 1), (3, 5), (32, 32), (40, 64), (80, 80), (96, 96), (128, 128), (256, 256), (256, 1), (17, 203)]
+            {
                 all.push(Self { dims: Dims { head_dim, val_dim, ..dims }, ..base.clone() });
             }
             for (seq_q, seq_kv) in [(1, 1), (1, 5000), (0, 7), (7, 0), (4096, 4096), (100_000, 16)] {

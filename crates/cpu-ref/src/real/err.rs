@@ -71,7 +71,9 @@ impl Mul for Err {
     type Output = Self;
     fn mul(self, o: Self) -> Self {
         if self.is_zero() || o.is_zero() {
-            return Self::default();
+            // An overflow times 0 is not 0.
+            let lost = self.e.is_nan() || o.e.is_nan();
+            return Self { v: 0.0, e: if lost { f64::NAN } else { 0.0 } };
         }
         let carried = carry(self.v, o.e) + carry(o.v, self.e) + carry(self.e, o.e);
         Self::rounded(self.v * o.v, carried + FLUSH * (self.v.abs() + o.v.abs()), 2.0)

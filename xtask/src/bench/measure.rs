@@ -1,0 +1,213 @@
+//! Checks a case's kernels at its shape, then times it.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+use gatefold_core::Op;
+use gatefold_cpu_ref::{Reference, bounded};
+use gatefold_shaders::{Kernels, Plan};
+use gatefold_tests::compare::compare;
+use gatefold_tests::conformance::run_op;
+use gatefold_tests::run_case::Status;
+use gatefold_wgpu::{Gpu, Ran, RunOptions, StepClock};
+
+use super::cases::{Timed, draw};
+use super::ceilings::step_seconds;
+use super::report::{Ceilings, Checked, Row};
+
+/// Cases of an op's conformance check before it is timed.
+const SEEDS: u64 = 12;
+
+/// Fewest and most timed runs.
+const FEWEST: usize = 3;
+const MOST: usize = 200;
+
+/// What a twin's check found.
+#[derive(Debug, Clone)]
+struct Twin {
+    ratio: f64,
+    size: String,
+    /// Whether it ran the very kernels that are timed.
+    same: bool,
+    compile: f64,
+}
+
+/// Times cases on one adapter.
+pub(super) struct Bench<'a> {
+    gpu: &'a Gpu,
+    ceilings: Ceilings,
+    /// Time for the runs of one row.
+    budget: Duration,
+    /// Largest admissible error ÷ bound.
+    gate: f64,
+    /// By op and the kernels' names.
+    twins: HashMap<(&'static str, Vec<String>), Twin>,
+}
+
+/// Conformance of one op: a dozen seeds, those of edge cases and drawn ones.
+pub(super) fn conformance<O: Reference + Kernels>(gpu: &Gpu, gate: f64) -> Result<Checked> {
+    // Half of them planned edges, half drawn.
+    let seeds = O::PLANNED - SEEDS / 2..O::PLANNED + SEEDS / 2;
+    let cases = run_op::<O>(gpu, seeds, gate, &mut |_| ());
+    if let Some(wrong) = cases.iter().find(|c| c.status == Status::Failed) {
+        bail!(
+            "{} seed {} fails on this adapter, so {} is not timed: {} (replay: cargo xtask repro {} {})",
+            O::NAME,
+            wrong.seed,
+            O::NAME,
+            wrong.faults.join("; "),
+            O::NAME,
+            wrong.seed
+        );
+    }
+    let worst_ratio = cases.iter().map(|c| c.ratio).fold(0.0, f64::max);
+    Ok(Checked { op: O::NAME.into(), cases: cases.len(), worst_ratio })
+}
+
+/// Names of a plan's kernels, in order, each once.
+fn variants(plan: &Plan) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for step in &plan.steps {
+        if !names.contains(&step.name) {
+            names.push(step.name.clone());
+        }
+    }
+    names
+}
+
+/// A value of a sorted list at a share of its length.
+fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let at = share * (sorted.len() - 1) as f64;
+    let (low, high) = (sorted[floor(at)], sorted[floor(at.ceil())]);
+    low + (high - low) * at.fract()
+}
+
+fn floor(at: f64) -> usize {
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index between 0 and a length")]
+    let index = at as usize;
+    index
+}
+
+impl<'a> Bench<'a> {
+    pub(super) fn new(gpu: &'a Gpu, ceilings: Ceilings, budget: Duration, gate: f64) -> Self {
+        Self { gpu, ceilings, budget, gate, twins: HashMap::new() }
+    }
+
+    fn run<O: Op>(&self, plan: &Plan, op: &O, inputs: &gatefold_core::Tensors) -> Result<Ran> {
+        let options = RunOptions { timing: true, ..RunOptions::default() };
+        self.gpu.run_plan(plan, &op.operands(), inputs, &options).with_context(|| op.label())
+    }
+
+    /// Checks the smallest twin that runs the same kernels, else the largest one. Done once for the same kernels.
+    fn twin<O: Timed>(&mut self, op: &O, plan: &Plan) -> Result<Twin> {
+        let names = variants(plan);
+        if let Some(known) = self.twins.get(&(O::NAME, names.clone())) {
+            return Ok(known.clone());
+        }
+        let mut chosen = None;
+        for twin in op.twins() {
+            let plan = self.gpu.plan(&twin)?;
+            let same = variants(&plan) == names;
+            chosen = Some((twin, plan, same));
+            if same {
+                break;
+            }
+        }
+        let (twin, plan, same) = chosen.ok_or_else(|| anyhow!("{}: no twin to check", O::NAME))?;
+        let inputs = twin.complete_on(self.gpu, draw(&twin)?)?;
+        let first = self.run(&plan, &twin, &inputs)?;
+        let second = self.run(&plan, &twin, &inputs)?;
+        let found = compare(&bounded(&twin, &inputs), &second.outputs).map_err(|e| anyhow!(e))?;
+        if found.ratio > self.gate {
+            bail!("{} {} [{}] is wrong: {}", O::NAME, twin.label(), twin.size_label(), found.describe());
+        }
+        let compile = (first.wall_seconds - second.wall_seconds).max(first.compile_seconds);
+        let twin = Twin { ratio: found.ratio, size: twin.size_label(), same, compile };
+        self.twins.insert((O::NAME, names), twin.clone());
+        Ok(twin)
+    }
+
+    /// Checks, warms up and times one case.
+    pub(super) fn row<O: Timed>(&mut self, op: &O) -> Result<Row> {
+        let plan = self.gpu.plan(op)?;
+        let twin = self.twin(op, &plan)?;
+        let inputs = op.complete_on(self.gpu, draw(op)?)?;
+        let warm = self.run(&plan, op, &inputs)?;
+        let sampled = op.sampled(&inputs, &warm.outputs)?;
+        if sampled.is_some_and(|ratio| ratio > self.gate) {
+            bail!("{} {} [{}]: rows of the output are wrong, error ÷ bound {sampled:?}", O::NAME, op.label(), op.size_label());
+        }
+        let (mut seconds, start) = (Vec::new(), Instant::now());
+        let mut clock = warm.step_clock;
+        while seconds.len() < FEWEST || (start.elapsed() < self.budget && seconds.len() < MOST) {
+            let ran = self.run(&plan, op, &inputs)?;
+            clock = ran.step_clock;
+            seconds.push(step_seconds(&ran));
+            // Every kernel here is deterministic: another result means that a run went wrong.
+            if seconds.len() == 1 && ran.outputs != warm.outputs {
+                bail!("{} {} [{}]: two runs differ", O::NAME, op.label(), op.size_label());
+            }
+        }
+        seconds.sort_by(f64::total_cmp);
+        Ok(self.filled(op, &plan, &twin, sampled, &seconds, clock))
+    }
+
+    fn filled<O: Timed>(
+        &self,
+        op: &O,
+        plan: &Plan,
+        twin: &Twin,
+        sampled: Option<f64>,
+        seconds: &[f64],
+        clock: StepClock,
+    ) -> Row {
+        let (facts, cost, median) = (op.facts(), op.cost(), quantile(seconds, 0.5).max(1e-12));
+        let (gflops, gbs) = (cost.flops / median * 1e-9, cost.bytes / median * 1e-9);
+        let share =
+            if facts.head_dim > 0 { gflops / self.ceilings.f32_gflops } else { gbs / self.ceilings.copy_gbs };
+        let kernels = if twin.same { "the same kernels" } else { "kernels of another tile size" };
+        let rows = if sampled.is_some() { "6 rows at this shape, and " } else { "" };
+        Row {
+            op: O::NAME.into(),
+            label: op.label(),
+            shape: op.size_label(),
+            variants: variants(plan),
+            function: facts.function,
+            backward: facts.backward,
+            causal: facts.causal,
+            dtype: facts.dtype.name().into(),
+            length: facts.length,
+            head_dim: facts.head_dim,
+            median,
+            quartile_low: quantile(seconds, 0.25),
+            quartile_high: quantile(seconds, 0.75),
+            fastest: quantile(seconds, 0.0),
+            slowest: quantile(seconds, 1.0),
+            runs: seconds.len(),
+            clock: if clock == StepClock::Gpu { "gpu" } else { "host" }.into(),
+            flops: cost.flops,
+            bytes: cost.bytes,
+            gflops,
+            gbs,
+            share,
+            error_ratio: sampled.unwrap_or(0.0).max(twin.ratio),
+            check: format!("{rows}every element of {} by {kernels}", twin.size),
+            compile: twin.compile,
+            extra_bytes: plan.extra_bytes(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_lie_between() {
+        assert_eq!(quantile(&[1.0, 2.0, 4.0], 0.5), 2.0);
+        assert_eq!(quantile(&[1.0, 2.0], 0.5), 1.5);
+        assert_eq!(quantile(&[1.0, 2.0, 3.0, 4.0, 5.0], 0.25), 2.0);
+        assert_eq!(quantile(&[7.0], 1.0), 7.0);
+    }
+}
