@@ -92,7 +92,17 @@ impl Trial {
 /// The same text with a static life, for comparing.
 fn variant_name(name: &str) -> &'static str {
     const ALL: [&str; 11] = [
-        "Shape", "Dtype", "Missing", "Unexpected", "Dim", "Heads", "Option", "Conflict", "Value", "TooManyElements", "ElementCount",
+        "Shape",
+        "Dtype",
+        "Missing",
+        "Unexpected",
+        "Dim",
+        "Heads",
+        "Option",
+        "Conflict",
+        "Value",
+        "TooManyElements",
+        "ElementCount",
     ];
     ALL.into_iter().find(|v| *v == name).unwrap()
 }
@@ -310,7 +320,9 @@ fn adapters_and_plans() {
     assert!(matches!(error, PlanError::TooLarge { have: 512, .. }), "{error}");
     let error = Attention { dtype: Dtype::F16, ..base() }.plan(&Limits::webgpu_default()).unwrap_err();
     assert!(matches!(error, PlanError::Feature { .. }), "{error}");
-    let error = Rowwise { dtype: Dtype::F16, ..Rowwise::new(RowFunction::Softmax, 1, 1) }.plan(&Limits::webgpu_default()).unwrap_err();
+    let error = Rowwise { dtype: Dtype::F16, ..Rowwise::new(RowFunction::Softmax, 1, 1) }
+        .plan(&Limits::webgpu_default())
+        .unwrap_err();
     assert!(matches!(error, PlanError::Feature { .. }), "{error}");
     t.good_call();
 }

@@ -2,8 +2,8 @@
 
 use gatefold_core::attention::{Causal, Dims};
 use gatefold_core::{Attention, AttentionBackward, Op, Role, RowFunction, Rowwise, RowwiseBackward, Tensors};
-use gatefold_cpu_ref::data::{Family, Rng};
 use gatefold_cpu_ref::Reference;
+use gatefold_cpu_ref::data::{Family, Rng};
 use gatefold_shaders::Kernels;
 use gatefold_tests::compare::same_bits;
 use gatefold_tests::gpu;

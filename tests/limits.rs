@@ -24,7 +24,8 @@ fn run_some<O: Reference + Kernels>(gpu: &Gpu) -> usize {
             Err(PlanError::Feature { .. }) => continue,
             plan => plan.unwrap_or_else(|e| panic!("{} seed {seed}: {e}", O::NAME)),
         };
-        let (outputs, faults) = run_poisoned(gpu, &prepared.case, &plan).unwrap_or_else(|e| panic!("{} seed {seed}: {e}", O::NAME));
+        let (outputs, faults) =
+            run_poisoned(gpu, &prepared.case, &plan).unwrap_or_else(|e| panic!("{} seed {seed}: {e}", O::NAME));
         assert_eq!(faults, Vec::<String>::new(), "{} seed {seed}", O::NAME);
         let found = compare(&prepared.exact, &outputs).unwrap();
         assert!(found.ratio <= 1.0, "{} seed {seed}: {}", O::NAME, found.describe());
@@ -68,7 +69,8 @@ fn squeezed<O: Reference + Kernels>(limits: &Limits, at_least: usize, wanted: im
         }
         assert_eq!(beyond(&plan, limits), Vec::<String>::new(), "{} seed {seed}", O::NAME);
         let prepared = Prepared::<O>::new(seed);
-        let (outputs, faults) = run_poisoned(gpu(), &prepared.case, &plan).unwrap_or_else(|e| panic!("{} seed {seed}: {e}", O::NAME));
+        let (outputs, faults) =
+            run_poisoned(gpu(), &prepared.case, &plan).unwrap_or_else(|e| panic!("{} seed {seed}: {e}", O::NAME));
         assert_eq!(faults, Vec::<String>::new(), "{} seed {seed}", O::NAME);
         let found = compare(&prepared.exact, &outputs).unwrap();
         assert!(found.ratio <= 1.0, "{} seed {seed}: {}", O::NAME, found.describe());

@@ -239,9 +239,10 @@ fn a_sink_alone() {
 fn rows_of_special_values() {
     let spec = |function| Rowwise::new(function, 4, 5);
     let (nan, inf) = (f32::NAN, f32::INFINITY);
-    let x = Tensor::f32([4, 5], vec![
-        nan, 0.0, 1.0, 2.0, 3.0, inf, 0.0, 1.0, 2.0, 3.0, -inf, -inf, -inf, -inf, -inf, -inf, 0.0, 0.0, 0.0, 0.0,
-    ]);
+    let x = Tensor::f32(
+        [4, 5],
+        vec![nan, 0.0, 1.0, 2.0, 3.0, inf, 0.0, 1.0, 2.0, 3.0, -inf, -inf, -inf, -inf, -inf, -inf, 0.0, 0.0, 0.0, 0.0],
+    );
     let inputs = Tensors::new().with("x", x.unwrap());
     let y = run(&spec(RowFunction::Softmax), &inputs)["y"].to_f32();
     assert!(y[..10].iter().all(|x| x.is_nan()) && y[10..16].iter().all(|&x| x == 0.0));

@@ -79,9 +79,7 @@ fn what_is_not_offered_is_named() {
     let folder = folder("not_offered");
     let q = || Tensor::f32([1, 1, 2, 4], vec![0.5; 8]).unwrap();
     let tensors = Tensors::new().with("q", q()).with("k", q()).with("v", q());
-    let case = |attrs: serde_json::Value| {
-        serde_json::json!({ "op": "attention", "attrs": attrs, "outputs": [], "grads": [], "rtol": 1e-4, "atol": 1e-5 })
-    };
+    let case = |attrs: serde_json::Value| serde_json::json!({ "op": "attention", "attrs": attrs, "outputs": [], "grads": [], "rtol": 1e-4, "atol": 1e-5 });
     for (attrs, named) in [
         (serde_json::json!({"weight": "softplus"}), "weight softplus"),
         (serde_json::json!({"chunk": 8}), "chunk 8"),

@@ -109,7 +109,13 @@ impl std::fmt::Display for Plan {
         writeln!(f, "{}: {} steps, {} bytes beside the operands", self.op, self.steps.len(), self.extra_bytes())?;
         for s in &self.steps {
             let groups: u64 = s.dispatches.iter().map(|d| d.grid.iter().map(|&g| u64::from(g)).product::<u64>()).sum();
-            writeln!(f, "  {}: {} dispatches, {groups} workgroups, at most {} loop trips", s.name, s.dispatches.len(), s.trips)?;
+            writeln!(
+                f,
+                "  {}: {} dispatches, {groups} workgroups, at most {} loop trips",
+                s.name,
+                s.dispatches.len(),
+                s.trips
+            )?;
         }
         for s in &self.scratch {
             writeln!(f, "  scratch {}: {} bytes", s.name, s.bytes)?;

@@ -45,7 +45,8 @@ fn emit<'a>(
             continue;
         }
         let (variable, trips) = header(line, consts).map_err(|e| (at, e))?;
-        let end = closing_line(lines, at, range.end).ok_or_else(|| (at, "the loop's closing brace is missing".into()))?;
+        let end =
+            closing_line(lines, at, range.end).ok_or_else(|| (at, "the loop's closing brace is missing".into()))?;
         for trip in 0..trips {
             bound.push((variable, trip));
             out.text.push_str("{\n");
@@ -72,7 +73,9 @@ fn header<'a>(line: &'a str, consts: &HashMap<&str, u32>) -> Result<(&'a str, u3
     }
     let trips = match limit.strip_suffix('u').and_then(|n| n.parse().ok()) {
         Some(n) => n,
-        None => *consts.get(limit).ok_or_else(|| format!("`{limit}` is neither a literal nor a constant of the variant"))?,
+        None => {
+            *consts.get(limit).ok_or_else(|| format!("`{limit}` is neither a literal nor a constant of the variant"))?
+        }
     };
     Ok((variable, trips))
 }
@@ -129,7 +132,10 @@ mod tests {
         let text = "a\nfor (var r = 0u; r < N; r++) { // unroll\n  for (var c = 0u; c < 2u; c++) { // unroll\n    x[r * 2u + c] = p.r; // r\n  }\n}\nb";
         let got = unroll(text, &HashMap::from([("N", 2)])).unwrap();
         let code: Vec<_> = got.text.lines().filter(|l| l.contains('=')).map(str::trim).collect();
-        assert_eq!(code, ["x[0u * 2u + 0u] = p.r;", "x[0u * 2u + 1u] = p.r;", "x[1u * 2u + 0u] = p.r;", "x[1u * 2u + 1u] = p.r;"]);
+        assert_eq!(
+            code,
+            ["x[0u * 2u + 0u] = p.r;", "x[0u * 2u + 1u] = p.r;", "x[1u * 2u + 0u] = p.r;", "x[1u * 2u + 1u] = p.r;"]
+        );
         let from: Vec<_> = got.text.lines().zip(&got.lines).filter(|(l, _)| l.contains('=')).map(|(_, &n)| n).collect();
         assert_eq!(from, [3, 3, 3, 3]);
         assert_eq!(got.text.lines().count(), got.lines.len());
@@ -137,7 +143,8 @@ mod tests {
 
     #[test]
     fn an_unknown_bound_is_named() {
-        let (line, message) = unroll("x\nfor (var r = 0u; r < ROWS; r++) { // unroll\n}", &HashMap::new()).err().unwrap();
+        let (line, message) =
+            unroll("x\nfor (var r = 0u; r < ROWS; r++) { // unroll\n}", &HashMap::new()).err().unwrap();
         assert_eq!(line, 1);
         assert!(message.contains("ROWS"), "{message}");
     }

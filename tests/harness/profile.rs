@@ -94,11 +94,17 @@ pub fn beyond(plan: &Plan, limits: &Limits) -> Vec<String> {
             // Two dimensions hold the square of the limit: no fold can do more than that.
             let foldable = groups <= u64::from(limits.groups_per_dim).pow(2);
             if foldable && dispatch.grid.iter().any(|&g| g > limits.groups_per_dim) {
-                found.push(format!("{name}: grid {:?} in dispatch {at}, the limit is {}", dispatch.grid, limits.groups_per_dim));
+                found.push(format!(
+                    "{name}: grid {:?} in dispatch {at}, the limit is {}",
+                    dispatch.grid, limits.groups_per_dim
+                ));
             }
             for w in &dispatch.windows {
                 if w.bytes > limits.binding_bytes || !w.offset.is_multiple_of(limits.offset_alignment) {
-                    found.push(format!("{name}: {} bound with {} bytes at {} in dispatch {at}", w.operand, w.bytes, w.offset));
+                    found.push(format!(
+                        "{name}: {} bound with {} bytes at {} in dispatch {at}",
+                        w.operand, w.bytes, w.offset
+                    ));
                 }
             }
         }

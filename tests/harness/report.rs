@@ -171,6 +171,10 @@ impl fmt::Display for Report {
         }
         let verdict = if self.passed() { "passed" } else { "FAILED" };
         let (count, worst, gate) = (self.cases(), self.worst_ratio(), self.gate);
-        write!(f, "{verdict}: {count} cases from seed {}, worst error/bound {worst:.4} (gate {gate}), {:.0} s", self.first_seed, self.seconds)
+        write!(
+            f,
+            "{verdict}: {count} cases from seed {}, worst error/bound {worst:.4} (gate {gate}), {:.0} s",
+            self.first_seed, self.seconds
+        )
     }
 }

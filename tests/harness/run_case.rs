@@ -186,7 +186,8 @@ pub fn run_prepared<O: Reference + Kernels>(gpu: &Gpu, prepared: &Prepared<O>, g
         Err(e) => return report.fail(e),
         Ok(found) => {
             report.worst = found.describe();
-            (report.ratio, report.nmse, report.ulp, report.elements) = (found.ratio, found.nmse, found.ulp, found.elements);
+            (report.ratio, report.nmse, report.ulp, report.elements) =
+                (found.ratio, found.nmse, found.ulp, found.elements);
         }
     }
     if report.ratio > gate {

@@ -16,7 +16,8 @@ struct Package {
 }
 
 const LOADER: Package = Package { name: "libvulkan1", what: "Vulkan loader", optional: false };
-const MESA: Package = Package { name: "mesa-vulkan-drivers", what: "Mesa's drivers, with lavapipe (software)", optional: false };
+const MESA: Package =
+    Package { name: "mesa-vulkan-drivers", what: "Mesa's drivers, with lavapipe (software)", optional: false };
 const SWIFTSHADER: Package =
     Package { name: "chromium-common", what: "SwiftShader, a second software driver", optional: true };
 
@@ -130,7 +131,8 @@ fn known(package: &str) -> bool {
     if lists_are_missing() {
         return true;
     }
-    quiet("apt-cache", &["policy", package]).is_some_and(|s| s.contains("Candidate:") && !s.contains("Candidate: (none)"))
+    quiet("apt-cache", &["policy", package])
+        .is_some_and(|s| s.contains("Candidate:") && !s.contains("Candidate: (none)"))
 }
 
 fn lists_are_missing() -> bool {

@@ -190,7 +190,8 @@ mod tests {
 
     #[test]
     fn closing_lines_are_counted() {
-        let text = "test result: ok. 12 passed; 1 failed; 0 ignored\nnoise 7 passed\ntest result: ok. 3 passed; 0 failed\n";
+        let text =
+            "test result: ok. 12 passed; 1 failed; 0 ignored\nnoise 7 passed\ntest result: ok. 3 passed; 0 failed\n";
         assert_eq!(sum(text, "test result:", ["passed", "failed"]), Count { passed: 15, failed: 1 });
         let op = "attention: 9 cases (9 native), 8 passed, 1 failed, 0 expected failures, 0 not supported; worst";
         assert_eq!(op_lines(op), Count { passed: 8, failed: 1 });

@@ -168,7 +168,8 @@ pub(crate) struct Repro {
 
 impl Repro {
     pub(crate) fn run(&self) -> Result<u8> {
-        let (text, passed) = harness::repro(&open(self.adapter.as_deref())?, &self.op, self.seed).map_err(|e| anyhow!(e))?;
+        let (text, passed) =
+            harness::repro(&open(self.adapter.as_deref())?, &self.op, self.seed).map_err(|e| anyhow!(e))?;
         println!("{text}");
         Ok(u8::from(!passed))
     }
@@ -209,7 +210,9 @@ impl Vectors {
         });
         bar.finish_and_clear();
         let outcomes = outcomes.map_err(|e| anyhow!(e))?;
-        for line in outcomes.to_string().lines().filter(|l| !self.quiet || l.starts_with("FAIL") || l.starts_with("vectors:")) {
+        for line in
+            outcomes.to_string().lines().filter(|l| !self.quiet || l.starts_with("FAIL") || l.starts_with("vectors:"))
+        {
             println!("{line}");
         }
         Ok(u8::from(!outcomes.passed()))

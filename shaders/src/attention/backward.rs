@@ -157,9 +157,7 @@ impl Planner<'_> {
         let widest = d.head_dim.max(d.val_dim);
         let (tile, _) = Tile::choose(Stage::BackwardKeyValue, widest, d.seq_kv, self.limits)?;
         let group = d.group() as u64;
-        let operands = [
-            QueryOperand { name: "d_o", shift: "o_shift", width: d.val_dim, dtype: a.dtype },
-        ];
+        let operands = [QueryOperand { name: "d_o", shift: "o_shift", width: d.val_dim, dtype: a.dtype }];
         let mut work = query_work(a, self.op, "attention_backward_key_value", &tile, self.limits, &operands);
         let parts = Parts { a, q_heads: group };
         work.parted.push(parts.key("d_k", "k_shift", d.head_dim, operand_bytes(self.op, "d_k")));
@@ -177,7 +175,14 @@ impl Planner<'_> {
     }
 
     /// Plans a kernel whose accumulators may have to wait between dispatches.
-    fn tile_step(&mut self, work: Work, mut variant: Variant, kernel: Source, tile: &Tile, state: u32) -> Result<(), PlanError> {
+    fn tile_step(
+        &mut self,
+        work: Work,
+        mut variant: Variant,
+        kernel: Source,
+        tile: &Tile,
+        state: u32,
+    ) -> Result<(), PlanError> {
         let a = &self.op.forward;
         let passes = work.split(&Members::new(a, &self.layout), self.limits)?.passes;
         // The kernels run one after another, so they may use the same words; each step's params name its own place.
@@ -204,14 +209,17 @@ impl Planner<'_> {
         let operands = [QueryOperand { name: "d_o", shift: "o_shift", width: d.val_dim, dtype: a.dtype }];
         let mut work = query_work(a, self.op, "attention_backward_score_bias", &tile, self.limits, &operands);
         let parts = Parts { a, q_heads: d.group() as u64 };
-        work.parted.push(Parted { operand: "d_score_bias", ..parts.score_bias(operand_bytes(self.op, "d_score_bias")) });
+        work.parted
+            .push(Parted { operand: "d_score_bias", ..parts.score_bias(operand_bytes(self.op, "d_score_bias")) });
         let own = shared.per_batch && shared.per_head;
         work.divisible &= own;
-        let tiles = (d.seq_q as u64).div_ceil(tile.tile_own().into()) * (d.seq_kv as u64).div_ceil(tile.tile_stream().into());
+        let tiles =
+            (d.seq_q as u64).div_ceil(tile.tile_own().into()) * (d.seq_kv as u64).div_ceil(tile.tile_stream().into());
         if own {
             work.groups_per_unit = d.group() as u64 * tiles;
         } else {
-            work.units = if shared.per_batch { d.batch as u64 } else { 1 } * if shared.per_head { d.q_heads as u64 } else { 1 };
+            work.units =
+                if shared.per_batch { d.batch as u64 } else { 1 } * if shared.per_head { d.q_heads as u64 } else { 1 };
             work.groups_per_unit = tiles;
         }
         let sharers = if shared.per_batch { 1 } else { d.batch } * if shared.per_head { 1 } else { d.q_heads };

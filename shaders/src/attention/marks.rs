@@ -42,7 +42,12 @@ impl<O: Op> Marks<'_, O> {
             let parted = vec![self.rows("k", "k_shift", d.head_dim), self.rows("v", "v_shift", d.val_dim)];
             steps.push(self.scan("key", files::SCAN_KEY, keys, parted, d.head_dim + d.val_dim)?);
         }
-        let work = Work { stream_step: FLAT.into(), step_trips: 1, fixed_trips: 8, ..flat("attention_any_flag", 1, queries + keys) };
+        let work = Work {
+            stream_step: FLAT.into(),
+            step_trips: 1,
+            fixed_trips: 8,
+            ..flat("attention_any_flag", 1, queries + keys)
+        };
         steps.push(self.step(&work, "", files::ANY_FLAG, vec![files::SHAPE, files::bias_none()], false)?);
         Ok(steps)
     }

@@ -11,8 +11,8 @@ use gatefold_core::attention::{NanPolicy, Sequences, Weight};
 use gatefold_core::{Attention, Dtype, Op};
 
 use crate::{Kernels, Limits, Plan, PlanError, Source, Step};
-use marks::{Marks, reserve_flags};
 use layout::{Layout, Members, operand_bytes};
+use marks::{Marks, reserve_flags};
 use split::{Parted, Split, Work};
 use tiles::{Stage, Tile};
 
@@ -116,7 +116,14 @@ fn step_work(tile: &Tile, dims: usize) -> f64 {
 }
 
 /// Work of a kernel that runs by query head, cut into key/value groups: what a window binds is a range of heads.
-fn query_work<O: Op>(a: &Attention, op: &O, kernel: &'static str, tile: &Tile, limits: &Limits, more: &[QueryOperand]) -> Work {
+fn query_work<O: Op>(
+    a: &Attention,
+    op: &O,
+    kernel: &'static str,
+    tile: &Tile,
+    limits: &Limits,
+    more: &[QueryOperand],
+) -> Work {
     let d = &a.dims;
     let group = d.group() as u64;
     let parts = Parts { a, q_heads: group };

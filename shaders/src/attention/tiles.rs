@@ -68,15 +68,26 @@ pub(super) struct Tile {
 
 impl Tile {
     /// The tile for an accumulator of `dim` dims and `positions` own positions; also why this schedule was taken.
-    pub(super) fn choose(stage: Stage, dim: usize, positions: usize, limits: &Limits) -> Result<(Self, String), PlanError> {
+    pub(super) fn choose(
+        stage: Stage,
+        dim: usize,
+        positions: usize,
+        limits: &Limits,
+    ) -> Result<(Self, String), PlanError> {
         let (schedule, lanes, why) = match (limits.kind, limits.subgroup) {
-            (DeviceKind::Cpu, Some(n @ (4 | 8 | 16))) => {
-                (Schedule::Lanes, n, format!("lanes: a CPU-type adapter with subgroups of {n}, where every load is a gather"))
+            (DeviceKind::Cpu, Some(n @ (4 | 8 | 16))) => (
+                Schedule::Lanes,
+                n,
+                format!("lanes: a CPU-type adapter with subgroups of {n}, where every load is a gather"),
+            ),
+            (DeviceKind::Cpu, other) => (
+                Schedule::MicroTile,
+                SIDE,
+                format!("micro_tile: a CPU-type adapter without subgroups of 4, 8 or 16 ({other:?})"),
+            ),
+            (DeviceKind::Gpu, _) => {
+                (Schedule::MicroTile, SIDE, "micro_tile: a GPU, whose workgroup memory is fast".into())
             }
-            (DeviceKind::Cpu, other) => {
-                (Schedule::MicroTile, SIDE, format!("micro_tile: a CPU-type adapter without subgroups of 4, 8 or 16 ({other:?})"))
-            }
-            (DeviceKind::Gpu, _) => (Schedule::MicroTile, SIDE, "micro_tile: a GPU, whose workgroup memory is fast".into()),
         };
         let dim4 = u32::try_from(dim.div_ceil(4)).unwrap_or(u32::MAX);
         let width4 = dim4.div_ceil(lanes).next_power_of_two();
@@ -135,7 +146,9 @@ impl Tile {
             Schedule::Lanes => uniform_range,
             Schedule::MicroTile => {
                 let (own, stream) = (self.tile_own(), self.tile_stream());
-                16 * (own * DEPTH4 + stream * DEPTH4.max(self.lanes) + own * stream / 4) + 4 * own * self.lanes + uniform_range
+                16 * (own * DEPTH4 + stream * DEPTH4.max(self.lanes) + own * stream / 4)
+                    + 4 * own * self.lanes
+                    + uniform_range
             }
         }
     }
@@ -146,7 +159,8 @@ impl Tile {
         match self.schedule {
             Schedule::Lanes => depth4,
             Schedule::MicroTile => {
-                let staging = u64::from((self.tile_own() + self.tile_stream()) * DEPTH4).div_ceil(self.invocations().into());
+                let staging =
+                    u64::from((self.tile_own() + self.tile_stream()) * DEPTH4).div_ceil(self.invocations().into());
                 depth4.div_ceil(DEPTH4.into()) * (3 + staging + u64::from(DEPTH4))
             }
         }

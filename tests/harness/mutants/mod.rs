@@ -48,15 +48,8 @@ pub struct Mutant {
 }
 
 /// One row of the table: name, target, fault, text, replacement, op, words.
-pub type Row = (
-    &'static str,
-    &'static str,
-    &'static str,
-    &'static str,
-    &'static str,
-    &'static str,
-    &'static [&'static str],
-);
+pub type Row =
+    (&'static str, &'static str, &'static str, &'static str, &'static str, &'static str, &'static [&'static str]);
 
 /// Seeds that are searched for cases that reach a mutant.
 const SEEDS: u64 = 700;
@@ -178,7 +171,13 @@ impl Candidate {
 struct Shelf(Mutex<HashMap<(&'static str, &'static str, u64), Arc<dyn Any + Send + Sync>>>);
 
 impl Shelf {
-    fn get<T: Send + Sync + 'static>(&self, kind: &'static str, op: &'static str, seed: u64, make: impl FnOnce() -> T) -> Arc<T> {
+    fn get<T: Send + Sync + 'static>(
+        &self,
+        kind: &'static str,
+        op: &'static str,
+        seed: u64,
+        make: impl FnOnce() -> T,
+    ) -> Arc<T> {
         let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let stored = lock().get(&(kind, op, seed)).cloned().and_then(|found| found.downcast().ok());
         stored.unwrap_or_else(|| {

@@ -28,8 +28,7 @@ impl Array {
         let data = view.data();
         macro_rules! numbers {
             ($ty:ty) => {
-                data.chunks_exact(size_of::<$ty>())
-                    .map(|b| b.try_into().map(<$ty>::from_le_bytes).unwrap_or_default())
+                data.chunks_exact(size_of::<$ty>()).map(|b| b.try_into().map(<$ty>::from_le_bytes).unwrap_or_default())
             };
         }
         let values: Vec<f64> = match view.dtype() {
@@ -79,7 +78,9 @@ impl Array {
                 let all: Vec<u32> = all.into_iter().map(|x| x as u32).collect();
                 Tensor::u32(self.dims.clone(), all)
             }
-            Dtype::F16 => Tensor::f16(self.dims.clone(), self.values.iter().map(|&x| f16::from_f64(x)).collect::<Vec<_>>()),
+            Dtype::F16 => {
+                Tensor::f16(self.dims.clone(), self.values.iter().map(|&x| f16::from_f64(x)).collect::<Vec<_>>())
+            }
             Dtype::F32 => {
                 #[allow(clippy::cast_possible_truncation, reason = "rounding to storage is meant")]
                 let all: Vec<f32> = self.values.iter().map(|&x| x as f32).collect();
@@ -218,7 +219,8 @@ mod tests {
         let header = |json: &str| [&(json.len() as u64).to_le_bytes(), json.as_bytes()].concat();
         let huge = r#"{"q":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}}"#;
         let beyond = r#"{"q":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}}"#;
-        for bytes in [vec![], vec![0xff; 8], vec![0xff; 100], header("{}"), header("[1"), header(huge), header(beyond)] {
+        for bytes in [vec![], vec![0xff; 8], vec![0xff; 100], header("{}"), header("[1"), header(huge), header(beyond)]
+        {
             assert!(Archive::parse("x", &bytes).is_err(), "{bytes:?}");
         }
         let bad_case = header(r#"{"__metadata__":{"case":"{"}}"#);

@@ -85,7 +85,10 @@ fn set_attribute(spec: &mut Attention, name: &str, value: &Value) -> Result<(), 
         ("causal", Some("top_left")) => spec.causal = Causal::TopLeft,
         ("causal", Some("bottom_right")) => spec.causal = Causal::BottomRight,
         ("window", None) => {
-            spec.window = Window { left: window_side("window[0]", value.get(0))?, right: window_side("window[1]", value.get(1))? };
+            spec.window = Window {
+                left: window_side("window[0]", value.get(0))?,
+                right: window_side("window[1]", value.get(1))?,
+            };
         }
         ("normaliser", Some("row_sum")) if softmax => {}
         ("normaliser", Some("none")) if !softmax => {}

@@ -59,7 +59,9 @@ impl<O: Reference + Kernels> Job for OpJob<O> {
             Subject::Adapter(gpu) => {
                 let given = match gpu.run_tensors(&self.op, &inputs) {
                     Ok(given) => given,
-                    Err(RunError::Plan(e @ PlanError::Feature { .. })) => return Err(Stop::NotSupported(e.to_string())),
+                    Err(RunError::Plan(e @ PlanError::Feature { .. })) => {
+                        return Err(Stop::NotSupported(e.to_string()));
+                    }
                     Err(e) => return Err(Stop::Wrong(e.to_string())),
                 };
                 let found = compare(&bounded(&self.op, &inputs), &given)?;
@@ -97,7 +99,11 @@ impl Want {
         let name = &self.output;
         let got = made.get(name).ok_or_else(|| format!("{name}: expected by the file, but not an output of the op"))?;
         if got.dims() != self.dims {
-            return Err(Stop::Wrong(format!("{name}: the file has shape {:?}, the op gives {:?}", self.dims, got.dims())));
+            return Err(Stop::Wrong(format!(
+                "{name}: the file has shape {:?}, the op gives {:?}",
+                self.dims,
+                got.dims()
+            )));
         }
         let mut worst = 0.0f64;
         for (at, (got, &want)) in got.to_f64().into_iter().zip(&self.values).enumerate() {
@@ -105,7 +111,9 @@ impl Want {
             let allowed = self.absolute + self.relative * want.abs();
             let used = if same { 0.0 } else { (got - want).abs() / allowed };
             if !same && !(used <= 1.0 && want.is_finite()) {
-                return Err(Stop::Wrong(format!("{name}[{at}]: got {got:e}, the file says {want:e}, allowed {allowed:e}")));
+                return Err(Stop::Wrong(format!(
+                    "{name}[{at}]: got {got:e}, the file says {want:e}, allowed {allowed:e}"
+                )));
             }
             worst = worst.max(used);
         }

@@ -88,7 +88,8 @@ impl Outcomes {
     }
 
     fn check_file(&mut self, path: &Path, gpu: Option<&Gpu>, write: Option<&Path>) {
-        let folder = path.parent().and_then(Path::file_name).map(|f| f.to_string_lossy().into_owned()).unwrap_or_default();
+        let folder =
+            path.parent().and_then(Path::file_name).map(|f| f.to_string_lossy().into_owned()).unwrap_or_default();
         let stem = path.file_stem().map(|f| f.to_string_lossy().into_owned()).unwrap_or_default();
         let name = format!("{folder}/{stem}");
         let file = Archive::read(path).map_err(Stop::Wrong);
@@ -166,13 +167,14 @@ impl fmt::Display for Outcomes {
             let ratio = o.ratio.map(|r| format!(", error/bound {r:.4}")).unwrap_or_default();
             let notes = if reason.is_empty() { String::new() } else { format!(" ({reason})") };
             match o.verdict {
-                Verdict::Passed => writeln!(f, "pass           {name} on {subject}: {used:.4} of the tolerance{ratio}{notes}")?,
+                Verdict::Passed => {
+                    writeln!(f, "pass           {name} on {subject}: {used:.4} of the tolerance{ratio}{notes}")?
+                }
                 Verdict::Failed => writeln!(f, "FAIL           {name} on {subject}: {reason}")?,
                 Verdict::NotSupported => writeln!(f, "not supported  {name}: {reason}")?,
             }
         }
-        let [passed, failed, other] =
-            [Verdict::Passed, Verdict::Failed, Verdict::NotSupported].map(|v| self.count(&v));
+        let [passed, failed, other] = [Verdict::Passed, Verdict::Failed, Verdict::NotSupported].map(|v| self.count(&v));
         write!(f, "vectors: {passed} passed, {failed} failed, {other} not supported")
     }
 }

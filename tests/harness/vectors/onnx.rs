@@ -43,7 +43,8 @@ impl<'a> Node<'a> {
 
     /// A whole-number attribute.
     pub(super) fn int(&self, name: &str) -> Result<Option<i64>, Stop> {
-        let whole = |v: &Value| v.as_i64().ok_or_else(|| Stop::Wrong(format!("{name}: expected a whole number, got {v}")));
+        let whole =
+            |v: &Value| v.as_i64().ok_or_else(|| Stop::Wrong(format!("{name}: expected a whole number, got {v}")));
         self.attributes.get(name).map(whole).transpose()
     }
 
@@ -131,7 +132,14 @@ fn reduced_axes(node: &Node<'_>, rank: usize) -> Result<Vec<usize>, Stop> {
     let named: Vec<i64> = match node.input("axes")? {
         #[allow(clippy::cast_possible_truncation, reason = "axes are small, and out of range is refused below")]
         Some(axes) => axes.values.iter().map(|&a| a as i64).collect(),
-        None => node.attributes.get("axes").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_i64).collect(),
+        None => node
+            .attributes
+            .get("axes")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_i64)
+            .collect(),
     };
     if named.is_empty() && node.int("noop_with_empty_axes")?.unwrap_or(0) != 0 {
         return Err(Stop::NotSupported("noop_with_empty_axes".into()));
@@ -166,7 +174,8 @@ fn reduce(node: &Node<'_>) -> Result<Case, Stop> {
         inputs.insert("x", data.permuted(&order).reshaped(&[rows, cols])?.tensor(dtype)?);
     }
     let mut case = rows_case(spec, inputs, rounding_note(data));
-    let reduced = node.output("reduced")?.ok_or_else(|| Stop::Wrong("reduced: expected an output in the file".into()))?;
+    let reduced =
+        node.output("reduced")?.ok_or_else(|| Stop::Wrong("reduced: expected an output in the file".into()))?;
     case.wants.push(node.want("y", &reduced.reshaped(&[rows])?)?);
     Ok(case)
 }

@@ -75,7 +75,8 @@ impl Operands {
         let (mut q, mut k, mut v) = (node.need("Q")?.clone(), node.need("K")?.clone(), node.need("V")?.clone());
         let flat = q.dims.len() == 3;
         if flat {
-            let heads = |name| node.int(name)?.ok_or_else(|| Stop::Wrong(format!("{name}: expected with three dimensions")));
+            let heads =
+                |name| node.int(name)?.ok_or_else(|| Stop::Wrong(format!("{name}: expected with three dimensions")));
             let (q_heads, kv_heads) = (heads("q_num_heads")?, heads("kv_num_heads")?);
             q = split_heads("Q", &q, q_heads)?;
             (k, v) = (split_heads("K", &k, kv_heads)?, split_heads("V", &v, kv_heads)?);
@@ -108,7 +109,10 @@ impl Visibility {
         };
         let window = Window { left: side("left_window_size")?, right: side("right_window_size")? };
         let nonpad = node.input("nonpad_kv_seqlen")?;
-        #[allow(clippy::cast_possible_truncation, reason = "lengths beyond seq_kv are refused when the lengths are bound")]
+        #[allow(
+            clippy::cast_possible_truncation,
+            reason = "lengths beyond seq_kv are refused when the lengths are bound"
+        )]
         let lens = match nonpad {
             Some(n) if n.values.len() == d.batch => n.values.iter().map(|&x| x as i64).collect(),
             Some(n) => return Err(Stop::Wrong(format!("nonpad_kv_seqlen: expected [{}], got {:?}", d.batch, n.dims))),
@@ -176,7 +180,11 @@ fn check_mask(mask: &Array, d: &Dims) -> Result<(), Stop> {
 }
 
 /// `score_bias` from `attn_mask` and, if they must be written out, causal mask and window.
-fn score_bias(spec: &mut Attention, mask: Option<&Array>, written_out: Option<&Visibility>) -> Result<Option<Tensor>, Stop> {
+fn score_bias(
+    spec: &mut Attention,
+    mask: Option<&Array>,
+    written_out: Option<&Visibility>,
+) -> Result<Option<Tensor>, Stop> {
     if mask.is_none() && written_out.is_none() {
         return Ok(None);
     }
@@ -184,7 +192,8 @@ fn score_bias(spec: &mut Attention, mask: Option<&Array>, written_out: Option<&V
     let own = |at: usize| mask.is_some_and(|m| m.dims.len() >= 4 - at && m.dims[m.dims.len() - (4 - at)] > 1);
     let shape = ScoreBias { per_batch: own(0) || (written_out.is_some() && d.batch > 1), per_head: own(1) };
     spec.score_bias = Some(shape);
-    let dims = [if shape.per_batch { d.batch } else { 1 }, if shape.per_head { d.q_heads } else { 1 }, d.seq_q, d.seq_kv];
+    let dims =
+        [if shape.per_batch { d.batch } else { 1 }, if shape.per_head { d.q_heads } else { 1 }, d.seq_q, d.seq_kv];
     if dims.iter().try_fold(1usize, |n, &x| n.checked_mul(x)).is_none_or(|n| n > MAX_MASK) {
         return Err(Stop::NotSupported(format!("attn_mask written out to {dims:?}")));
     }

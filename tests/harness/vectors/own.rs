@@ -14,7 +14,9 @@ fn read_op<O: Reference + Kernels>(file: &Archive, spec: &Value) -> Result<Case,
     op.validate().map_err(|e| Stop::Wrong(format!("spec: {e}")))?;
     let tolerance = |name: &str, default: f64| match file.case.get(name) {
         None => Ok(default),
-        Some(v) => v.as_f64().filter(|x| *x >= 0.0).ok_or_else(|| Stop::Wrong(format!("{name}: expected a number, got {v}"))),
+        Some(v) => {
+            v.as_f64().filter(|x| *x >= 0.0).ok_or_else(|| Stop::Wrong(format!("{name}: expected a number, got {v}")))
+        }
     };
     let (relative, absolute) = (tolerance("rtol", 1e-4)?, tolerance("atol", 1e-5)?);
     let mut inputs = Tensors::new();

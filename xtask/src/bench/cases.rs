@@ -80,7 +80,8 @@ impl Timed for AttentionBackward {
             return Ok(inputs);
         }
         let forward = Attention { lse: true, ..self.forward.clone() };
-        let given = forward.operands().into_iter().filter_map(|o| Some((o.name.to_string(), inputs.get(o.name)?.clone())));
+        let given =
+            forward.operands().into_iter().filter_map(|o| Some((o.name.to_string(), inputs.get(o.name)?.clone())));
         // `o` and `lse` are outputs here: what was drawn for them is not among the forward inputs.
         let given: Tensors = given.filter(|(name, _)| name != "o" && name != "lse").collect();
         let mut made = gpu.run_tensors(&forward, &given)?;

@@ -53,8 +53,7 @@ fn arithmetic(gpu: &Gpu, dtype: Dtype) -> Result<f64> {
     let mut best = 0.0f64;
     for run in 0..RUNS + 12 {
         let lanes = groups as usize * FMA_LANES;
-        let params =
-            vec![("rounds", Param::U32(rounds)), ("factor", Param::F32(0.999)), ("addend", Param::F32(0.001))];
+        let params = vec![("rounds", Param::U32(rounds)), ("factor", Param::F32(0.999)), ("addend", Param::F32(0.001))];
         let mut one = step(&format!("ceiling.fma.{dtype}"), FMA, [groups, 1, 1], params, u64::from(rounds));
         one.aliases = vec![("Real", dtype.name())];
         one.f16 = dtype == Dtype::F16;

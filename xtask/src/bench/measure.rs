@@ -136,7 +136,12 @@ impl<'a> Bench<'a> {
         let warm = self.run(&plan, op, &inputs)?;
         let sampled = op.sampled(&inputs, &warm.outputs)?;
         if sampled.is_some_and(|ratio| ratio > self.gate) {
-            bail!("{} {} [{}]: rows of the output are wrong, error ÷ bound {sampled:?}", O::NAME, op.label(), op.size_label());
+            bail!(
+                "{} {} [{}]: rows of the output are wrong, error ÷ bound {sampled:?}",
+                O::NAME,
+                op.label(),
+                op.size_label()
+            );
         }
         let (mut seconds, start) = (Vec::new(), Instant::now());
         let mut clock = warm.step_clock;
@@ -164,8 +169,7 @@ impl<'a> Bench<'a> {
     ) -> Row {
         let (facts, cost, median) = (op.facts(), op.cost(), quantile(seconds, 0.5).max(1e-12));
         let (gflops, gbs) = (cost.flops / median * 1e-9, cost.bytes / median * 1e-9);
-        let share =
-            if facts.head_dim > 0 { gflops / self.ceilings.f32_gflops } else { gbs / self.ceilings.copy_gbs };
+        let share = if facts.head_dim > 0 { gflops / self.ceilings.f32_gflops } else { gbs / self.ceilings.copy_gbs };
         let kernels = if twin.same { "the same kernels" } else { "kernels of another tile size" };
         let rows = if sampled.is_some() { "6 rows at this shape, and " } else { "" };
         Row {

@@ -4,7 +4,6 @@ mod cases;
 mod ceilings;
 mod html;
 mod measure;
-mod page;
 mod plots;
 mod report;
 mod sampled;
@@ -143,7 +142,11 @@ impl Bench {
         std::fs::write(&self.html, page).with_context(|| format!("writing {}", self.html.display()))?;
         println!("written: {} and {}", self.json.display(), self.html.display());
         if let Some(old) = old {
-            println!("\nagainst {}:\n{}", self.compare.as_deref().unwrap_or(Path::new("")).display(), table::comparison(&old, &report));
+            println!(
+                "\nagainst {}:\n{}",
+                self.compare.as_deref().unwrap_or(Path::new("")).display(),
+                table::comparison(&old, &report)
+            );
         }
         for adapter in &report.adapters {
             let name = if report.adapters.len() > 1 { format!("{}: ", adapter.name) } else { String::new() };
@@ -181,7 +184,13 @@ impl Bench {
             println!("driver {}", driver.name);
             let json = std::env::temp_dir().join(format!("gatefold_bench_{}_{}.json", driver.name, std::process::id()));
             let mut command = driver.command().context("finding this program's own file")?;
-            command.args(["bench", "--sub-process", "--no-install", if self.full { "--full" } else { "--quick" }, "--json"]);
+            command.args([
+                "bench",
+                "--sub-process",
+                "--no-install",
+                if self.full { "--full" } else { "--quick" },
+                "--json",
+            ]);
             command.arg(&json);
             if let Some(op) = &self.op {
                 command.args(["--op", op]);

@@ -181,7 +181,11 @@ pub(super) fn verdicts(rows: &[Row]) -> Vec<Verdict> {
         let logs: Vec<f64> = pairs.map(|(s, g)| (s.median / g.median).ln()).collect();
         if !logs.is_empty() {
             let mean = logs.iter().sum::<f64>() / logs.len() as f64;
-            found.push(Verdict { direction: direction.into(), percent: (mean.exp() - 1.0) * 100.0, shapes: logs.len() });
+            found.push(Verdict {
+                direction: direction.into(),
+                percent: (mean.exp() - 1.0) * 100.0,
+                shapes: logs.len(),
+            });
         }
     }
     found

@@ -125,7 +125,9 @@ fn members(body: &[&str], is_enum: bool) -> Vec<Member> {
         } else if line.starts_with("#[") {
             next.optional |= line.contains("default");
         } else if !outer {
-            if let (Some(variant), Some((field, kind))) = (found.last_mut(), line.trim_end_matches(',').split_once(": ")) {
+            if let (Some(variant), Some((field, kind))) =
+                (found.last_mut(), line.trim_end_matches(',').split_once(": "))
+            {
                 variant.kind.push_str(&format!(" {kind}"));
                 variant.json.push_str(&format!("\"{field}\": {kind}, "));
             }
@@ -134,7 +136,11 @@ fn members(body: &[&str], is_enum: bool) -> Vec<Member> {
         } else if is_enum && !line.is_empty() {
             found.push(variant(line, std::mem::take(&mut next)));
         } else if let Some((name, kind)) = line.strip_prefix("pub ").and_then(|l| l.split_once(": ")) {
-            found.push(Member { json: name.into(), kind: kind.trim_end_matches(',').into(), ..std::mem::take(&mut next) });
+            found.push(Member {
+                json: name.into(),
+                kind: kind.trim_end_matches(',').into(),
+                ..std::mem::take(&mut next)
+            });
         }
     }
     found

@@ -25,7 +25,12 @@ const RULES: [Rule; 7] = [
     Rule { package: SHADERS, may: &[CORE], may_for_tests: &[], never: &["wgpu", "anyhow"] },
     Rule { package: BACKEND, may: &[CORE, SHADERS], may_for_tests: &[CPU_REF], never: &["anyhow"] },
     Rule { package: TESTS, may: &[CORE, CPU_REF, SHADERS, BACKEND], may_for_tests: &[], never: &[] },
-    Rule { package: "gatefold-benches", may: &[CORE, CPU_REF, SHADERS, BACKEND, TESTS], may_for_tests: &[], never: &[] },
+    Rule {
+        package: "gatefold-benches",
+        may: &[CORE, CPU_REF, SHADERS, BACKEND, TESTS],
+        may_for_tests: &[],
+        never: &[],
+    },
     Rule { package: "xtask", may: &[CORE, CPU_REF, SHADERS, BACKEND, TESTS], may_for_tests: &[], never: &[] },
 ];
 
@@ -76,9 +81,12 @@ mod tests {
 
     #[test]
     fn checker_and_checked_never_meet() {
-        let package = |name: &str, on: &str| serde_json::json!({"name": name, "dependencies": [{"name": on, "kind": null}]});
+        let package =
+            |name: &str, on: &str| serde_json::json!({"name": name, "dependencies": [{"name": on, "kind": null}]});
         let rule = |name: &str| RULES.iter().find(|r| r.package == name).unwrap();
-        for (name, on) in [(CPU_REF, SHADERS), (SHADERS, CPU_REF), (CORE, CPU_REF), (SHADERS, "wgpu"), (BACKEND, CPU_REF)] {
+        for (name, on) in
+            [(CPU_REF, SHADERS), (SHADERS, CPU_REF), (CORE, CPU_REF), (SHADERS, "wgpu"), (BACKEND, CPU_REF)]
+        {
             assert_eq!(of_package(rule(name), &package(name, on)).len(), 1, "{name} on {on}");
         }
         assert!(of_package(rule(CPU_REF), &package(CPU_REF, CORE)).is_empty());

@@ -84,7 +84,8 @@ mod tests {
 
     #[test]
     fn a_long_file_needs_a_reason() {
-        let long = |header: &str| Checked { path: "a.rs".into(), text: format!("{header}\n{}", "\n".repeat(RUST_LINES)) };
+        let long =
+            |header: &str| Checked { path: "a.rs".into(), text: format!("{header}\n{}", "\n".repeat(RUST_LINES)) };
         assert_eq!(faults(&[long("//! A.")]).len(), 1);
         assert!(faults(&[long("//! Over the cap: a table.")]).is_empty());
     }

@@ -41,7 +41,9 @@ fn advance(state: State, chars: &[char], at: usize) -> (State, usize, bool) {
     let starts = |what: &str| what.chars().enumerate().all(|(i, c)| chars.get(at + i) == Some(&c));
     match state {
         State::Line => (state, 1, false),
-        State::Block(depth) if starts("*/") => (if depth == 1 { State::Code } else { State::Block(depth - 1) }, 2, false),
+        State::Block(depth) if starts("*/") => {
+            (if depth == 1 { State::Code } else { State::Block(depth - 1) }, 2, false)
+        }
         State::Block(depth) if starts("/*") => (State::Block(depth + 1), 2, false),
         State::Block(_) => (state, 1, false),
         State::Text if starts("\\") => {

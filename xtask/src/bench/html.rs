@@ -1,0 +1,199 @@
+//! report.html: one file, nothing loaded from elsewhere, light or dark as the reader's system is.
+
+use std::fmt::Write;
+
+use anyhow::Result;
+
+use super::plots::{SERIES, errors, roofline, throughput};
+use super::report::{AdapterReport, Report, Row};
+use super::table::{HEADS, RIGHT, cells, number};
+
+/// Text as HTML.
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+/// Date and time, UTC, of seconds since 1970. Days to a date by the proleptic Gregorian calendar, counted from March.
+fn date(unix: u64) -> String {
+    let (days, seconds) = (unix / 86_400 + 719_468, unix % 86_400);
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * from_march + 2) / 5 + 1;
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    format!("{year}-{month:02}-{day:02} {:02}:{:02} UTC", seconds / 3600, seconds / 60 % 60)
+}
+
+fn tile(page: &mut String, value: &str, what: &str) {
+    let _ = write!(page, "<div class=\"tile\"><b>{}</b><span>{}</span></div>\n", escape(value), escape(what));
+}
+
+/// Ceilings and verdicts in large figures.
+fn tiles(page: &mut String, adapter: &AdapterReport) {
+    page.push_str("<div class=\"tiles\">\n");
+    for v in &adapter.verdicts {
+        let word = if v.percent >= 0.0 { "faster" } else { "slower" };
+        let what = format!("sigmoid against softmax, {} ({} shapes)", v.direction, v.shapes);
+        tile(page, &format!("{:.1} % {word}", v.percent.abs()), &what);
+    }
+    let best = adapter.rows.iter().filter(|r| r.head_dim > 0).max_by(|a, b| a.gflops.total_cmp(&b.gflops));
+    if let Some(best) = best {
+        let what = format!("best attention: {} {}", best.label, best.shape);
+        tile(page, &format!("{} GFLOP/s", number(best.gflops)), &what);
+    }
+    tile(page, &format!("{} GFLOP/s", number(adapter.ceilings.f32_gflops)), "ceiling: f32 multiply-adds");
+    if let Some(f16) = adapter.ceilings.f16_gflops {
+        tile(page, &format!("{} GFLOP/s", number(f16)), "ceiling: f16 multiply-adds");
+    }
+    tile(page, &format!("{} GB/s", number(adapter.ceilings.copy_gbs)), "ceiling: copy, reads and writes");
+    page.push_str("</div>\n");
+}
+
+/// A plot with its caption and a legend of the series that it shows.
+fn figure(page: &mut String, caption: &str, svg: &str, rows: &[&Row]) {
+    let _ = write!(page, "<figure><figcaption>{}</figcaption>\n{svg}\n<div class=\"legend\">", escape(caption));
+    for s in SERIES.iter().filter(|s| rows.iter().any(|r| s.has(r))) {
+        let _ = write!(page, "<span><i style=\"background:var({})\"></i>{}</span>", s.variable, s.name);
+    }
+    page.push_str("</div></figure>\n");
+}
+
+/// Rows alike but for length and function, with a caption, in order of appearance.
+fn families(rows: &[Row]) -> Vec<(String, Vec<&Row>)> {
+    let mut found: Vec<(String, Vec<&Row>)> = Vec::new();
+    for row in rows {
+        let name = if row.head_dim == 0 {
+            format!("Row-wise softmax, {}", row.dtype)
+        } else {
+            let mask = if row.causal { "causal" } else { "full" };
+            format!("Attention, {mask}, {}, head dimension {}", row.dtype, row.head_dim)
+        };
+        match found.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, family)) => family.push(row),
+            None => found.push((name, vec![row])),
+        }
+    }
+    found.sort_by_key(|(_, family)| family[0].head_dim == 0);
+    found
+}
+
+fn plots(page: &mut String, adapter: &AdapterReport) -> Result<()> {
+    page.push_str("<h3>Throughput, roofline, error</h3>\n<div class=\"plots\">\n");
+    for (name, family) in families(&adapter.rows) {
+        if let Some(svg) = throughput(&family)? {
+            figure(page, &name, &svg, &family);
+        }
+    }
+    let all: Vec<_> = adapter.rows.iter().collect();
+    if let Some(svg) = roofline(&adapter.rows, &adapter.ceilings)? {
+        figure(page, "Roofline: the line is what this adapter can do at most", &svg, &all);
+    }
+    if let Some(svg) = errors(&adapter.rows)? {
+        figure(page, "Largest error against the f64 reference, as a share of its proven bound", &svg, &[]);
+    }
+    page.push_str("</div>\n");
+    Ok(())
+}
+
+fn table(page: &mut String, adapter: &AdapterReport) {
+    page.push_str("<h3>Measurements</h3>\n<div class=\"wide\"><table><tr>");
+    let align = |column: usize| if column < RIGHT { "" } else { " class=\"right\"" };
+    for (column, head) in HEADS.iter().enumerate() {
+        let _ = write!(page, "<th{}>{head}</th>", align(column));
+    }
+    page.push_str("</tr>\n");
+    for row in &adapter.rows {
+        page.push_str("<tr>");
+        for (column, cell) in cells(row).iter().enumerate() {
+            let cell = escape(cell);
+            let title = escape(&format!("{}; {} runs, {}", row.variants.join(", "), row.runs, row.check));
+            let _ = match HEADS[column] {
+                "variant" => write!(page, "<td title=\"{title}\">{cell}</td>"),
+                "of ceiling" => {
+                    let part = (row.share * 100.0).clamp(0.0, 100.0);
+                    write!(page, "<td class=\"right share\" style=\"--part:{part:.1}%\">{cell}</td>")
+                }
+                _ => write!(page, "<td{}>{cell}</td>", align(column)),
+            };
+        }
+        page.push_str("</tr>\n");
+    }
+    page.push_str(
+        "</table></div>\n<p class=\"soft\">Median over the runs; spread is half of the interquartile range. ",
+    );
+    page.push_str("Rate by the op's definition: 4·B·H·T²·D FLOPs forward, half if causal, 2.5 times that backward; row-wise ops in bytes ");
+    page.push_str("that must move. Ceiling: multiply-adds for attention, copy for row-wise ops. * host clock.</p>\n");
+    for left in &adapter.left_out {
+        let _ = writeln!(page, "<p class=\"soft\">Left out: {}</p>", escape(left));
+    }
+}
+
+/// A small table of findings.
+fn pairs(page: &mut String, rows: impl Iterator<Item = (String, String)>) {
+    page.push_str("<div class=\"wide\"><table>\n");
+    for (what, finding) in rows {
+        let _ = writeln!(page, "<tr><td>{}</td><td>{}</td></tr>", escape(&what), escape(&finding));
+    }
+    page.push_str("</table></div>\n");
+}
+
+fn adapter(page: &mut String, adapter: &AdapterReport) -> Result<()> {
+    let _ = write!(
+        page,
+        "<h2>{}</h2>\n<p class=\"soft\">{}, {}, {}</p>\n",
+        escape(&adapter.name),
+        escape(&adapter.kind),
+        escape(&adapter.backend),
+        escape(&adapter.driver)
+    );
+    tiles(page, adapter);
+    plots(page, adapter)?;
+    table(page, adapter);
+    page.push_str("<h3>What the probe found, and what was checked before timing</h3>\n<div class=\"pairs\">\n");
+    pairs(page, adapter.probe.iter().cloned());
+    let checked = adapter
+        .checked
+        .iter()
+        .map(|c| (c.op.clone(), format!("{} cases, worst error ÷ bound {:.3}", c.cases, c.worst_ratio)));
+    pairs(page, checked.chain(adapter.limits.iter().cloned()));
+    page.push_str("</div>\n");
+    Ok(())
+}
+
+/// The whole page.
+pub(super) fn page(report: &Report) -> Result<String> {
+    let mut page = String::from("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
+    page.push_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>Gatefold bench</title>\n<style>\n");
+    page.push_str(include_str!("style.css"));
+    page.push_str("</style>\n</head>\n<body>\n<main>\n<h1>Gatefold bench</h1>\n");
+    let Report { version, mode, host, unix_time, .. } = report;
+    let _ = writeln!(page, "<p class=\"soft\">version {version}, {mode}, {}, {}</p>", escape(host), date(*unix_time));
+    for one in &report.adapters {
+        adapter(&mut page, one)?;
+    }
+    page.push_str("</main>\n</body>\n</html>\n");
+    Ok(page)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_right() {
+        assert_eq!(date(0), "1970-01-01 00:00 UTC");
+        assert_eq!(date(951_782_400), "2000-02-29 00:00 UTC");
+        assert_eq!(date(1_798_761_599), "2026-12-31 23:59 UTC");
+    }
+
+    #[test]
+    fn a_page_loads_nothing() {
+        let row = Row { variants: vec!["a<b".into()], function: "sigmoid".into(), head_dim: 64, ..Row::default() };
+        let one = AdapterReport { name: "A & B".into(), rows: vec![row], ..AdapterReport::default() };
+        let page = page(&Report { adapters: vec![one], ..Report::default() }).unwrap();
+        assert!(page.contains("A &amp; B") && !page.contains("<script") && !page.contains("src="), "{page}");
+        assert!(!page.contains("http:") && !page.contains("https:") || page.contains("www.w3.org/2000/svg"));
+    }
+}
