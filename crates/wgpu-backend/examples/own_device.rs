@@ -19,7 +19,12 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
     let bytes: u64 = attention.operands()[0].bytes();
     let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
     let buffer = |label| {
-        device.create_buffer(&wgpu::BufferDescriptor { label: Some(label), size: bytes, usage, mapped_at_creation: false })
+        device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some(label),
+            size: bytes,
+            usage,
+            mapped_at_creation: false,
+        })
     };
     let (q, k, v, o) = (buffer("q"), buffer("k"), buffer("v"), buffer("o"));
     let ones = vec![1.0f32; 2 * 64 * 32];

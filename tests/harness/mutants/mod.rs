@@ -168,7 +168,10 @@ impl Candidate {
 
 /// Cases that were looked at or run already.
 #[derive(Default)]
-struct Shelf(Mutex<HashMap<(&'static str, &'static str, u64), Arc<dyn Any + Send + Sync>>>);
+struct Shelf(Mutex<HashMap<Key, Arc<dyn Any + Send + Sync>>>);
+
+/// Op, what of it, and seed.
+type Key = (&'static str, &'static str, u64);
 
 impl Shelf {
     fn get<T: Send + Sync + 'static>(

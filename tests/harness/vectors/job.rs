@@ -110,7 +110,8 @@ impl Want {
             let same = got == want || (got.is_nan() && want.is_nan());
             let allowed = self.absolute + self.relative * want.abs();
             let used = if same { 0.0 } else { (got - want).abs() / allowed };
-            if !same && !(used <= 1.0 && want.is_finite()) {
+            let within = used <= 1.0 && want.is_finite();
+            if !(same || within) {
                 return Err(Stop::Wrong(format!(
                     "{name}[{at}]: got {got:e}, the file says {want:e}, allowed {allowed:e}"
                 )));
