@@ -65,6 +65,8 @@ pub fn bounded<O: Reference>(op: &O, inputs: &Tensors) -> Bounded {
 /// The bound of an output element: it may be flushed when it is stored.
 fn finish(x: Err) -> f64 {
     match x {
+        // An infinity that f64 reached by overflow, not by the definition.
+        _ if x.v.is_infinite() && x.e.is_nan() => f64::INFINITY,
         _ if !x.v.is_finite() => 0.0,
         _ if x.v == 0.0 && x.e == 0.0 => 0.0,
         _ if x.v.abs() + x.e <= f64::from(f32::MAX) => x.e + FLUSH,
@@ -81,12 +83,12 @@ impl BoundedTensor {
     /// If there is no element `index`.
     pub fn ratio(&self, index: usize, got: f64) -> f64 {
         let (value, bound) = (self.values[index], self.bounds[index]);
+        if bound == f64::INFINITY {
+            return 0.0;
+        }
         if value.is_nan() || value.is_infinite() {
             let same = got == value || (got.is_nan() && value.is_nan());
             return if same { 0.0 } else { f64::INFINITY };
-        }
-        if bound == f64::INFINITY {
-            return 0.0;
         }
         if got.is_nan() {
             return f64::INFINITY;

@@ -126,13 +126,14 @@ impl<O: Op> Marks<'_, O> {
 
     fn step(&self, work: &Work, part: &str, kernel: Source, slots: Vec<Source>, elem: bool) -> Result<Step, PlanError> {
         let split = work.split(&Members::new(self.a, self.layout), self.limits)?;
-        let coupled = u32::from(self.a.weight.couples_row());
+        let mut consts = vec![("INVOCATIONS", FLAT)];
+        consts.extend(elem.then(|| ("ROW_COUPLED", u32::from(self.a.weight.couples_row()))));
         let dtype = if elem { format!(".{}.{}", self.a.weight.name(), self.a.dtype) } else { String::new() };
         Ok(Step {
             name: format!("{}{part}{dtype}", work.kernel),
             kernel,
             slots,
-            consts: vec![("INVOCATIONS", FLAT), ("ROW_COUPLED", coupled)],
+            consts,
             aliases: if elem { vec![files::elem(self.a.dtype)] } else { Vec::new() },
             f16: elem && self.a.dtype == Dtype::F16,
             subgroups: false,

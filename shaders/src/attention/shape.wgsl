@@ -53,8 +53,8 @@ struct Params {
 const ABSENT: u32 = 0xffffffffu;
 // Scores saturate at LIMIT; a hidden score is HIDDEN, told apart by HIDDEN_BELOW. All finite: WGSL may assume that there is no infinity.
 const LIMIT: f32 = 3.0e38;
-const HIDDEN: f32 = -3.4e38;
-const HIDDEN_BELOW: f32 = -3.2e38;
+const HIDDEN: f32 = -3.1e38;
+const HIDDEN_BELOW: f32 = -3.05e38;
 const NEG_INF_BITS: u32 = 0xff800000u;
 const NAN_BITS: u32 = 0x7fc00000u;
 
