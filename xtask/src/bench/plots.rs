@@ -77,6 +77,16 @@ struct Axes<'a> {
     left: u32,
 }
 
+/// The range, or one that can be drawn if it is empty or not finite: the ticks of such a range would never end.
+fn spread(range: &std::ops::Range<f64>) -> std::ops::Range<f64> {
+    let finite = range.start.is_finite() && range.end.is_finite();
+    match range {
+        r if finite && r.end - r.start > 1e-9 => r.clone(),
+        r if finite => r.start..r.start + 1.0,
+        _ => 0.0..1.0,
+    }
+}
+
 /// Draws axes and whatever `content` adds.
 fn draw(axes: &Axes<'_>, content: impl FnOnce(&mut Chart<'_, '_>) -> Result<()>) -> Result<String> {
     let mut svg = String::new();
@@ -86,7 +96,7 @@ fn draw(axes: &Axes<'_>, content: impl FnOnce(&mut Chart<'_, '_>) -> Result<()>)
             .margin(12)
             .x_label_area_size(46)
             .y_label_area_size(axes.left)
-            .build_cartesian_2d(axes.x.clone(), axes.y.clone())
+            .build_cartesian_2d(spread(&axes.x), spread(&axes.y))
             .map_err(|e| anyhow!("axes: {e}"))?;
         chart
             .configure_mesh()

@@ -1,0 +1,88 @@
+//! What a call costs on the host, whatever the kernel does: plan, link, a pipeline from the cache, encode.
+
+#![allow(missing_docs, reason = "criterion's macros make a public function without documentation")]
+
+use std::hint::black_box;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use gatefold_benches::{attentions, backward_inputs, gpu, inputs, softmax};
+use gatefold_shaders::link::link;
+use gatefold_wgpu::wgpu::{self, BufferUsages};
+use gatefold_wgpu::{Bindings, Gpu, Kernels, Limits, Op, RunOptions};
+
+/// A spec to a plan: pure, no adapter.
+fn plan(c: &mut Criterion) {
+    let limits = Limits { f16: true, ..Limits::webgpu_default() };
+    let mut group = c.benchmark_group("plan");
+    for (name, op) in attentions(8, 1024, 64) {
+        group.bench_function(name, |b| b.iter(|| black_box(&op).plan(&limits)));
+    }
+    let op = softmax(1024, 4096);
+    group.bench_function("rowwise", |b| b.iter(|| black_box(&op).plan(&limits)));
+    group.finish();
+}
+
+/// A step to a validated module: paid once per variant.
+fn link_cost(c: &mut Criterion) {
+    let limits = Limits::webgpu_default();
+    let mut group = c.benchmark_group("link");
+    for (name, op) in attentions(8, 1024, 64) {
+        let plan = op.plan(&limits).unwrap_or_else(|e| panic!("{name}: {e}"));
+        group.bench_function(name, |b| b.iter(|| link(black_box(&plan.steps[0]))));
+    }
+    group.finish();
+}
+
+/// Buffers of all operands, bound by name.
+fn buffers<O: Op>(gpu: &Gpu, op: &O) -> Bindings {
+    let usage = BufferUsages::STORAGE | BufferUsages::COPY_SRC | BufferUsages::COPY_DST;
+    let make = |size| {
+        let descriptor = wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false };
+        gpu.device().create_buffer(&descriptor)
+    };
+    op.operands().iter().fold(Bindings::new(), |all, o| all.bind(o.name, &make(o.bytes().max(16)), 0))
+}
+
+/// A plan into a command encoder, every pipeline already there.
+fn encode(c: &mut Criterion) {
+    let gpu = gpu();
+    let mut group = c.benchmark_group("encode");
+    for (name, op) in attentions(2, 128, 64) {
+        let plan = gpu.plan(&op).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let (operands, bindings) = (op.operands(), buffers(&gpu, &op));
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                let mut encoder = gpu.device().create_command_encoder(&Default::default());
+                gpu.encode(&plan, &operands, &mut encoder, &bindings).unwrap_or_else(|e| panic!("{name}: {e}"));
+                encoder.finish()
+            });
+        });
+    }
+    group.finish();
+}
+
+/// A whole call on tiny tensors, pipelines from the cache: upload, submit, wait, read back. Beside it the first call on a new device.
+fn call(c: &mut Criterion) {
+    let gpu = gpu();
+    let mut group = c.benchmark_group("call");
+    group.sample_size(20);
+    for (name, op) in attentions(1, 16, 16) {
+        let given = inputs(&op);
+        group.bench_function(format!("{name}/cache_hit"), |b| b.iter(|| gpu.run_tensors(&op, &given)));
+    }
+    let (backward, given) = backward_inputs(&gpu, &attentions(1, 16, 16)[1].1);
+    let plan = gpu.plan(&backward).unwrap_or_else(|e| panic!("backward: {e}"));
+    group.bench_function("sigmoid_backward/cache_hit", |b| {
+        b.iter(|| gpu.run_plan(&plan, &backward.operands(), &given, &RunOptions::default()));
+    });
+    let tiny = softmax(4, 16);
+    let given = inputs(&tiny);
+    let fresh = || gpu.reopen().unwrap_or_else(|e| panic!("reopen: {e}"));
+    group.bench_function("rowwise/cache_miss", |b| {
+        b.iter_batched(fresh, |gpu| gpu.run_tensors(&tiny, &given), criterion::BatchSize::PerIteration);
+    });
+    group.finish();
+}
+
+criterion_group!(benches, plan, link_cost, encode, call);
+criterion_main!(benches);
