@@ -12,14 +12,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use gatefold_core::for_each_op;
 use gatefold_cpu_ref::{Case, Reference};
+use gatefold_shaders::link::expand;
 use gatefold_shaders::{Kernels, Plan, Source, Step};
 use gatefold_wgpu::{Gpu, RunError};
 
 use crate::compare::compare;
 use crate::profile::Profile;
 use crate::run_case::{Prepared, Status, run_poisoned, run_prepared};
-
-pub use table::MUTANTS;
 
 /// What is changed in the target.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +59,9 @@ const TRIES: usize = 14;
 /// Largest case that is used, in FLOPs by definition: mutants show in small cases.
 const MAX_FLOPS: f64 = 2e7;
 
+/// Longest kernels that are used, in bytes of WGSL of all steps: the rest take too long to compile.
+const MAX_WGSL: usize = 160_000;
+
 /// Header lines of a whole-file mutant: the fault, and its target.
 const FAULT: &str = "// mutant: ";
 const TARGET: &str = "// of: ";
@@ -69,7 +71,7 @@ const TARGET: &str = "// of: ";
 /// # Errors
 /// A file that cannot be read or lacks its header.
 pub fn all(folder: &Path) -> Result<Vec<Mutant>, String> {
-    let mut found: Vec<Mutant> = MUTANTS.iter().map(of_row).collect();
+    let mut found: Vec<Mutant> = table::rows().map(of_row).collect();
     let entries = std::fs::read_dir(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     let mut paths: Vec<_> = entries.filter_map(|e| Some(e.ok()?.path())).collect();
     paths.sort();
@@ -147,6 +149,8 @@ struct Candidate {
     text: String,
     plan: Option<Plan>,
     flops: f64,
+    /// Bytes of WGSL that the driver would compile: wide heads are unrolled into very long kernels.
+    wgsl: usize,
 }
 
 impl Candidate {
@@ -162,7 +166,9 @@ impl Candidate {
             text.push_str(if folded { " folded" } else { "" });
             text.push_str(if step.dispatches.len() > 1 { " split" } else { "" });
         }
-        Self { text, plan, flops: cost.flops }
+        let expanded = plan.iter().flat_map(|p| &p.steps).map(|s| expand(s).map_or(0, |text| text.len()));
+        let wgsl = expanded.sum();
+        Self { text, plan, flops: cost.flops, wgsl }
     }
 }
 
@@ -234,7 +240,8 @@ impl<'a> Proof<'a> {
             let Some(plan) = &candidate.plan else { continue };
             let fits = plan.steps.iter().any(|s| reaches(s, mutant.target))
                 && mutant.reach.iter().all(|word| candidate.text.contains(word))
-                && candidate.flops < MAX_FLOPS;
+                && candidate.flops < MAX_FLOPS
+                && candidate.wgsl < MAX_WGSL;
             if !fits {
                 continue;
             }
@@ -297,7 +304,7 @@ mod tests {
 
     #[test]
     fn names_are_unique() {
-        let mut names: Vec<_> = MUTANTS.iter().map(|m| m.0).collect();
+        let mut names: Vec<_> = table::rows().map(|m| m.0).collect();
         names.sort_unstable();
         let count = names.len();
         names.dedup();

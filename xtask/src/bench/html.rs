@@ -125,6 +125,9 @@ fn table(page: &mut String, adapter: &AdapterReport) {
     );
     page.push_str("Rate by the op's definition: 4·B·H·T²·D FLOPs forward, half if causal, 2.5 times that backward; row-wise ops in bytes ");
     page.push_str("that must move. Ceiling: multiply-adds for attention, copy for row-wise ops. * host clock.</p>\n");
+    for failure in &adapter.failures {
+        let _ = writeln!(page, "<p class=\"bad\">Failed: {}</p>", escape(failure));
+    }
     for left in &adapter.left_out {
         let _ = writeln!(page, "<p class=\"soft\">Left out: {}</p>", escape(left));
     }
@@ -156,7 +159,8 @@ fn adapter(page: &mut String, adapter: &AdapterReport) -> Result<()> {
     let checked = adapter
         .checked
         .iter()
-        .map(|c| (c.op.clone(), format!("{} cases, worst error ÷ bound {:.3}", c.cases, c.worst_ratio)));
+        .map(|c| let verdict = if c.failure.is_some() { "FAILED" } else { "passed" };
+        (c.op.clone(), format!("{} cases {verdict}, worst error ÷ bound {:.3}", c.cases, c.worst_ratio)));
     pairs(page, checked.chain(adapter.limits.iter().cloned()));
     page.push_str("</div>\n");
     Ok(())

@@ -91,7 +91,7 @@ fn check(gpu: &Gpu, name: &str, gate: f64) -> Result<Checked> {
     macro_rules! find {
         ($($op:ty),*) => {$(
             if name == <$op as gatefold_core::Op>::NAME {
-                return measure::conformance::<$op>(gpu, gate);
+                return Ok(measure::conformance::<$op>(gpu, gate));
             }
         )*};
     }
@@ -152,7 +152,7 @@ impl Bench {
             let name = if report.adapters.len() > 1 { format!("{}: ", adapter.name) } else { String::new() };
             println!("{name}{}", table::verdict(adapter));
         }
-        Ok(0)
+        Ok(u8::from(report.adapters.iter().any(|a| !a.failures.is_empty())))
     }
 
     /// One adapter, in this process. `None`: there is none, and a sub-process says so by its status.
@@ -231,7 +231,10 @@ impl Bench {
         let mut checked = Vec::new();
         for op in op_names().into_iter().filter(|op| self.wants(op)) {
             let one = check(gpu, op, gate)?;
-            println!("checked {op}: {} cases, worst error/B {:.3}", one.cases, one.worst_ratio);
+            match &one.failure {
+                None => println!("checked {op}: {} cases, worst error/B {:.3}", one.cases, one.worst_ratio),
+                Some(why) => println!("FAILED {op}, so it is not timed: {why}"),
+            }
             checked.push(one);
         }
         let mut report = AdapterReport {
@@ -245,6 +248,8 @@ impl Bench {
             checked,
             ..AdapterReport::default()
         };
+        let broken = |c: &Checked| c.failure.as_ref().map(|why| format!("{}: not timed: {why}", c.op));
+        report.failures = report.checked.iter().filter_map(broken).collect();
         self.time(&mut report, start, gate)?;
         report.verdicts = report::verdicts(&report.rows);
         report.seconds = start.elapsed().as_secs_f64();
@@ -258,7 +263,8 @@ impl Bench {
         let gpu = open(self.adapter.as_deref())?;
         let cpu = gpu.info().kind == AdapterKind::Cpu;
         let cases = cases::cases(Scope { full: self.full, cpu, f16: gpu.limits().f16 });
-        let cases: Vec<_> = cases.into_iter().filter(|c| self.wants(c.op())).collect();
+        let sound = |op: &str| report.checked.iter().any(|c| c.op == op && c.failure.is_none());
+        let cases: Vec<_> = cases.into_iter().filter(|c| self.wants(c.op()) && sound(c.op())).collect();
         let budget = if self.full { Duration::from_secs(3) } else { Duration::from_millis(800) };
         let until = if self.full || !cpu { f64::INFINITY } else { QUICK_SECONDS };
         let mut bench = measure::Bench::new(&gpu, report.ceilings, budget, gate);
@@ -274,7 +280,14 @@ impl Bench {
                 bar.inc(1);
                 continue;
             }
-            let row = with_op!(case, op => bench.row(op))?;
+            let row = match with_op!(case, op => bench.row(op)) {
+                Ok(row) => row,
+                Err(e) => {
+                    bar.suspend(|| println!("  FAILED {}: {e:#}", case.title()));
+                    report.failures.push(format!("{}: {e:#}", case.title()));
+                    continue;
+                }
+            };
             speeds.0.insert(Speeds::key(case), row.flops / row.median);
             bar.suspend(|| println!("  {}: {}, {}", case.title(), table::duration(row.median), table::rate(&row)));
             report.rows.push(row);

@@ -152,13 +152,15 @@ fn line(chart: &mut Chart<'_, '_>, series: &Series, points: &[(f64, f64)]) -> Re
 pub(super) fn throughput(rows: &[&Row]) -> Result<Option<String>> {
     let is_rowwise = rows.iter().any(|r| r.head_dim == 0);
     let value = |r: &Row| if is_rowwise { r.gbs } else { r.gflops };
-    let lengths: Vec<f64> = rows.iter().map(|r| (r.length as f64).log2()).collect();
+    let place = |r: &Row| (r.length.max(1) as f64).log2();
+    let lengths: Vec<f64> = rows.iter().map(|r| place(r)).collect();
     let low = lengths.iter().copied().fold(f64::INFINITY, f64::min);
     let high = lengths.iter().copied().fold(0.0, f64::max);
-    if high <= low {
+    let top = rows.iter().map(|r| value(r)).fold(0.0, f64::max) * 1.12;
+    // Endless axes would never be drawn to their end.
+    if high <= low || !(top > 0.0 && top.is_finite()) {
         return Ok(None);
     }
-    let top = rows.iter().map(|r| value(r)).fold(0.0, f64::max) * 1.12;
     let axes = Axes {
         x: low - 0.15..high + 0.15,
         y: 0.0..top,
@@ -170,7 +172,7 @@ pub(super) fn throughput(rows: &[&Row]) -> Result<Option<String>> {
     let svg = draw(&axes, |chart| {
         for series in &SERIES {
             let of = rows.iter().filter(|r| series.has(r));
-            let mut points: Vec<_> = of.map(|r| ((r.length as f64).log2(), value(r))).collect();
+            let mut points: Vec<_> = of.map(|r| (place(r), value(r))).collect();
             points.sort_by(|a, b| a.0.total_cmp(&b.0));
             line(chart, series, &points)?;
         }
@@ -181,7 +183,8 @@ pub(super) fn throughput(rows: &[&Row]) -> Result<Option<String>> {
 
 /// Roofline: FLOPs per byte against GFLOP/s, under what the adapter can do at most.
 pub(super) fn roofline(rows: &[Row], ceilings: &Ceilings) -> Result<Option<String>> {
-    let intensity = |r: &Row| (r.flops / r.bytes.max(1.0)).max(1e-3);
+    let intensity = |r: &&Row| (r.flops / r.bytes.max(1.0)).max(1e-3);
+    let rows: Vec<_> = rows.iter().filter(|r| r.gflops > 0.0 && r.gflops.is_finite()).collect();
     if rows.is_empty() || ceilings.f32_gflops <= 0.0 || ceilings.copy_gbs <= 0.0 {
         return Ok(None);
     }

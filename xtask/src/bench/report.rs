@@ -44,7 +44,9 @@ pub(super) struct AdapterReport {
     pub(super) checked: Vec<Checked>,
     /// What was timed.
     pub(super) rows: Vec<Row>,
-    /// What was not, and why.
+    /// What was found to be wrong and so not timed.
+    pub(super) failures: Vec<String>,
+    /// What was not timed for want of time.
     pub(super) left_out: Vec<String>,
     /// Sigmoid against softmax.
     pub(super) verdicts: Vec<Verdict>,
@@ -72,6 +74,8 @@ pub(super) struct Checked {
     pub(super) cases: usize,
     /// Largest error ÷ bound.
     pub(super) worst_ratio: f64,
+    /// The first case that failed, in words: then the op is not timed.
+    pub(super) failure: Option<String>,
 }
 
 /// One op at one shape.

@@ -93,6 +93,9 @@ pub(super) fn table(report: &AdapterReport) -> String {
     if report.rows.iter().any(|r| r.clock != "gpu") {
         text.push_str("* host clock: the device keeps no time of its own\n");
     }
+    for failure in &report.failures {
+        let _ = writeln!(text, "FAILED: {failure}");
+    }
     for left in &report.left_out {
         let _ = writeln!(text, "left out: {left}");
     }

@@ -1,17 +1,15 @@
-//! The planted faults that are replacements: name, target, fault, text, replacement, op, words in the case's description.
+//! Faults of the forward kernel, of what all attention kernels share, and of the schedules.
 
-use super::Row;
+use super::super::Row;
 
 const FORWARD: &str = "attention/forward.wgsl";
 const SHAPE: &str = "attention/shape.wgsl";
 const SOFTMAX: &str = "attention/row/softmax.wgsl";
 const MICRO: &str = "attention/schedule/micro_tile.wgsl";
 const LANES: &str = "attention/schedule/lanes.wgsl";
-const D_QUERY: &str = "attention/backward_query.wgsl";
-const D_KEY: &str = "attention/backward_key_value.wgsl";
 
-/// Faults of the forward kernel and of what all kernels share.
-const SHARED: [Row; 22] = [
+/// Kernel and slots.
+pub(super) const KERNELS: &[Row] = &[
     ("scale_missing", FORWARD, "scores are not scaled", "[e] * params.scale);", "[e]);", "", &[]),
     (
         "causal_off_by_one",
@@ -204,8 +202,8 @@ const SHARED: [Row; 22] = [
     ),
 ];
 
-/// Faults of the schedules.
-const SCHEDULES: [Row; 7] = [
+/// Schedules.
+pub(super) const SCHEDULES: &[Row] = &[
     (
         "barrier_after_staging",
         MICRO,
@@ -262,159 +260,3 @@ const SCHEDULES: [Row; 7] = [
         &[],
     ),
 ];
-
-/// Faults of the gradient.
-const GRADIENTS: [Row; 15] = [
-    (
-        "d_q_not_scaled",
-        D_QUERY,
-        "d_q lacks the scale",
-        "acc[r * WIDTH4 + w] * params.scale, in_sequence",
-        "acc[r * WIDTH4 + w], in_sequence",
-        "",
-        &[],
-    ),
-    (
-        "d_k_not_scaled",
-        D_KEY,
-        "d_k lacks the scale",
-        "acc_k[r * WIDTH4 + w] * params.scale, in_sequence",
-        "acc_k[r * WIDTH4 + w], in_sequence",
-        "",
-        &[],
-    ),
-    (
-        "d_v_of_ds",
-        D_KEY,
-        "d_v is summed with dS instead of P",
-        "accumulate(D_O, &scores, &acc_v);",
-        "accumulate(D_O, &d_scores, &acc_v);",
-        "",
-        &[],
-    ),
-    (
-        "group_cut_short",
-        D_KEY,
-        "only the first query head of a group reaches d_k and d_v",
-        "h < sharers; h++",
-        "h < 1u; h++",
-        "",
-        &["query heads on"],
-    ),
-    (
-        "cap_gradient_dropped",
-        D_KEY,
-        "d_k ignores the soft cap's derivative",
-        "dz * cap_gradient(capped);",
-        "dz;",
-        "",
-        &["softcap."],
-    ),
-    (
-        "delta_ignored",
-        "attention/weight/softmax.wgsl",
-        "dS lacks delta",
-        "return p * (d_p - statistics.y);",
-        "return p * d_p;",
-        "",
-        &[],
-    ),
-    (
-        "delta_of_absolute",
-        "attention/delta.wgsl",
-        "delta sums magnitudes",
-        "delta += f32(d_o[first + d]) * f32(o[first + d]);",
-        "delta += abs(f32(d_o[first + d]) * f32(o[first + d]));",
-        "",
-        &[],
-    ),
-    (
-        "d_lse_sign",
-        "attention/delta.wgsl",
-        "the gradient of lse is added instead of subtracted",
-        "delta -= upstream_d_lse(",
-        "delta += upstream_d_lse(",
-        "",
-        &["\"d_lse\":true"],
-    ),
-    (
-        "sharers_overwrite",
-        "attention/backward_score_bias.wgsl",
-        "sharers of a score bias overwrite one another",
-        "[e] += select(dz, 0.0, is_hidden(z));",
-        "[e] = select(dz, 0.0, is_hidden(z));",
-        "",
-        &["score_bias."],
-    ),
-    (
-        "bias_tile_guard",
-        "attention/backward_score_bias.wgsl",
-        "columns beyond seq_kv are written",
-        "if i < params.seq_q && j < params.seq_kv {",
-        "if i < params.seq_q {",
-        "",
-        &["score_bias."],
-    ),
-    (
-        "bias_gradient_of_first_head",
-        "attention/reduce_keys.wgsl",
-        "d_key_bias sums one key head only",
-        "h < params.kv_heads; h++",
-        "h < 1u; h++",
-        "",
-        &["key_bias.", "\"kv_heads\":3"],
-    ),
-    (
-        "tree_cut_short",
-        "attention/reduce_rows.wgsl",
-        "the reduction tree stops one level early",
-        "half > 0u;",
-        "half > 1u;",
-        "",
-        &[],
-    ),
-    (
-        "distance_gradient_dropped",
-        "attention/sums/rows.wgsl",
-        "ALiBi's gradient lacks the distance",
-        "select(distance(i, j) * dz, 0.0,",
-        "select(dz, 0.0,",
-        "",
-        &["alibi"],
-    ),
-    (
-        "pair_sum_overwritten",
-        "attention/sums/rows.wgsl",
-        "a row's sum of dS keeps the last pair only",
-        "pair_sum[r] += dz;",
-        "pair_sum[r] = dz;",
-        "",
-        &["head_bias."],
-    ),
-    (
-        "sums_lost",
-        "attention/sums/keys.wgsl",
-        "sums are lost between two dispatches",
-        "pair_sum[r] = side_f32(word + r);",
-        "pair_sum[r] = 0.0;",
-        "",
-        &["split", "key_bias."],
-    ),
-];
-
-/// Every replacement.
-pub const MUTANTS: [Row; 44] = join();
-
-const fn join() -> [Row; 44] {
-    let mut all = [SHARED[0]; 44];
-    let mut at = 0;
-    while at < 44 {
-        all[at] = match at {
-            0..22 => SHARED[at],
-            22..29 => SCHEDULES[at - 22],
-            _ => GRADIENTS[at - 29],
-        };
-        at += 1;
-    }
-    all
-}
