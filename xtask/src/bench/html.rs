@@ -156,11 +156,10 @@ fn adapter(page: &mut String, adapter: &AdapterReport) -> Result<()> {
     table(page, adapter);
     page.push_str("<h3>What the probe found, and what was checked before timing</h3>\n<div class=\"pairs\">\n");
     pairs(page, adapter.probe.iter().cloned());
-    let checked = adapter
-        .checked
-        .iter()
-        .map(|c| let verdict = if c.failure.is_some() { "FAILED" } else { "passed" };
-        (c.op.clone(), format!("{} cases {verdict}, worst error ÷ bound {:.3}", c.cases, c.worst_ratio)));
+    let checked = adapter.checked.iter().map(|c| {
+        let verdict = if c.failure.is_some() { "FAILED" } else { "passed" };
+        (c.op.clone(), format!("{} cases {verdict}, worst error ÷ bound {:.3}", c.cases, c.worst_ratio))
+    });
     pairs(page, checked.chain(adapter.limits.iter().cloned()));
     page.push_str("</div>\n");
     Ok(())
