@@ -1,7 +1,9 @@
 //! What special values do: each line of the table in `docs/numerics.md`.
 
 use gatefold_core::attention::{Causal, Dims, ScoreBias, Sequences, Weight};
-use gatefold_core::{Attention, AttentionBackward, Op, Role, RowFunction, Rowwise, RowwiseBackward, Tensor, Tensors};
+use gatefold_core::{
+    Attention, AttentionBackward, Dtype, Op, Role, RowFunction, Rowwise, RowwiseBackward, Tensor, Tensors,
+};
 use gatefold_cpu_ref::data::{Family, Rng};
 use gatefold_cpu_ref::{Reference, bounded};
 use gatefold_shaders::Kernels;
@@ -19,7 +21,7 @@ fn spec(weight: Weight) -> Attention {
 /// Normal numbers for every float input, nothing hidden.
 fn draw<O: Op>(op: &O) -> Tensors {
     let mut rng = Rng::new(17, 3);
-    let inputs = op.operands().into_iter().filter(|o| o.role == Role::Input);
+    let inputs = op.operands().into_iter().filter(|o| o.role == Role::Input && o.dtype != Dtype::U32);
     let drawn = inputs.map(|o| {
         let numbers = Family::Normal(1.0).fill(&mut rng, o.len(), 1);
         (o.name.to_string(), Tensor::float(o.dtype, o.dims, numbers).unwrap())

@@ -124,9 +124,16 @@ impl<'a> Bench<'a> {
     /// Checks, warms up and times one case.
     pub(super) fn row<O: Timed>(&mut self, op: &O) -> Result<Row> {
         let plan = self.gpu.plan(op)?;
+        let t0 = Instant::now();
         let twin = self.twin(op, &plan)?;
+        eprintln!("twin {:?} {}", t0.elapsed(), twin.size);
+        let t0 = Instant::now();
         let inputs = op.complete_on(self.gpu, draw(op)?)?;
+        eprintln!("inputs {:?}", t0.elapsed());
+        let t0 = Instant::now();
         let warm = self.run(&plan, op, &inputs)?;
+        eprintln!("warm {:?}", t0.elapsed());
+        let t0 = Instant::now();
         let sampled = op.sampled(&inputs, &warm.outputs)?;
         if sampled.is_some_and(|ratio| ratio > self.gate) {
             bail!(
@@ -136,6 +143,7 @@ impl<'a> Bench<'a> {
                 op.size_label()
             );
         }
+        eprintln!("sampled {:?}", t0.elapsed());
         let (mut seconds, start) = (Vec::new(), Instant::now());
         let mut clock = warm.step_clock;
         while seconds.len() < FEWEST || (start.elapsed() < self.budget && seconds.len() < MOST) {
@@ -147,6 +155,7 @@ impl<'a> Bench<'a> {
                 bail!("{} {} [{}]: two runs differ", O::NAME, op.label(), op.size_label());
             }
         }
+        eprintln!("runs {:?} {}", start.elapsed(), seconds.len());
         seconds.sort_by(f64::total_cmp);
         Ok(self.filled(op, &plan, &twin, sampled, &seconds, clock))
     }
