@@ -278,7 +278,31 @@ fn rows() {
     t.refuse_with(&backward, "x", zeros(Dtype::F32, &[3, 11]), "Unexpected", "x");
     let log_sum_exp = RowwiseBackward { forward: Rowwise { function: RowFunction::LogSumExp, ..base } };
     t.refuse_without(&log_sum_exp, "x");
-    t.refuse_with(&log_sum_exp, "y", zeros(Dtype::F32, &[3, 11]), "Shape", "y");
+    t.refuse_with(&log_sum_exp, "y", zeros(Dtype::F32, &[3, 11]), "Unexpected", "y");
+}
+
+#[test]
+fn bias_values() {
+    let mut t = Trial::new();
+    let spec = Attention {
+        head_bias: true,
+        key_bias: true,
+        score_bias: Some(ScoreBias::default()),
+        alibi: true,
+        sink: true,
+        ..base()
+    };
+    for name in ["head_bias", "alibi_slopes", "sink", "key_bias", "score_bias"] {
+        let dims = legal(&spec)[name].dims().to_vec();
+        let mut bad = vec![f32::NAN, f32::INFINITY];
+        // Where it masks, -inf is legal.
+        bad.extend((!matches!(name, "key_bias" | "score_bias")).then_some(f32::NEG_INFINITY));
+        for value in bad {
+            let mut values = vec![0.5; dims.iter().product()];
+            values[3] = value;
+            t.refuse_with(&spec, name, Tensor::f32(dims.clone(), values).unwrap(), "Value", &format!("{name}[3]"));
+        }
+    }
 }
 
 #[test]

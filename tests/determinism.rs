@@ -65,10 +65,8 @@ fn rows_forward_and_backward() {
         let x = draw(&forward, 7);
         let y = repeat(&forward, &x, 20)["y"].clone();
         let backward = RowwiseBackward { forward };
-        let mut inputs = draw(&backward, 8).with("y", y);
-        if inputs.get("x").is_some() {
-            inputs.insert("x", x["x"].clone());
-        }
+        let inputs = draw(&backward, 8);
+        let inputs = if inputs.get("x").is_some() { inputs.with("x", x["x"].clone()) } else { inputs.with("y", y) };
         repeat(&backward, &inputs, 20);
     }
 }

@@ -155,10 +155,14 @@ fn plan_case<O: Kernels>(op: &O, profile: Profile, adapter: &Limits) -> Result<(
     }
 }
 
-/// Runs a prepared case. `gate`: largest admissible error ÷ bound.
+/// Runs a prepared case under the profile of its seed. `gate`: largest admissible error ÷ bound.
 pub fn run_prepared<O: Reference + Kernels>(gpu: &Gpu, prepared: &Prepared<O>, gate: f64) -> CaseReport {
+    run_under(gpu, prepared, Profile::of(prepared.case.seed), gate)
+}
+
+/// Runs a prepared case under any profile.
+pub fn run_under<O: Reference + Kernels>(gpu: &Gpu, prepared: &Prepared<O>, profile: Profile, gate: f64) -> CaseReport {
     let case = &prepared.case;
-    let profile = Profile::of(case.seed);
     let mut report = CaseReport::new(case, profile);
     report.reference_millis = prepared.seconds * 1e3;
     if let Err(e) = case.op.check_inputs(&case.inputs) {

@@ -234,7 +234,7 @@ impl Mutants {
     pub(crate) fn run(&self) -> Result<u8> {
         let clock = Instant::now();
         let gpu = open(self.adapter.as_deref())?;
-        let all = mutants::all(&shell::root().join("tests/mutants")).map_err(|e| anyhow!(e))?;
+        let all = mutants::all();
         let wanted: Vec<_> = all.iter().filter(|m| m.name.contains(&self.filter)).collect();
         if wanted.is_empty() {
             bail!("no mutant has \"{}\" in its name", self.filter);

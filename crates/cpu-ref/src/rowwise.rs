@@ -124,8 +124,19 @@ impl Reference for Rowwise {
     const PLANNED: u64 = cases::PLANNED;
 }
 
-/// Writes one row of `d_x`. For log-sum-exp `y` and `d_y` hold one element.
-fn backward_row<R: Real>(op: &Rowwise, x: &[R], y: &[R], d_y: &[R], d_x: &mut [R]) {
+/// Writes one row of the gradient of log-sum-exp: `softmax(scale·x)·d_y`.
+fn log_sum_exp_backward_row<R: Real>(op: &Rowwise, x: &[R], d_y: R, d_x: &mut [R]) {
+    let soft = Rowwise { function: RowFunction::Softmax, ..op.clone() };
+    forward_row(&soft, x, d_x);
+    for (x, d_x) in x.iter().zip(d_x) {
+        if x.value() != f64::NEG_INFINITY {
+            *d_x = R::from_f64(f64::from(op.scale)) * (*d_x * d_y);
+        }
+    }
+}
+
+/// Writes one row of the gradient of softmax or log-softmax.
+fn backward_row<R: Real>(op: &Rowwise, y: &[R], d_y: &[R], d_x: &mut [R]) {
     let scale = R::from_f64(f64::from(op.scale));
     match content(y) {
         Content::Nan => return d_x.fill(R::nan()),
@@ -142,9 +153,7 @@ fn backward_row<R: Real>(op: &Rowwise, x: &[R], y: &[R], d_y: &[R], d_x: &mut [R
     for (j, d_x) in d_x.iter_mut().enumerate() {
         *d_x = match op.function {
             RowFunction::Softmax => scale * (y[j] * (d_y[j] - sum)),
-            RowFunction::LogSoftmax => scale * (d_y[j] - exp(y[j]) * sum),
-            RowFunction::LogSumExp if x[j].value() == f64::NEG_INFINITY => R::from_f64(0.0),
-            RowFunction::LogSumExp => scale * (exp(x[j] * scale - y[0]) * d_y[0]),
+            _ => scale * (d_y[j] - exp(y[j]) * sum),
         };
     }
 }
@@ -152,14 +161,16 @@ fn backward_row<R: Real>(op: &Rowwise, x: &[R], y: &[R], d_y: &[R], d_x: &mut [R
 impl Reference for RowwiseBackward {
     fn eval<R: Real>(&self, inputs: &Values<R>) -> Values<R> {
         let op = &self.forward;
-        let one = op.function == RowFunction::LogSumExp;
         let mut d_x = vec![R::from_f64(0.0); op.rows * op.cols];
         for (row, d_x) in d_x.chunks_mut(op.cols).enumerate() {
             let len = row_len(op, inputs, row);
-            let wide = row * op.cols..row * op.cols + len;
-            let narrow = if one { row..row + 1 } else { wide.clone() };
-            let (x, y) = (if one { &inputs.float("x")[wide] } else { &[] }, &inputs.float("y")[narrow.clone()]);
-            backward_row(op, x, y, &inputs.float("d_y")[narrow], &mut d_x[..len]);
+            let (wide, d_y) = (row * op.cols..row * op.cols + len, inputs.float("d_y"));
+            match op.function {
+                RowFunction::LogSumExp => {
+                    log_sum_exp_backward_row(op, &inputs.float("x")[wide], d_y[row], &mut d_x[..len]);
+                }
+                _ => backward_row(op, &inputs.float("y")[wide.clone()], &d_y[wide], &mut d_x[..len]),
+            }
         }
         Values { floats: [("d_x".to_string(), d_x)].into(), ints: [].into() }
     }
@@ -170,10 +181,10 @@ impl Reference for RowwiseBackward {
 
     const PLANNED: u64 = cases::PLANNED;
 
-    /// Adds `y`, and drops `x` unless the gradient reads it.
+    /// Puts `y` in the place of `x`, unless the gradient reads `x`.
     fn complete(&self, mut inputs: Tensors) -> Tensors {
-        inputs.insert("y", outputs(&self.forward, &inputs)["y"].clone());
         if self.forward.function != RowFunction::LogSumExp {
+            inputs.insert("y", outputs(&self.forward, &inputs)["y"].clone());
             inputs.take("x");
         }
         inputs

@@ -54,6 +54,10 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let range = same_for_all(vec2(max(queries_from(own_first) / TILE_STREAM * TILE_STREAM, params.stream_from), min(seeing, params.stream_to)), invocation);
     for (var h = 0u; h < sharers; h++) {
         enter(batch, first_head + h);
+        var of_keys: array<f32, OWN>;                               // [OWN]
+        for (var r = 0u; r < OWN; r++) { // unroll
+            of_keys[r] = key_bias(own_position(r));
+        }
         for (var tile = range.x; tile < range.y; tile += TILE_STREAM) {
             stream_first = tile;
             var scores: Scores;                                     // [OWN, STREAM]
@@ -68,7 +72,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
                     for (var r = 0u; r < OWN; r++) { // unroll
                         let j = own_position(r);
                         let capped = cap(scores[r * STREAM4 + c][e] * params.scale);
-                        let z = score(i, j, capped, keys);
+                        let z = score(i, j, capped, keys, of_keys[r]);
                         let p = weight(z, statistics);
                         let dz = select(weight_gradient(p, d_scores[r * STREAM4 + c][e], statistics), 0.0, is_hidden(z));
                         add_pair(r, i, j, dz);

@@ -51,6 +51,10 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
         var d_scores: Scores;
         product(Q, K, (params.head_dim + 3u) / 4u, &scores);
         product(D_O, V, (params.val_dim + 3u) / 4u, &d_scores);
+        var of_keys: array<f32, STREAM>;                            // [STREAM]
+        for (var c = 0u; c < STREAM; c++) { // unroll
+            of_keys[c] = key_bias(stream_position(c));
+        }
         for (var r = 0u; r < OWN; r++) { // unroll
             let i = own_position(r);
             let keys = keys_of(i);
@@ -59,7 +63,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
                 for (var e = 0u; e < 4u; e++) { // unroll
                     let j = stream_position(c * 4u + e);
                     let capped = cap(scores[r * STREAM4 + c][e] * params.scale);
-                    let z = score(i, j, capped, keys);
+                    let z = score(i, j, capped, keys, of_keys[c * 4u + e]);
                     let dz = select(weight_gradient(weight(z, statistics), d_scores[r * STREAM4 + c][e], statistics), 0.0, is_hidden(z));
                     add_pair(r, i, j, dz);
                     d_scores[r * STREAM4 + c][e] = select(dz * cap_gradient(capped), 0.0, is_hidden(z));

@@ -45,13 +45,18 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
         stream_first = tile;
         var scores: Scores;                                         // [OWN, STREAM]
         product(Q, K, (params.head_dim + 3u) / 4u, &scores);
+        var of_keys: array<f32, STREAM>;                            // [STREAM]
+        for (var c = 0u; c < STREAM; c++) { // unroll
+            of_keys[c] = key_bias(stream_position(c));
+        }
         for (var r = 0u; r < OWN; r++) { // unroll
             let i = own_position(r);
             let keys = keys_of(i);
             for (var c = 0u; c < STREAM4; c++) { // unroll
                 for (var e = 0u; e < 4u; e++) { // unroll
                     let j = stream_position(c * 4u + e);
-                    scores[r * STREAM4 + c][e] = score(i, j, cap(scores[r * STREAM4 + c][e] * params.scale), keys);
+                    let capped = cap(scores[r * STREAM4 + c][e] * params.scale);
+                    scores[r * STREAM4 + c][e] = score(i, j, capped, keys, of_keys[c * 4u + e]);
                 }
             }
         }

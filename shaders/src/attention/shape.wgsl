@@ -155,9 +155,9 @@ fn distance(i: u32, j: u32) -> f32 {
     return f32(abs(i32(i) + at.off - i32(j)));
 }
 
-// Score of a pair from its capped product: HIDDEN if key j is not among those that query i sees.
-fn score(i: u32, j: u32, capped: f32, keys: vec2<u32>) -> f32 {
-    return select(HIDDEN, biased(capped + at.bias, i, j), j >= keys.x && j < keys.y);
+// Score of a pair from its capped product: HIDDEN if key j is not among those that query i sees. of_key is key_bias(j).
+fn score(i: u32, j: u32, capped: f32, keys: vec2<u32>, of_key: f32) -> f32 {
+    return select(HIDDEN, biased(capped + at.bias, i, j, of_key), j >= keys.x && j < keys.y);
 }
 fn is_hidden(z: f32) -> bool { return z < HIDDEN_BELOW; }
 

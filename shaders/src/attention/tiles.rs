@@ -100,7 +100,7 @@ impl Tile {
             }
             own = own.max(lanes);
         }
-        let stream4 = if schedule == Schedule::Lanes { 2 } else { 1 };
+        let stream4 = if schedule == Schedule::Lanes && own > lanes { 2 } else { 1 };
         let tile = Self { schedule, lanes, own, stream4, width4 };
         tile.check(limits)?;
         Ok((tile, why))

@@ -29,10 +29,10 @@ pub(super) struct Shape {
 impl Shape {
     fn groups(&self, rows: u64) -> u64 {
         match self.kernel {
-            Kernel::RowPerInvocation | Kernel::MapPerInvocation => rows.div_ceil(u64::from(self.lanes)),
+            Kernel::RowPerInvocation => rows.div_ceil(u64::from(self.lanes)),
             Kernel::RowPerWorkgroup => rows,
             Kernel::SplitReduce => rows * self.segments,
-            Kernel::SplitWrite | Kernel::MapPerWorkgroup => rows * self.written,
+            Kernel::SplitWrite => rows * self.written,
         }
     }
 }
@@ -92,9 +92,9 @@ fn rows_per_dispatch(job: &Job<'_>, shape: &Shape) -> u64 {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 1 ..= 1e12")]
     let by_time = elements as u64 / job.forward.cols as u64;
     let most_groups = u64::from(groups_per_dim).pow(2);
-    let by_groups = match shape.kernel.is_per_invocation() {
-        true => most_groups.saturating_mul(u64::from(shape.lanes)),
-        false => most_groups / shape.groups(1).max(1),
+    let by_groups = match shape.kernel {
+        Kernel::RowPerInvocation => most_groups.saturating_mul(u64::from(shape.lanes)),
+        _ => most_groups / shape.groups(1).max(1),
     };
     by_time.min(by_groups).max(1)
 }

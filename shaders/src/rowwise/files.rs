@@ -13,8 +13,6 @@ pub(super) enum Kernel {
     RowPerWorkgroup,
     SplitReduce,
     SplitWrite,
-    MapPerInvocation,
-    MapPerWorkgroup,
 }
 
 impl Kernel {
@@ -24,8 +22,6 @@ impl Kernel {
             Self::RowPerWorkgroup => wgsl!("rowwise/row_per_workgroup.wgsl"),
             Self::SplitReduce => wgsl!("rowwise/split_reduce.wgsl"),
             Self::SplitWrite => wgsl!("rowwise/split_write.wgsl"),
-            Self::MapPerInvocation => wgsl!("rowwise/map_per_invocation.wgsl"),
-            Self::MapPerWorkgroup => wgsl!("rowwise/map_per_workgroup.wgsl"),
         }
     }
 
@@ -36,19 +32,12 @@ impl Kernel {
             Self::RowPerWorkgroup => "row_per_workgroup",
             Self::SplitReduce => "split_reduce",
             Self::SplitWrite => "split_write",
-            Self::MapPerInvocation => "map_per_invocation",
-            Self::MapPerWorkgroup => "map_per_workgroup",
         }
-    }
-
-    /// Whether every invocation has a row of its own.
-    pub(super) fn is_per_invocation(self) -> bool {
-        matches!(self, Self::RowPerInvocation | Self::MapPerInvocation)
     }
 
     /// Whether the invocations of a workgroup merge what they found.
     pub(super) fn reduces(self) -> bool {
-        matches!(self, Self::RowPerWorkgroup | Self::SplitReduce | Self::SplitWrite)
+        self != Self::RowPerInvocation
     }
 }
 
@@ -68,12 +57,11 @@ pub(super) fn slots(job: &Job<'_>, kernel: Kernel) -> Vec<Source> {
 }
 
 fn statistic(job: &Job<'_>) -> Source {
-    if job.is_backward { wgsl!("common/sum.wgsl") } else { wgsl!("common/maximum_sum.wgsl") }
+    if job.reads_logits() { wgsl!("common/maximum_sum.wgsl") } else { wgsl!("common/sum.wgsl") }
 }
 
 fn load(job: &Job<'_>) -> Source {
-    let reads_x = !job.is_backward || job.forward.function == RowFunction::LogSumExp;
-    match (reads_x, job.is_vec4()) {
+    match (job.reads_logits(), job.is_vec4()) {
         (true, true) => wgsl!("rowwise/load/x_vec4.wgsl"),
         (true, false) => wgsl!("rowwise/load/x_scalar.wgsl"),
         (false, true) => wgsl!("rowwise/load/y_vec4.wgsl"),
@@ -92,22 +80,19 @@ fn store(job: &Job<'_>) -> Source {
 }
 
 fn function(job: &Job<'_>, kernel: Kernel) -> Vec<Source> {
-    if job.is_backward {
-        return match job.forward.function {
-            RowFunction::Softmax => {
-                vec![wgsl!("rowwise/function/gradient.wgsl"), wgsl!("rowwise/function/softmax_backward.wgsl")]
-            }
-            RowFunction::LogSoftmax => {
-                vec![wgsl!("rowwise/function/gradient.wgsl"), wgsl!("rowwise/function/log_softmax_backward.wgsl")]
-            }
-            RowFunction::LogSumExp => vec![wgsl!("rowwise/function/log_sum_exp_backward.wgsl")],
+    if !job.reads_logits() {
+        let term = match job.forward.function {
+            RowFunction::Softmax => wgsl!("rowwise/function/softmax_backward.wgsl"),
+            _ => wgsl!("rowwise/function/log_softmax_backward.wgsl"),
         };
+        return vec![wgsl!("rowwise/function/gradient.wgsl"), term];
     }
     let mut files = vec![wgsl!("rowwise/function/logits.wgsl")];
     if kernel != Kernel::SplitReduce {
         files.push(match job.forward.function {
             RowFunction::Softmax => wgsl!("rowwise/function/softmax.wgsl"),
             RowFunction::LogSoftmax => wgsl!("rowwise/function/log_softmax.wgsl"),
+            RowFunction::LogSumExp if job.is_backward => wgsl!("rowwise/function/log_sum_exp_backward.wgsl"),
             RowFunction::LogSumExp => wgsl!("rowwise/function/log_sum_exp.wgsl"),
         });
     }

@@ -2,7 +2,7 @@
 //!
 //! Four schedules. Short rows have an invocation each. Longer ones have a workgroup each, which reads the row twice: once for the online
 //! maximum and sum, once to write. Few long rows are cut into segments of 16 384 columns: one step leaves every segment's statistic in
-//! scratch, the next merges them in a fixed order and writes. The gradient of log-sum-exp needs no statistic and has the last step only.
+//! scratch, the next merges them in a fixed order and writes.
 
 mod dispatch;
 mod files;
@@ -64,9 +64,9 @@ impl Job<'_> {
         self.operands.iter().any(|o| o.name == operand && o.dims.len() == 2)
     }
 
-    /// Gradients of a row's one output depend on no other element of the row.
-    fn is_map(&self) -> bool {
-        self.is_backward && self.forward.function == RowFunction::LogSumExp
+    /// Whether the kernels read `x` and need the statistic of its logits; else `y`, and a sum.
+    fn reads_logits(&self) -> bool {
+        !self.is_backward || self.forward.function == RowFunction::LogSumExp
     }
 
     fn has_one_output_a_row(&self) -> bool {
@@ -83,14 +83,9 @@ impl Job<'_> {
             return Err(PlanError::Feature { operand: self.operands[0].name.into(), feature: "shader-f16" });
         }
         if self.is_per_invocation() {
-            let kernel = if self.is_map() { Kernel::MapPerInvocation } else { Kernel::RowPerInvocation };
             plan.reasons.push(format!("{} rows of {} columns: one invocation a row", self.rows(), self.cols()));
             let most = if self.is_cpu() { 16 } else { 64 };
-            plan.steps.push(self.step(self.whole(kernel, self.most_lanes().min(most)))?);
-        } else if self.is_map() {
-            plan.reasons
-                .push("each element depends on its row's one output only: no statistic, a workgroup a segment".into());
-            plan.steps.push(self.step(self.cut(Kernel::MapPerWorkgroup))?);
+            plan.steps.push(self.step(self.whole(Kernel::RowPerInvocation, self.most_lanes().min(most)))?);
         } else if self.is_split() {
             let shape = self.cut(Kernel::SplitReduce);
             let why = format!("{} long rows: {} segments a row, merged in a second step", self.rows(), shape.segments);
@@ -155,14 +150,14 @@ impl Job<'_> {
 
     /// Loop trips of one invocation: blocks read, quads written, levels of the tree.
     fn trips(&self, shape: &Shape) -> u64 {
-        let lanes = if shape.kernel.is_per_invocation() { 1 } else { u64::from(shape.lanes) };
+        let lanes = if shape.kernel == Kernel::RowPerInvocation { 1 } else { u64::from(shape.lanes) };
         let read = shape.segment_cols.div_ceil(BLOCK * lanes);
         let write = if self.has_one_output_a_row() { 0 } else { shape.segment_cols.div_ceil(4 * lanes) };
         let tree = if shape.kernel.reduces() { u64::from(lanes.ilog2() + 1) * (u64::from(self.fan()) + 1) } else { 0 };
         tree + match shape.kernel {
             Kernel::RowPerInvocation | Kernel::RowPerWorkgroup => read + write,
             Kernel::SplitReduce => read,
-            Kernel::SplitWrite | Kernel::MapPerInvocation | Kernel::MapPerWorkgroup => write,
+            Kernel::SplitWrite => write,
         }
     }
 

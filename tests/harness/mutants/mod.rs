@@ -1,13 +1,11 @@
-//! Mutants: copies of kernel and slot files with one planted fault. Each must be rejected, or the checker does not check.
+//! Mutants: kernel and slot files with one planted fault. Each must be rejected, or the checker does not check.
 //!
-//! A mutant is either a replacement of a text that occurs exactly once in its target, or a whole file of `tests/mutants/` that differs
-//! from its target in exactly one line. So a mutant cannot rot unnoticed: when its target changes, it says so.
+//! A mutant replaces a text that occurs exactly once in its target. So it cannot rot unnoticed: when its target changes, it says so.
 
 mod table;
 
 use std::any::Any;
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gatefold_core::for_each_op;
@@ -18,31 +16,24 @@ use gatefold_wgpu::{Gpu, RunError};
 
 use crate::compare::compare;
 use crate::profile::Profile;
-use crate::run_case::{Prepared, Status, run_poisoned, run_prepared};
-
-/// What is changed in the target.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
-    /// The first text, which occurs once, becomes the second.
-    Replace(&'static str, &'static str),
-    /// The whole file.
-    File(String),
-}
+use crate::run_case::{Prepared, Status, run_poisoned, run_under};
 
 /// A planted fault.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mutant {
     /// Unique name.
-    pub name: String,
+    pub name: &'static str,
     /// WGSL file below `shaders/src`.
     pub target: &'static str,
     /// The fault in words.
-    pub fault: String,
-    /// The change.
-    pub change: Change,
+    pub fault: &'static str,
+    /// A text that occurs once in the target …
+    pub find: &'static str,
+    /// … and what it becomes.
+    pub with: &'static str,
     /// Op whose cases are to reach it; empty for any.
     pub op: &'static str,
-    /// Words that must all occur in a case's description for the fault to show.
+    /// What a case's description must hold for the fault to show: each of these words, and none of those that begin with `!`.
     pub reach: &'static [&'static str],
 }
 
@@ -62,40 +53,19 @@ const MAX_FLOPS: f64 = 2e7;
 /// Longest kernels that are used, in bytes of WGSL of all steps: the rest take too long to compile.
 const MAX_WGSL: usize = 160_000;
 
-/// Header lines of a whole-file mutant: the fault, and its target.
-const FAULT: &str = "// mutant: ";
-const TARGET: &str = "// of: ";
+/// The word of `reach` that stands for a step cut into several dispatches.
+const SPLIT: &str = "split";
 
-/// Every mutant: the table's and the files'.
-///
-/// # Errors
-/// A file that cannot be read or lacks its header.
-pub fn all(folder: &Path) -> Result<Vec<Mutant>, String> {
-    let mut found: Vec<Mutant> = table::rows().map(of_row).collect();
-    let entries = std::fs::read_dir(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
-    let mut paths: Vec<_> = entries.filter_map(|e| Some(e.ok()?.path())).collect();
-    paths.sort();
-    for path in paths.iter().filter(|p| p.extension().is_some_and(|e| e == "wgsl")) {
-        let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
-        found.push(of_file(path, &text)?);
-    }
-    Ok(found)
+/// Limits that cut even small cases: a dispatch for each tile of the stream.
+const CUT: Profile = Profile::Squeezed(0b00_0101);
+
+/// Every mutant.
+pub fn all() -> Vec<Mutant> {
+    table::rows().map(of_row).collect()
 }
 
 fn of_row(&(name, target, fault, find, with, op, reach): &Row) -> Mutant {
-    Mutant { name: name.into(), target, fault: fault.into(), change: Change::Replace(find, with), op, reach }
-}
-
-fn of_file(path: &Path, text: &str) -> Result<Mutant, String> {
-    let name = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
-    let mut lines = text.lines();
-    let mut header = |mark: &str| {
-        let line = lines.next().and_then(|l| l.strip_prefix(mark));
-        line.map(str::to_owned).ok_or_else(|| format!("{name}: expected a line that begins with \"{mark}\""))
-    };
-    let (fault, target) = (header(FAULT)?, header(TARGET)?);
-    let rest: String = lines.map(|l| format!("{l}\n")).collect();
-    Ok(Mutant { name, target: target.leak(), fault, change: Change::File(rest), op: "", reach: &[] })
+    Mutant { name, target, fault, find, with, op, reach }
 }
 
 impl Mutant {
@@ -104,22 +74,15 @@ impl Mutant {
     /// # Errors
     /// If the mutant no longer fits its target.
     pub fn apply(&self, original: &str) -> Result<String, String> {
-        let rotten = |why: String| Err(format!("{} no longer fits {}: {why}", self.name, self.target));
-        match &self.change {
-            Change::Replace(find, with) => match original.matches(find).count() {
-                1 => Ok(original.replacen(find, with, 1)),
-                n => rotten(format!("the text occurs {n} times, expected once: {find}")),
-            },
-            Change::File(text) => {
-                let (old, new): (Vec<_>, Vec<_>) = (original.lines().collect(), text.lines().collect());
-                let differing = old.iter().zip(&new).filter(|(a, b)| a != b).count();
-                if old.len() != new.len() || differing != 1 {
-                    let (a, b) = (old.len(), new.len());
-                    return rotten(format!("expected one differing line, got {differing} ({a} and {b} lines)"));
-                }
-                Ok(text.clone())
-            }
+        match original.matches(self.find).count() {
+            1 => Ok(original.replacen(self.find, self.with, 1)),
+            n => Err(format!("{}: expected once in {}, found {n} times: {}", self.name, self.target, self.find)),
         }
+    }
+
+    /// Whether the fault can show in a case of this description.
+    fn shows_in(&self, text: &str) -> bool {
+        self.reach.iter().all(|word| word.strip_prefix('!').map_or(text.contains(word), |no| !text.contains(no)))
     }
 
     fn mutate(&self, plan: &Plan) -> Result<Plan, String> {
@@ -154,9 +117,8 @@ struct Candidate {
 }
 
 impl Candidate {
-    fn new<O: Kernels>(case: &Case<O>, gpu: &Gpu) -> Self {
+    fn new<O: Kernels>(case: &Case<O>, gpu: &Gpu, profile: Profile) -> Self {
         let cost = case.op.cost();
-        let profile = Profile::of(case.seed);
         let plan = case.op.plan(&profile.limits(gpu.limits(), &cost)).ok();
         let spec = serde_json::to_string(&case.op).unwrap_or_default();
         let mut text = format!("{} | {} | {profile} | {spec}", case.op.label(), case.note);
@@ -176,22 +138,20 @@ impl Candidate {
 #[derive(Default)]
 struct Shelf(Mutex<HashMap<Key, Arc<dyn Any + Send + Sync>>>);
 
-/// Op, what of it, and seed.
-type Key = (&'static str, &'static str, u64);
+/// Op, what of it, seed, and whether its work is cut.
+type Key = (&'static str, &'static str, u64, bool);
 
 impl Shelf {
     fn get<T: Send + Sync + 'static>(
         &self,
-        kind: &'static str,
-        op: &'static str,
-        seed: u64,
+        key: Key,
         make: impl FnOnce() -> T,
     ) -> Arc<T> {
         let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let stored = lock().get(&(kind, op, seed)).cloned().and_then(|found| found.downcast().ok());
+        let stored = lock().get(&key).cloned().and_then(|found| found.downcast().ok());
         stored.unwrap_or_else(|| {
             let made = Arc::new(make());
-            lock().insert((kind, op, seed), made.clone());
+            lock().insert(key, made.clone());
             made
         })
     }
@@ -232,22 +192,25 @@ impl<'a> Proof<'a> {
     }
 
     fn try_op<O: Reference + Kernels>(&self, mutant: &Mutant, fared: &mut Fared) -> Result<(), String> {
+        let is_cut = mutant.reach.contains(&SPLIT);
         for seed in 0..SEEDS {
             if fared.killed.is_some() || fared.tried >= TRIES {
                 return Ok(());
             }
-            let candidate = self.shelf.get("candidate", O::NAME, seed, || Candidate::new(&O::case(seed), self.gpu));
+            let profile = if is_cut { CUT } else { Profile::of(seed) };
+            let key = |what| (O::NAME, what, seed, is_cut);
+            let candidate = self.shelf.get(key("candidate"), || Candidate::new(&O::case(seed), self.gpu, profile));
             let Some(plan) = &candidate.plan else { continue };
             let fits = plan.steps.iter().any(|s| reaches(s, mutant.target))
-                && mutant.reach.iter().all(|word| candidate.text.contains(word))
+                && mutant.shows_in(&candidate.text)
                 && candidate.flops < MAX_FLOPS
                 && candidate.wgsl < MAX_WGSL;
             if !fits {
                 continue;
             }
             let mutated = mutant.mutate(plan)?;
-            let prepared = self.shelf.get("prepared", O::NAME, seed, || Prepared::<O>::new(seed));
-            let sound = self.shelf.get("sound", O::NAME, seed, || run_prepared(self.gpu, &prepared, 1.0));
+            let prepared = self.shelf.get(key("prepared"), || Prepared::<O>::new(seed));
+            let sound = self.shelf.get(key("sound"), || run_under(self.gpu, &prepared, profile, 1.0));
             if sound.status != Status::Passed {
                 return Err(format!("{} seed {seed} fails without the mutant: {}", O::NAME, sound.faults.join("; ")));
             }
@@ -284,22 +247,27 @@ impl<'a> Proof<'a> {
 mod tests {
     use super::*;
 
-    fn mutant(change: Change) -> Mutant {
-        Mutant { name: "m".into(), target: "t.wgsl", fault: "f".into(), change, op: "", reach: &[] }
+    const MUTANT: Mutant = Mutant {
+        name: "m",
+        target: "t.wgsl",
+        fault: "f",
+        find: "b",
+        with: "c",
+        op: "",
+        reach: &[".alibi", "!causal_"],
+    };
+
+    #[test]
+    fn the_text_must_occur_once() {
+        assert_eq!(MUTANT.apply("abd").unwrap(), "acd");
+        assert!(MUTANT.apply("abb").unwrap_err().contains("2 times"));
+        assert!(MUTANT.apply("a").unwrap_err().contains("0 times"));
     }
 
     #[test]
-    fn a_replacement_must_occur_once() {
-        assert_eq!(mutant(Change::Replace("b", "c")).apply("abd").unwrap(), "acd");
-        assert!(mutant(Change::Replace("b", "c")).apply("abb").unwrap_err().contains("2 times"));
-        assert!(mutant(Change::Replace("b", "c")).apply("a").unwrap_err().contains("0 times"));
-    }
-
-    #[test]
-    fn a_file_must_differ_in_one_line() {
-        assert!(mutant(Change::File("a\nx\n".into())).apply("a\nb\n").is_ok());
-        assert!(mutant(Change::File("a\nb\n".into())).apply("a\nb\n").is_err());
-        assert!(mutant(Change::File("x\ny\n".into())).apply("a\nb\n").is_err());
+    fn it_shows_where_all_words_are_and_no_other() {
+        assert!(MUTANT.shows_in("softmax.alibi.f32"));
+        assert!(!MUTANT.shows_in("softmax.f32") && !MUTANT.shows_in("softmax.causal_top_left.alibi.f32"));
     }
 
     #[test]

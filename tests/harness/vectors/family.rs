@@ -211,11 +211,13 @@ fn rowwise(file: &Archive, attrs: &Map<String, Value>, function: RowFunction) ->
     case.jobs.push(Box::new(OpJob { op: spec.clone(), inputs: inputs.clone(), from_earlier: Vec::new() }));
     case.wants.push(want("y", &whole(file.need("y")?)?));
     if let Some(d_y) = file.get("d_y")? {
+        let mut from_earlier = Vec::new();
         if function != RowFunction::LogSumExp {
             inputs.take("x");
+            from_earlier.push("y");
         }
         let inputs = inputs.with("d_y", whole(d_y)?.tensor(Dtype::F32)?);
-        case.jobs.push(Box::new(OpJob { op: RowwiseBackward { forward: spec }, inputs, from_earlier: vec!["y"] }));
+        case.jobs.push(Box::new(OpJob { op: RowwiseBackward { forward: spec }, inputs, from_earlier }));
         case.wants.push(want("d_x", &wide(file.need("d_x")?)?));
     }
     Ok(case)

@@ -69,6 +69,13 @@ fn variants(plan: &Plan) -> Vec<String> {
     names
 }
 
+/// Name of the kernel that took most of a run's time.
+fn main_kernel(plan: &Plan, ran: &Ran) -> String {
+    let seconds = ran.step_seconds.as_deref().unwrap_or_default();
+    let longest = plan.steps.iter().zip(seconds).max_by(|a, b| a.1.total_cmp(b.1));
+    longest.map_or_else(String::new, |(step, _)| step.name.clone())
+}
+
 /// A value of a sorted list at a share of its length.
 fn quantile(sorted: &[f64], share: f64) -> f64 {
     let at = share * (sorted.len() - 1) as f64;
@@ -124,16 +131,9 @@ impl<'a> Bench<'a> {
     /// Checks, warms up and times one case.
     pub(super) fn row<O: Timed>(&mut self, op: &O) -> Result<Row> {
         let plan = self.gpu.plan(op)?;
-        let t0 = Instant::now();
         let twin = self.twin(op, &plan)?;
-        eprintln!("twin {:?} {}", t0.elapsed(), twin.size);
-        let t0 = Instant::now();
         let inputs = op.complete_on(self.gpu, draw(op)?)?;
-        eprintln!("inputs {:?}", t0.elapsed());
-        let t0 = Instant::now();
         let warm = self.run(&plan, op, &inputs)?;
-        eprintln!("warm {:?}", t0.elapsed());
-        let t0 = Instant::now();
         let sampled = op.sampled(&inputs, &warm.outputs)?;
         if sampled.is_some_and(|ratio| ratio > self.gate) {
             bail!(
@@ -143,21 +143,19 @@ impl<'a> Bench<'a> {
                 op.size_label()
             );
         }
-        eprintln!("sampled {:?}", t0.elapsed());
         let (mut seconds, start) = (Vec::new(), Instant::now());
-        let mut clock = warm.step_clock;
+        let mut last = None;
         while seconds.len() < FEWEST || (start.elapsed() < self.budget && seconds.len() < MOST) {
             let ran = self.run(&plan, op, &inputs)?;
-            clock = ran.step_clock;
             seconds.push(step_seconds(&ran));
             // Every kernel here is deterministic: another result means that a run went wrong.
             if seconds.len() == 1 && ran.outputs != warm.outputs {
                 bail!("{} {} [{}]: two runs differ", O::NAME, op.label(), op.size_label());
             }
+            last = Some(ran);
         }
-        eprintln!("runs {:?} {}", start.elapsed(), seconds.len());
         seconds.sort_by(f64::total_cmp);
-        Ok(self.filled(op, &plan, &twin, sampled, &seconds, clock))
+        Ok(self.filled(op, &plan, &twin, sampled, &seconds, &last.unwrap_or(warm)))
     }
 
     fn filled<O: Timed>(
@@ -167,7 +165,7 @@ impl<'a> Bench<'a> {
         twin: &Twin,
         sampled: Option<f64>,
         seconds: &[f64],
-        clock: StepClock,
+        ran: &Ran,
     ) -> Row {
         let (facts, cost, median) = (op.facts(), op.cost(), quantile(seconds, 0.5).max(1e-12));
         let (gflops, gbs) = (cost.flops / median * 1e-9, cost.bytes / median * 1e-9);
@@ -179,6 +177,7 @@ impl<'a> Bench<'a> {
             label: op.label(),
             shape: op.size_label(),
             variants: variants(plan),
+            main: main_kernel(plan, ran),
             function: facts.function,
             backward: facts.backward,
             causal: facts.causal,
@@ -191,7 +190,7 @@ impl<'a> Bench<'a> {
             fastest: quantile(seconds, 0.0),
             slowest: quantile(seconds, 1.0),
             runs: seconds.len(),
-            clock: if clock == StepClock::Gpu { "gpu" } else { "host" }.into(),
+            clock: if ran.step_clock == StepClock::Gpu { "gpu" } else { "host" }.into(),
             flops: cost.flops,
             bytes: cost.bytes,
             gflops,

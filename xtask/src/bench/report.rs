@@ -89,6 +89,9 @@ pub(super) struct Row {
     pub(super) shape: String,
     /// Names of the kernels that ran.
     pub(super) variants: Vec<String>,
+    /// The kernel that took most of the time.
+    #[serde(default)]
+    pub(super) main: String,
     /// `softmax` or `sigmoid` for attention, the function for row-wise ops.
     pub(super) function: String,
     /// Whether it is a gradient.

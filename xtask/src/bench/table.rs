@@ -36,10 +36,9 @@ pub(super) fn rate(row: &Row) -> String {
     if row.head_dim > 0 { format!("{} GFLOP/s", number(row.gflops)) } else { format!("{} GB/s", number(row.gbs)) }
 }
 
-/// The kernel that names the schedule: its variant name after the op, label and element type.
+/// The kernel that takes most of the time: its variant name after the element type, which is its schedule and tile.
 pub(super) fn variant(row: &Row) -> String {
-    let last = row.variants.last().map_or("", String::as_str);
-    let tail = last.split(&format!(".{}.", row.dtype)).last().unwrap_or(last);
+    let tail = row.main.split(&format!(".{}.", row.dtype)).last().unwrap_or_default();
     let more = row.variants.len().saturating_sub(1);
     if more == 0 { tail.to_string() } else { format!("{tail} +{more}") }
 }

@@ -16,6 +16,7 @@ mod bias;
 mod mask;
 mod nan_policy;
 mod tensors;
+mod values;
 mod weight;
 
 use serde::{Deserialize, Serialize};
@@ -28,7 +29,7 @@ pub use tensors::{Inputs, Outputs};
 pub use weight::Weight;
 
 use crate::op::{check_addressable, operand_bytes};
-use crate::{Cost, Dtype, Op, Operand, SpecError, Tensor, Tensors};
+use crate::{Cost, Dtype, Op, Operand, SpecError, Tensors};
 
 /// Largest `head_dim` and `val_dim`.
 pub const MAX_DIM: usize = 256;
@@ -311,45 +312,6 @@ impl Attention {
         Ok(())
     }
 
-    fn check_lens(&self, inputs: &Tensors, name: &str, most: usize) -> Result<(), SpecError> {
-        let Some(lens) = inputs.get(name).and_then(Tensor::as_u32) else {
-            return Ok(());
-        };
-        match lens.iter().position(|&n| n as usize > most) {
-            None => Ok(()),
-            Some(index) => {
-                let (expected, given) = (format!("at most {most}"), lens[index].to_string());
-                Err(SpecError::Value { operand: name.into(), index, expected, given })
-            }
-        }
-    }
-
-    fn check_cu_seqlens(&self, inputs: &Tensors, name: &str, total: usize, longest: usize) -> Result<(), SpecError> {
-        let Some(cu) = inputs.get(name).and_then(Tensor::as_u32) else {
-            return Ok(());
-        };
-        let fault = |index: usize, expected: String| SpecError::Value {
-            operand: name.into(),
-            index,
-            expected,
-            given: cu[index].to_string(),
-        };
-        if cu[0] != 0 {
-            return Err(fault(0, "0".into()));
-        }
-        for (i, pair) in cu.windows(2).enumerate() {
-            let (from, to) = (pair[0] as usize, pair[1] as usize);
-            if to < from || to - from > longest {
-                return Err(fault(
-                    i + 1,
-                    format!("{from} to {} (a sequence has at most {longest} rows)", from + longest),
-                ));
-            }
-        }
-        let last = cu.len() - 1;
-        if cu[last] as usize != total { Err(fault(last, format!("the total of {total}"))) } else { Ok(()) }
-    }
-
     /// Query–key pairs that the masks leave, for the cost: causal counts half by convention.
     fn counted_pairs(&self) -> f64 {
         let d = &self.dims;
@@ -415,12 +377,6 @@ impl Op for Attention {
     }
 
     fn check_values(&self, inputs: &Tensors) -> Result<(), SpecError> {
-        self.check_lens(inputs, "lens_q", self.dims.seq_q)?;
-        self.check_lens(inputs, "lens_kv", self.dims.seq_kv)?;
-        if let Sequences::Packed { total_q, total_kv } = self.sequences {
-            self.check_cu_seqlens(inputs, "cu_seqlens_q", total_q, self.dims.seq_q)?;
-            self.check_cu_seqlens(inputs, "cu_seqlens_kv", total_kv, self.dims.seq_kv)?;
-        }
-        Ok(())
+        values::check(self, inputs)
     }
 }

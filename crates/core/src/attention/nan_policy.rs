@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What a NaN or an infinity among the inputs does. WGSL lets a driver assume that there are none, so arithmetic cannot be relied on to
+/// What a NaN or an infinity in `q k v` does (biases must be finite, or `−∞` where that masks). WGSL lets a driver assume that there are none, so arithmetic cannot be relied on to
 /// carry them: they are found by their bits.
 ///
 /// `Exact`: a hidden key or value has no effect, whatever it holds. A query row becomes NaN as a whole, and only it, if the row's `q`

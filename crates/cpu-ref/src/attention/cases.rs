@@ -10,7 +10,7 @@ use crate::data::{Family, Rng};
 use crate::{Case, Reference};
 
 /// How many cases are planned; as many as [`planned`] lists.
-pub(crate) const PLANNED: u64 = 182;
+pub(crate) const PLANNED: u64 = 184;
 
 const FORWARD: u64 = 0x0f0f;
 const BACKWARD: u64 = 0xb0b0;
@@ -169,6 +169,11 @@ fn contents(weight: Weight, all: &mut Vec<Draw>) {
     ] {
         all.push(Draw { families, note: what.into(), ..ordinary.clone() });
     }
+    let (bias, what) = match weight {
+        Weight::Softmax => (-200.0, "scores far below 0"),
+        Weight::Sigmoid => (-12.0, "small weights"),
+    };
+    all.push(Draw::ordinary(Attention { bias: Bias::Const(bias), ..ordinary.op }, what));
 }
 
 #[cfg(test)]

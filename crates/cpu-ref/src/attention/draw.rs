@@ -176,6 +176,7 @@ fn note(op: &Attention, families: [Family; 3], masked: usize, plant: Option<Plan
             .then(|| format!("q {:?}, k {:?}, v {:?}", families[0], families[1], families[2])),
     );
     words.extend(plant.map(|p| format!("{p:?}")));
+    words.extend((masked > 0 && (op.key_bias || op.score_bias.is_some())).then(|| "masked by -inf".into()));
     words.extend((hides || tiny || plant.is_some()).then(|| "may be degenerate".into()));
     words.join("; ")
 }

@@ -1,7 +1,12 @@
-// Slot bias: key bias and ALiBi, either of which may be absent. A key bias of -inf hides the key.
-fn biased(z: f32, i: u32, j: u32) -> f32 {
-    let sloped = z - at.slope * distance(i, j);
-    if params.key_bias_at == ABSENT { return clamp(sloped, -LIMIT, LIMIT); }
-    let bits = side[params.key_bias_at + at.key_stat + min(j, at.len_kv - 1u)];
-    return select(clamp(sloped + bitcast<f32>(bits), -LIMIT, LIMIT), HIDDEN, bits == NEG_INF_BITS);
+// Slot bias: key bias and ALiBi, either of which may be absent.
+// Bias of key j, read once for all queries: HIDDEN if -inf, which hides the key.
+fn key_bias(j: u32) -> f32 {
+    if params.key_bias_at == ABSENT { return 0.0; }
+    let bits = side[params.key_bias_at + at.key_stat + min(j, max(at.len_kv, 1u) - 1u)];
+    return select(clamp(bitcast<f32>(bits), -LIMIT, LIMIT), HIDDEN, bits == NEG_INF_BITS);
+}
+
+fn biased(z: f32, i: u32, j: u32, of_key: f32) -> f32 {
+    let shifted = z - at.slope * distance(i, j) + of_key;
+    return select(clamp(shifted, -LIMIT, LIMIT), HIDDEN, is_hidden(of_key));
 }

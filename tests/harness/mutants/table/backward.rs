@@ -121,7 +121,7 @@ pub(super) const ALL: &[Row] = &[
         "select(distance(i, j) * dz, 0.0,",
         "select(dz, 0.0,",
         "",
-        &["alibi"],
+        &[".alibi"],
     ),
     (
         "pair_sum_overwritten",

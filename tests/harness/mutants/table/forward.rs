@@ -36,7 +36,7 @@ pub(super) const KERNELS: &[Row] = &[
         "at.off + params.low_shift, 0,",
         "at.off + params.low_shift + 1, 0,",
         "",
-        &["window"],
+        &[".window", "!\"left\":null"],
     ),
     (
         "last_key_dropped",
@@ -54,7 +54,7 @@ pub(super) const KERNELS: &[Row] = &[
         "return f32(abs(i32(i) + at.off - i32(j)));",
         "return f32(i32(i) + at.off - i32(j));",
         "",
-        &["alibi"],
+        &[".alibi", "!causal_"],
     ),
     (
         "heads_interleaved",
@@ -135,7 +135,7 @@ pub(super) const KERNELS: &[Row] = &[
         "row_peak[r] = -LIMIT;",
         "row_peak[r] = 0.0;",
         "attention",
-        &["softmax", "scores of"],
+        &["scores far below 0"],
     ),
     (
         "sink_missing",
@@ -144,7 +144,7 @@ pub(super) const KERNELS: &[Row] = &[
         "row_sum[r] = 1.0;",
         "row_sum[r] = 0.0;",
         "attention",
-        &["sink"],
+        &[".sink"],
     ),
     (
         "lse_without_max",
@@ -221,15 +221,6 @@ pub(super) const SCHEDULES: &[Row] = &[
         "        for (var j4 = 0u;",
         "",
         &[],
-    ),
-    (
-        "barrier_in_row_sums",
-        MICRO,
-        "no barrier between writing and reading a row's partial values",
-        "] = (*values)[r];\n    }\n    workgroupBarrier();",
-        "] = (*values)[r];\n    }",
-        "",
-        &["softmax"],
     ),
     ("fourth_key_dropped", MICRO, "every fourth key has no value", " + p.w * value[3];", ";", "", &[]),
     (

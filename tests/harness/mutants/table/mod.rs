@@ -1,12 +1,13 @@
-//! The planted faults that are replacements: name, target, fault, text, replacement, op, words in the case's description.
+//! The planted faults: name, target, fault, text, replacement, op, words in the case's description.
 
 mod backward;
 mod forward;
 mod rowwise;
+mod slots;
 
 use super::Row;
 
-/// Every replacement.
+/// Every fault.
 pub(super) fn rows() -> impl Iterator<Item = &'static Row> {
-    [forward::KERNELS, forward::SCHEDULES, backward::ALL, rowwise::ALL].into_iter().flatten()
+    [forward::KERNELS, forward::SCHEDULES, backward::ALL, slots::ALL, rowwise::ALL].into_iter().flatten()
 }

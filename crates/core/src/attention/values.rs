@@ -1,0 +1,74 @@
+//! What the contents of small inputs must be: lengths within their operands, biases finite but for the `−∞` that masks.
+
+use super::{Attention, Sequences};
+use crate::{Data, SpecError, Tensor, Tensors};
+
+/// Additive inputs, and whether a `−∞` in them masks.
+const BIASES: [(&str, bool); 5] =
+    [("head_bias", false), ("alibi_slopes", false), ("sink", false), ("key_bias", true), ("score_bias", true)];
+
+/// Checks every such input that is there.
+///
+/// # Errors
+/// [`SpecError::Value`] with the first element that is wrong.
+pub(super) fn check(a: &Attention, inputs: &Tensors) -> Result<(), SpecError> {
+    let d = &a.dims;
+    check_lens(inputs, "lens_q", d.seq_q)?;
+    check_lens(inputs, "lens_kv", d.seq_kv)?;
+    if let Sequences::Packed { total_q, total_kv } = a.sequences {
+        check_cu_seqlens(inputs, "cu_seqlens_q", total_q, d.seq_q)?;
+        check_cu_seqlens(inputs, "cu_seqlens_kv", total_kv, d.seq_kv)?;
+    }
+    BIASES.iter().try_for_each(|&(name, masks)| check_bias(inputs, name, masks))
+}
+
+fn check_lens(inputs: &Tensors, name: &str, most: usize) -> Result<(), SpecError> {
+    let Some(lens) = inputs.get(name).and_then(Tensor::as_u32) else {
+        return Ok(());
+    };
+    match lens.iter().position(|&n| n as usize > most) {
+        None => Ok(()),
+        Some(index) => {
+            let (expected, given) = (format!("at most {most}"), lens[index].to_string());
+            Err(SpecError::Value { operand: name.into(), index, expected, given })
+        }
+    }
+}
+
+fn check_cu_seqlens(inputs: &Tensors, name: &str, total: usize, longest: usize) -> Result<(), SpecError> {
+    let Some(cu) = inputs.get(name).and_then(Tensor::as_u32) else {
+        return Ok(());
+    };
+    let fault = |index: usize, expected: String| SpecError::Value {
+        operand: name.into(),
+        index,
+        expected,
+        given: cu[index].to_string(),
+    };
+    if cu[0] != 0 {
+        return Err(fault(0, "0".into()));
+    }
+    for (i, pair) in cu.windows(2).enumerate() {
+        let (from, to) = (pair[0] as usize, pair[1] as usize);
+        if to < from || to - from > longest {
+            let most = from + longest;
+            return Err(fault(i + 1, format!("{from} to {most} (a sequence has at most {longest} rows)")));
+        }
+    }
+    let last = cu.len() - 1;
+    if cu[last] as usize != total { Err(fault(last, format!("the total of {total}"))) } else { Ok(()) }
+}
+
+fn check_bias(inputs: &Tensors, name: &str, masks: bool) -> Result<(), SpecError> {
+    let Some(Data::F32(values)) = inputs.get(name).map(Tensor::data) else {
+        return Ok(());
+    };
+    match values.iter().position(|&x| !x.is_finite() && !(masks && x == f32::NEG_INFINITY)) {
+        None => Ok(()),
+        Some(index) => {
+            let expected = if masks { "a finite number, or -inf to mask" } else { "a finite number" };
+            let (operand, given) = (name.into(), values[index].to_string());
+            Err(SpecError::Value { operand, index, expected: expected.into(), given })
+        }
+    }
+}
