@@ -95,7 +95,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     for (var r = 0u; r < OWN; r++) { // unroll
         let j = own_position(r);
         let in_sequence = j < at.len_kv;
-        if j < params.seq_kv && (params.packed_rows == 0u || in_sequence) {
+        if (j < params.seq_kv) & ((params.packed_rows == 0u) | in_sequence) {
             for (var w = 0u; w < WIDTH4; w++) { // unroll
                 store_d_k(at.k_row + j * at.k_step, dim4(w), select(vec4(0.0), acc_k[r * WIDTH4 + w] * params.scale, in_sequence));
                 store_d_v(at.k_row + j * at.k_step, dim4(w), select(vec4(0.0), acc_v[r * WIDTH4 + w], in_sequence));

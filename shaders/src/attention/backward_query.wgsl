@@ -81,7 +81,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     for (var r = 0u; r < OWN; r++) { // unroll
         let i = own_position(r);
         let in_sequence = i < at.len_q;
-        if i < params.seq_q && (params.packed_rows == 0u || in_sequence) {
+        if (i < params.seq_q) & ((params.packed_rows == 0u) | in_sequence) {
             for (var w = 0u; w < WIDTH4; w++) { // unroll
                 store_d_q(at.q_row + i * at.q_step, dim4(w), select(vec4(0.0), acc[r * WIDTH4 + w] * params.scale, in_sequence));
             }

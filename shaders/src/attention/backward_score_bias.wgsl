@@ -71,7 +71,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
         for (var c = 0u; c < STREAM4; c++) { // unroll
             for (var e = 0u; e < 4u; e++) { // unroll
                 let j = stream_position(c * 4u + e);
-                if i < params.seq_q && j < params.seq_kv {
+                if (i < params.seq_q) & (j < params.seq_kv) {
                     let element = (matrix * params.seq_q + i) * params.seq_kv + j + params.score_shift;
                     var before = 0.0;
                     if params.stream_from > 0u { before = d_score_bias[element]; }

@@ -16,7 +16,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let head = row / params.seq_q;
     enter(head / params.q_heads, head % params.q_heads);
     let in_sequence = i < at.len_q;
-    if params.packed_rows == 1u && !in_sequence { return; }
+    if (params.packed_rows == 1u) & !in_sequence { return; }
     let stat = at.stat_row + i;
     var delta = 0.0;
     var safe_lse = 0u;

@@ -21,7 +21,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
         for (var i = max(queries_from(j), params.stream_from); i < min(queries_to(j), params.stream_to); i++) {
             if marked { break; }
             let keys = keys_of(i);
-            if j >= keys.x && j < keys.y { marked = pair_is_nan(i, j, query_flags(i)); }
+            if (j >= keys.x) & (j < keys.y) { marked = pair_is_nan(i, j, query_flags(i)); }
         }
     }
     if marked {

@@ -119,7 +119,7 @@ fn enter(batch: u32, q_head: u32) {
     }
     at.off = i32(at.len_kv) - i32(at.len_q);
     at.bias = params.bias;
-    if params.bias_from_len == 1u && at.len_kv > 0u { at.bias -= ln_count(at.len_kv); }
+    if (params.bias_from_len == 1u) & (at.len_kv > 0u) { at.bias -= ln_count(at.len_kv); }
     if params.head_bias_at != ABSENT { at.bias += side_f32(params.head_bias_at + q_head); }
     at.slope = 0.0;
     if params.slopes_at != ABSENT { at.slope = side_f32(params.slopes_at + q_head); }
@@ -157,7 +157,7 @@ fn distance(i: u32, j: u32) -> f32 {
 
 // Score of a pair from its capped product: HIDDEN if key j is not among those that query i sees. of_key is key_bias(j).
 fn score(i: u32, j: u32, capped: f32, keys: vec2<u32>, of_key: f32) -> f32 {
-    return select(HIDDEN, biased(capped + at.bias, i, j, of_key), j >= keys.x && j < keys.y);
+    return select(HIDDEN, biased(capped + at.bias, i, j, of_key), (j >= keys.x) & (j < keys.y));
 }
 fn is_hidden(z: f32) -> bool { return z < HIDDEN_BELOW; }
 

@@ -9,18 +9,18 @@ fn q_at(i: u32, width: u32) -> u32 { return (at.q_row + min(i, at.len_q - 1u) * 
 fn k_at(j: u32, width: u32) -> u32 { return (at.k_row + min(j, at.len_kv - 1u) * at.k_step) * width; }
 
 fn load_q(i: u32, d4: u32) -> vec4<f32> {
-    let inside = i < at.len_q && d4 * 4u < params.head_dim;
+    let inside = (i < at.len_q) & (d4 * 4u < params.head_dim);
     return select(vec4(0.0), vec4<f32>(q[(q_at(i, params.head_dim) + params.q_shift) / 4u + min(d4, params.head_dim / 4u - 1u)]), inside);
 }
 fn load_k(j: u32, d4: u32) -> vec4<f32> {
-    let inside = j < at.len_kv && d4 * 4u < params.head_dim;
+    let inside = (j < at.len_kv) & (d4 * 4u < params.head_dim);
     return select(vec4(0.0), vec4<f32>(k[(k_at(j, params.head_dim) + params.k_shift) / 4u + min(d4, params.head_dim / 4u - 1u)]), inside);
 }
 fn load_v(j: u32, d4: u32) -> vec4<f32> {
-    let inside = j < at.len_kv && d4 * 4u < params.val_dim;
+    let inside = (j < at.len_kv) & (d4 * 4u < params.val_dim);
     return select(vec4(0.0), vec4<f32>(v[(k_at(j, params.val_dim) + params.v_shift) / 4u + min(d4, params.val_dim / 4u - 1u)]), inside);
 }
 fn load_d_o(i: u32, d4: u32) -> vec4<f32> {
-    let inside = i < at.len_q && d4 * 4u < params.val_dim;
+    let inside = (i < at.len_q) & (d4 * 4u < params.val_dim);
     return select(vec4(0.0), vec4<f32>(d_o[(q_at(i, params.val_dim) + params.o_shift) / 4u + min(d4, params.val_dim / 4u - 1u)]), inside);
 }

@@ -12,21 +12,22 @@ fn breaks(i: u32, j: u32) -> bool {
     for (var d = 0u; d < params.head_dim; d++) {
         let x = bitcast<u32>(load_q(i, d / 4u)[d % 4u]);
         let y = bitcast<u32>(load_k(j, d / 4u)[d % 4u]);
-        if is_not_finite(x) || is_not_finite(y) {
-            if (x << 1u) == 0u || (y << 1u) == 0u { return true; }
+        if is_not_finite(x) | is_not_finite(y) {
+            if ((x << 1u) == 0u) | ((y << 1u) == 0u) { return true; }
             let negative = ((x ^ y) >> 31u) == 1u;
-            up = up || !negative;
-            down = down || negative;
+            up = up | !negative;
+            down = down | negative;
         }
     }
     let towards = select(up, down, params.scale < 0.0);
-    return (up && down) || (towards && ROW_COUPLED == 1u) || params.scale == 0.0;
+    return (up & down) | (towards & (ROW_COUPLED == 1u)) | (params.scale == 0.0);
 }
 
 // Whether the pair's weight or what it weighs is NaN; the pair is visible.
 fn pair_is_nan(i: u32, j: u32, of_query: u32) -> bool {
     let flags = of_query | key_flags(j);
-    if flags == 0u || is_hidden(biased(0.0, i, j, key_bias(j))) { return false; }
+    if flags == 0u { return false; }
+    if is_hidden(biased(0.0, i, j, key_bias(j))) { return false; }
     if (flags & NOT_FINITE) != 0u { return true; }
     return breaks(i, j);
 }

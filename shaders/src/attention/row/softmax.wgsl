@@ -63,7 +63,7 @@ fn row_end(acc: ptr<function, Accumulator>) {
 // lse = m + ln l of own row r, query i: -inf, as bits, for a row without keys.
 fn row_store(r: u32, i: u32, in_sequence: bool) {
     let value = bitcast<u32>(row_peak[r] + log(max(row_sum[r], 1.0e-30)));
-    store_lse(i, select(value, NEG_INF_BITS, row_sum[r] == 0.0 || !in_sequence));
+    store_lse(i, select(value, NEG_INF_BITS, (row_sum[r] == 0.0) | !in_sequence));
 }
 
 const ROW_STATE: u32 = 2u;

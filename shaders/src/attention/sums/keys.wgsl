@@ -10,7 +10,7 @@ fn store_sums() {
     rows_sum(&pairs);
     for (var r = 0u; r < OWN; r++) { // unroll
         let j = own_position(r);
-        if holds_first_column() && j < params.seq_kv && (params.packed_rows == 0u || j < at.len_kv) {
+        if holds_first_column() & (j < params.seq_kv) & ((params.packed_rows == 0u) | (j < at.len_kv)) {
             side[params.key_sums_at + (at.key_stat + j) * params.kv_heads + at.kv_head] = bitcast<u32>(pairs[r]);
         }
     }

@@ -17,7 +17,7 @@ fn store_sums() {
     rows_sum(&distances);
     for (var r = 0u; r < OWN; r++) { // unroll
         let i = own_position(r);
-        if holds_first_column() && i < params.seq_q && (params.packed_rows == 0u || i < at.len_q) {
+        if holds_first_column() & (i < params.seq_q) & ((params.packed_rows == 0u) | (i < at.len_q)) {
             let word = params.row_sums_at + (at.stat_row + i) * 2u;
             side[word] = bitcast<u32>(pairs[r]);
             side[word + 1u] = bitcast<u32>(distances[r]);

@@ -91,7 +91,7 @@ pub(super) const ALL: &[Row] = &[
         "bias_tile_guard",
         "attention/backward_score_bias.wgsl",
         "columns beyond seq_kv are written",
-        "if i < params.seq_q && j < params.seq_kv {",
+        "if (i < params.seq_q) & (j < params.seq_kv) {",
         "if i < params.seq_q {",
         "",
         &["score_bias."],
