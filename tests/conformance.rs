@@ -1,4 +1,4 @@
-//! A first look at every op on the adapter: the big run is `cargo xtask conformance`.
+//! A first look at every op on the adapter: the thousands of cases are `cargo xtask conformance`, which `cargo xtask test` runs.
 
 use gatefold_core::{Attention, AttentionBackward, Rowwise, RowwiseBackward};
 use gatefold_cpu_ref::Reference;
@@ -7,12 +7,14 @@ use gatefold_tests::conformance::{Options, conformance, gate, op_names, repro, r
 use gatefold_tests::gpu;
 use gatefold_tests::run_case::Status;
 
-/// Every `stride`-th planned case and `random` drawn ones.
-fn look<O: Reference + Kernels>(stride: usize, random: u64) {
+/// Drawn cases looked at, beside every ninth planned one.
+const DRAWN: u64 = 12;
+
+fn look<O: Reference + Kernels>() {
     let mut wrong = Vec::new();
     let mut passed = 0;
-    let planned = (0..O::PLANNED).step_by(stride).map(|seed| seed..seed + 1);
-    for seeds in planned.chain([O::PLANNED..O::PLANNED + random]) {
+    let planned = (0..O::PLANNED).step_by(9).map(|seed| seed..seed + 1);
+    for seeds in planned.chain([O::PLANNED..O::PLANNED + DRAWN]) {
         for report in run_op::<O>(gpu(), seeds, gate(gpu()), &mut |_| ()) {
             match report.status {
                 Status::Passed => passed += 1,
@@ -22,32 +24,32 @@ fn look<O: Reference + Kernels>(stride: usize, random: u64) {
         }
     }
     assert!(wrong.is_empty(), "{} of {} failed:\n{}", wrong.len(), wrong.len() + passed, wrong.join("\n"));
-    assert!(passed > 20, "only {passed} cases ran");
+    assert!(passed > 15, "only {passed} cases ran");
 }
 
 #[test]
 fn attention() {
-    look::<Attention>(3, 60);
+    look::<Attention>();
 }
 
 #[test]
 fn attention_backward() {
-    look::<AttentionBackward>(4, 40);
+    look::<AttentionBackward>();
 }
 
 #[test]
 fn rowwise() {
-    look::<Rowwise>(2, 40);
+    look::<Rowwise>();
 }
 
 #[test]
 fn rowwise_backward() {
-    look::<RowwiseBackward>(2, 40);
+    look::<RowwiseBackward>();
 }
 
 #[test]
 fn a_run_is_reported() {
-    let options = Options { cases: Some(40), first_seed: 1_000, ..Options::default() };
+    let options = Options { cases: Some(16), first_seed: 1_000, ..Options::default() };
     let mut seen = 0;
     let report = conformance(gpu(), &options, &mut |_| seen += 1);
     assert!(report.passed(), "{report}");

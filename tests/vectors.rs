@@ -62,6 +62,20 @@ fn own_form_passes_and_fails() {
 }
 
 #[test]
+fn webnn_form_passes_and_fails() {
+    let folder = folder("webnn_form");
+    let tensor = |values: [f32; 2]| Tensor::f32([1, 2], values.to_vec()).unwrap();
+    let case = serde_json::json!({ "op": "softmax", "arguments": { "axis": 1 }, "tolerance": ["ULP", 12] });
+    for (want, verdict) in [(0.5, Verdict::Passed), (0.500_01, Verdict::Failed)] {
+        let tensors = Tensors::new().with("in.0.x", tensor([3.0, 3.0])).with("out.0.y", tensor([0.5, want]));
+        write(&folder.join("one.safetensors"), &tensors, &case).unwrap();
+        let outcomes = check_folders(&[folder.clone()], Some(gpu()), None, &mut |_| ()).unwrap();
+        assert_eq!(outcomes.count(&verdict), 2, "{outcomes}");
+    }
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
 fn what_the_adapter_gave_is_written() {
     let (cases, out) = (folder("written_in"), folder("written_out"));
     let (tensors, case) = own_case(0.5);

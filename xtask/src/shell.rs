@@ -41,15 +41,15 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// What a command writes to standard output, line by line shown as it comes, and its exit status.
-pub(crate) fn tee(command: &mut Command) -> Result<(String, Option<i32>)> {
+/// What a command writes to standard output, line by line shown as it comes, after `name` if several run at once; and its exit status.
+pub(crate) fn tee(command: &mut Command, name: &str) -> Result<(String, Option<i32>)> {
     use std::io::{BufRead, BufReader};
     let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| format!("starting {}", typed(command)))?;
     let mut text = String::new();
     if let Some(out) = child.stdout.take() {
         for line in BufReader::new(out).split(b'\n') {
             let line = String::from_utf8_lossy(&line.context("reading what a command writes")?).into_owned();
-            println!("{line}");
+            println!("{name}{line}");
             text.push_str(&line);
             text.push('\n');
         }

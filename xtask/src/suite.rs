@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use anyhow::Result;
-use gatefold_tests::adapters::installed_drivers;
+use anyhow::{Result, bail};
+use gatefold_tests::adapters::{Driver, installed_drivers};
 
 use crate::verify::{NO_ADAPTER, vector_folders};
 use crate::{setup, shell, tidy};
@@ -81,7 +81,7 @@ fn tests() -> Result<Count> {
     let mut command = shell::cargo();
     command.args(["test", "--workspace", "--no-fail-fast", "--color", "never"]);
     println!("  $ {}", shell::typed(&command));
-    let (text, code) = shell::tee(&mut command)?;
+    let (text, code) = shell::tee(&mut command, "")?;
     let mut count = Count::told(sum(&text, "test result:", ["passed", "failed"]), code == Some(0));
     for example in examples() {
         count += cargo(&["run", "--quiet", "--package", "gatefold-wgpu", "--example", &example], &[])?;
@@ -101,21 +101,29 @@ fn examples() -> Vec<String> {
     names
 }
 
+/// Conformance with only this driver visible; `None` where its hardware is absent.
+fn conformance_on(driver: &Driver) -> Result<Option<Count>> {
+    let mut command = driver.command()?;
+    command.args(["conformance", "--sub-process"]).current_dir(shell::root());
+    let (text, code) = shell::tee(&mut command, &format!("  {}: ", driver.name))?;
+    let has_adapter = code != Some(i32::from(NO_ADAPTER));
+    Ok(has_adapter.then(|| Count::told(op_lines(&text), code == Some(0))))
+}
+
+/// Every driver at once: compiling, which takes most of the time, keeps one core busy each.
 fn conformance() -> Result<Count> {
+    let drivers = installed_drivers();
+    let runs: Vec<_> = std::thread::scope(|scope| {
+        let started: Vec<_> = drivers.iter().map(|d| scope.spawn(|| conformance_on(d))).collect();
+        started.into_iter().map(|run| run.join().unwrap_or_else(|_| bail!("a run panicked"))).collect()
+    });
     let mut all = Count::default();
     let mut drivers = 0;
-    for driver in installed_drivers() {
-        println!("  driver {}", driver.name);
-        let mut command = driver.command()?;
-        command.args(["conformance", "--sub-process"]).current_dir(shell::root());
-        let (text, code) = shell::tee(&mut command)?;
-        if code == Some(i32::from(NO_ADAPTER)) {
-            println!("  no adapter: its hardware is not here");
-            continue;
+    for run in runs {
+        if let Some(count) = run? {
+            drivers += 1;
+            all += count;
         }
-        drivers += 1;
-        let told = op_lines(&text);
-        all += Count::told(told, code == Some(0));
     }
     // Nothing tested is not a success.
     if drivers == 0 {
@@ -137,7 +145,7 @@ fn op_lines(text: &str) -> Count {
 fn vectors() -> Result<Count> {
     vector_folders().iter().for_each(|f| println!("  {}", f.display()));
     let mut command = shell::again()?;
-    let (text, code) = shell::tee(command.args(["vectors", "--quiet"]))?;
+    let (text, code) = shell::tee(command.args(["vectors", "--quiet"]), "")?;
     Ok(Count::told(sum(&text, "vectors:", ["passed", "failed"]), code == Some(0)))
 }
 

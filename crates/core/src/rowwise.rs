@@ -35,7 +35,7 @@ impl RowFunction {
     }
 }
 
-/// A function of each row of `x [rows, cols]`.
+/// Softmax, log-softmax or log-sum-exp of each row of `x [rows, cols]`.
 ///
 /// Inputs `x [rows, cols]` and, with `lens`, `lens [rows]` (u32): entries from `lens` on are excluded and give 0.
 /// Output `y [rows, cols]`, or `y [rows]` in f32 for log-sum-exp.
@@ -229,10 +229,8 @@ impl Op for RowwiseBackward {
         let f = &self.forward;
         let (y_dims, y_dtype) = f.output_dims();
         let from_forward = if f.function == RowFunction::LogSumExp { "x" } else { "y" };
-        let mut all = vec![
-            Operand::input(from_forward, [f.rows, f.cols], f.dtype),
-            Operand::input("d_y", y_dims, y_dtype),
-        ];
+        let mut all =
+            vec![Operand::input(from_forward, [f.rows, f.cols], f.dtype), Operand::input("d_y", y_dims, y_dtype)];
         all.extend(f.lens_operand());
         all.push(Operand::output("d_x", [f.rows, f.cols], f.dtype));
         all

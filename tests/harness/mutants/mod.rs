@@ -142,11 +142,7 @@ struct Shelf(Mutex<HashMap<Key, Arc<dyn Any + Send + Sync>>>);
 type Key = (&'static str, &'static str, u64, bool);
 
 impl Shelf {
-    fn get<T: Send + Sync + 'static>(
-        &self,
-        key: Key,
-        make: impl FnOnce() -> T,
-    ) -> Arc<T> {
+    fn get<T: Send + Sync + 'static>(&self, key: Key, make: impl FnOnce() -> T) -> Arc<T> {
         let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let stored = lock().get(&key).cloned().and_then(|found| found.downcast().ok());
         stored.unwrap_or_else(|| {

@@ -1,6 +1,7 @@
 //! Golden vectors: `.safetensors` cases from anywhere, checked on the reference and on an adapter.
 //!
-//! Three forms are read: the family format (`attrs`), ONNX backend node cases (`attributes`) and our own (`spec`).
+//! Four forms are read: the family format (`attrs`), ONNX backend node cases (`attributes`), WebNN conformance cases (`arguments`) and our
+//! own (`spec`).
 
 pub mod archive;
 mod family;
@@ -8,6 +9,7 @@ pub mod job;
 mod onnx;
 mod onnx_attention;
 mod own;
+mod webnn;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -62,6 +64,7 @@ pub fn read_case(file: &Archive) -> Result<Case, Stop> {
     match &file.case {
         case if case.get("spec").is_some() => own::read(file, &case["spec"]),
         case if case.get("attributes").is_some() => onnx::read(file),
+        case if case.get("arguments").is_some() => webnn::read(file),
         case if case.get("op").is_some() => family::read(file),
         _ => Err(Stop::Wrong("metadata entry \"case\": no op".into())),
     }

@@ -100,7 +100,7 @@ fn opset(file: &Archive) -> i64 {
 }
 
 /// The forward op on rows.
-fn rows_case(spec: Rowwise, inputs: Tensors, note: Option<String>) -> Case {
+pub(super) fn rows_case(spec: Rowwise, inputs: Tensors, note: Option<String>) -> Case {
     let mut case = Case::default();
     case.jobs.push(Box::new(OpJob { op: spec, inputs, from_earlier: Vec::new() }));
     case.notes.extend(note);
@@ -156,12 +156,21 @@ fn reduced_axes(node: &Node<'_>, rank: usize) -> Result<Vec<usize>, Stop> {
 fn reduce(node: &Node<'_>) -> Result<Case, Stop> {
     node.only(&["axes", "keepdims", "noop_with_empty_axes"])?;
     let data = node.need("data")?;
-    let dtype = Node::storage("data", data)?;
-    let axes = reduced_axes(node, data.dims.len())?;
+    let (spec, inputs) = log_sum_exp_over(data, &reduced_axes(node, data.dims.len())?, Node::storage("data", data)?)?;
+    let rows = spec.rows;
+    let mut case = rows_case(spec, inputs, rounding_note(data));
+    let reduced =
+        node.output("reduced")?.ok_or_else(|| Stop::Wrong("reduced: expected an output in the file".into()))?;
+    case.wants.push(node.want("y", &reduced.reshaped(&[rows])?)?);
+    Ok(case)
+}
+
+/// Log-sum-exp over some axes as an op on rows, with its inputs.
+pub(super) fn log_sum_exp_over(data: &Array, axes: &[usize], dtype: Dtype) -> Result<(Rowwise, Tensors), Stop> {
     let kept: Vec<usize> = (0..data.dims.len()).filter(|d| !axes.contains(d)).collect();
     let size = |dims: &[usize]| dims.iter().map(|&d| data.dims[d]).product::<usize>();
-    let (rows, cols) = (size(&kept), size(&axes));
-    let order: Vec<usize> = kept.iter().chain(&axes).copied().collect();
+    let (rows, cols) = (size(&kept), size(axes));
+    let order: Vec<usize> = kept.iter().chain(axes).copied().collect();
     let mut inputs = Tensors::new();
     let mut spec = Rowwise { dtype, ..Rowwise::new(RowFunction::LogSumExp, rows, cols.max(1)) };
     if cols == 0 {
@@ -173,9 +182,5 @@ fn reduce(node: &Node<'_>) -> Result<Case, Stop> {
     } else {
         inputs.insert("x", data.permuted(&order).reshaped(&[rows, cols])?.tensor(dtype)?);
     }
-    let mut case = rows_case(spec, inputs, rounding_note(data));
-    let reduced =
-        node.output("reduced")?.ok_or_else(|| Stop::Wrong("reduced: expected an output in the file".into()))?;
-    case.wants.push(node.want("y", &reduced.reshaped(&[rows])?)?);
-    Ok(case)
+    Ok((spec, inputs))
 }

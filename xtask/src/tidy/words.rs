@@ -29,6 +29,7 @@ pub(super) fn faults(files: &[Checked]) -> Vec<String> {
             }
         }
         faults.extend(unsafe_code(file));
+        faults.extend(branches(file));
         if !file.text.ends_with('\n') || file.text.ends_with("\n\n") {
             faults.push(format!("{}: expected one line break at the end", file.path));
         }
@@ -47,6 +48,17 @@ fn unsafe_code(file: &Checked) -> Vec<String> {
     lines.map(|(at, _)| format!("{}:{}: unsafe code belongs in wgpu-backend", file.path, at + 1)).collect()
 }
 
+/// Short-circuits in kernels. naga lowers each to a branch: a tile has dozens, and some drivers' compilers take exponential time over them.
+fn branches(file: &Checked) -> Vec<String> {
+    if !file.is(".wgsl") {
+        return Vec::new();
+    }
+    let code = |line: &str| line.split("//").next().unwrap_or_default().to_owned();
+    let lines = file.text.lines().enumerate().filter(|(_, l)| ["&&", "||"].iter().any(|op| code(l).contains(op)));
+    let fault = |at: usize| format!("{}:{}: && and || are branches, write (a) & (b) and (a) | (b)", file.path, at + 1);
+    lines.map(|(at, _)| fault(at)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,5 +74,6 @@ mod tests {
         assert_eq!(count("src/utils.rs", "\n"), 1);
         assert_eq!(count("a.rs", "a"), 1);
         assert_eq!(count("a.rs", concat!("uns", "afe { }\n")), 1);
+        assert_eq!(count("a.wgsl", "let c = a && b; // and\nlet d = (a) & (b); // not &&\n"), 1);
     }
 }

@@ -66,7 +66,8 @@ impl Dims {
     }
 }
 
-/// Attention. See the [module](self) for the formula.
+/// Attention with softmax or sigmoid weights: masks, windows, padding, packed sequences, grouped heads, biases. The formula is that of the
+/// [module](self).
 ///
 /// | operand | shape | type |
 /// |---|---|---|

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What a NaN or an infinity in `q k v` does (biases must be finite, or `−∞` where that masks). WGSL lets a driver assume that there are none, so arithmetic cannot be relied on to
-/// carry them: they are found by their bits.
+/// What a NaN or an infinity in `q k v` does (biases must be finite, or `−∞` where that masks). WGSL lets a driver assume that there are
+/// none, so arithmetic cannot be relied on to carry them: they are found by their bits.
 ///
 /// `Exact`: a hidden key or value has no effect, whatever it holds. A query row becomes NaN as a whole, and only it, if the row's `q`
 /// holds a NaN, if a key or value that it sees holds a NaN, if a value that it sees holds an infinity, or (softmax) if a score that it

@@ -1,0 +1,63 @@
+//! WebNN conformance cases of the web platform tests: metadata `case` with `op`, `arguments` and a tolerance in ULP, tensors
+//! `in.* out.* f64.*`.
+
+use gatefold_core::{Dtype, RowFunction, Rowwise, Tensors};
+use serde_json::Value;
+
+use super::archive::{Archive, Array};
+use super::family::{as_rows, axis_last};
+use super::job::{Case, Stop, Want};
+use super::onnx::{Node, log_sum_exp_over, rows_case};
+
+/// The only tensor of a kind: its name is free.
+fn only<'a>(file: &'a Archive, kind: &str) -> Result<&'a Array, Stop> {
+    let mut names = file.arrays.keys().filter(|name| name.split('.').next() == Some(kind));
+    match (names.next(), names.next()) {
+        (Some(name), None) => Ok(file.need(name)?),
+        _ => Err(Stop::Wrong(format!("expected one tensor {kind}.*"))),
+    }
+}
+
+/// What `y` must be: the f64 result, or the published one, within the file's count of ULP of the storage type.
+fn want(file: &Archive, dtype: Dtype, values: &Array) -> Result<Want, Stop> {
+    let ulps = match file.case.get("tolerance").and_then(Value::as_array).map(Vec::as_slice) {
+        Some([unit, count]) if unit == "ULP" => count.as_f64(),
+        _ => None,
+    };
+    let ulps = ulps.ok_or_else(|| Stop::Wrong("tolerance: expected [\"ULP\", count] in the metadata".into()))?;
+    // An ULP is between 2^-(digits + 1) and 2^-digits of a normal number, and never less than the smallest denormal.
+    let (digits, smallest) = if dtype == Dtype::F16 { (10, -24) } else { (23, -149) };
+    let (absolute, relative) = (ulps * 2f64.powi(smallest), ulps * 2f64.powi(-digits - 1));
+    Ok(Want { output: "y".into(), dims: values.dims.clone(), values: values.values.clone(), absolute, relative })
+}
+
+/// Reads a case.
+pub(super) fn read(file: &Archive) -> Result<Case, Stop> {
+    let op = file.case.get("op").and_then(Value::as_str).unwrap_or_default();
+    let reads_rows = matches!(op, "softmax" | "reduce_log_sum_exp");
+    if !reads_rows {
+        return Err(Stop::NotSupported(format!("op {op}")));
+    }
+    let (x, exact) = (only(file, "in")?, only(file, "f64").or_else(|_| only(file, "out"))?);
+    let dtype = Node::storage("input", x)?;
+    let arguments = &file.case["arguments"];
+    if op == "softmax" {
+        let axis = arguments["axis"].as_i64().ok_or_else(|| Stop::Wrong("axis: expected a whole number".into()))?;
+        let order = axis_last(x.dims.len(), axis)?;
+        let rows = as_rows(x, &order)?;
+        let spec = Rowwise { dtype, ..Rowwise::new(RowFunction::Softmax, rows.dims[0], rows.dims[1]) };
+        let mut case = rows_case(spec, Tensors::new().with("x", rows.tensor(dtype)?), None);
+        case.wants.push(want(file, dtype, &as_rows(exact, &order)?)?);
+        return Ok(case);
+    }
+    // Without axes all are reduced; with an empty list none is.
+    let axes = match arguments.pointer("/options/axes").and_then(Value::as_array) {
+        None => (0..x.dims.len()).collect(),
+        Some(named) => named.iter().filter_map(|a| usize::try_from(a.as_u64()?).ok()).collect::<Vec<_>>(),
+    };
+    let (spec, inputs) = log_sum_exp_over(x, &axes, dtype)?;
+    let exact = exact.reshaped(&[spec.rows])?;
+    let mut case = rows_case(spec, inputs, None);
+    case.wants.push(want(file, dtype, &exact)?);
+    Ok(case)
+}
