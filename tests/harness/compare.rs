@@ -20,9 +20,10 @@ pub struct Comparison {
     pub want: f64,
     /// The bound.
     pub bound: f64,
-    /// Largest `Σ(got − want)² / Σ want²` of an output.
+    /// Largest `Σ(got − want)² / Σ want²` of an output that is not all rounding.
     pub nmse: f64,
-    /// Largest error in units of the last place of the storage type, among elements of at least a thousandth of their output's largest.
+    /// Largest error in units of the last place of the storage type, among elements of at least a thousandth of their output's largest
+    /// that are not all rounding.
     pub ulp: f64,
     /// Elements compared.
     pub elements: usize,
@@ -46,10 +47,13 @@ fn last_place(dtype: Dtype, x: f64) -> f64 {
     (exponent - f64::from(digits)).exp2()
 }
 
+/// How many times its bound an element must be for a relative error to say something: less is all rounding.
+const ROOM: f64 = 100.0;
+
 fn compare_output(name: &str, exact: &BoundedTensor, got: &[f64], worst: &mut Comparison) {
     let finite = |x: &f64| x.is_finite();
     let largest = exact.values.iter().filter(|x| finite(x)).fold(0.0f64, |m, x| m.max(x.abs()));
-    let (mut error_square, mut square) = (0.0, 0.0);
+    let (mut error_square, mut square, mut bound_square) = (0.0, 0.0, 0.0);
     for (index, (&got, &want)) in got.iter().zip(&exact.values).enumerate() {
         let ratio = exact.ratio(index, got);
         if ratio > worst.ratio || worst.output.is_empty() {
@@ -59,12 +63,13 @@ fn compare_output(name: &str, exact: &BoundedTensor, got: &[f64], worst: &mut Co
         if got.is_finite() && want.is_finite() {
             error_square += (got - want).powi(2);
             square += want * want;
-            if want.abs() >= 1e-3 * largest && want != 0.0 {
+            bound_square += exact.bounds[index].powi(2);
+            if want.abs() >= (1e-3 * largest).max(ROOM * exact.bounds[index]) && want != 0.0 {
                 worst.ulp = worst.ulp.max((got - want).abs() / last_place(exact.dtype, want));
             }
         }
     }
-    if square > 0.0 {
+    if square > ROOM * ROOM * bound_square {
         worst.nmse = worst.nmse.max(error_square / square);
     }
     worst.elements += got.len();

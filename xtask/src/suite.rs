@@ -1,9 +1,11 @@
 //! `cargo xtask test`: everything that must hold, stage by stage, with one closing line.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use anyhow::{Result, bail};
 use gatefold_tests::adapters::{Driver, installed_drivers};
+use gatefold_tests::conformance::op_names;
 
 use crate::verify::{NO_ADAPTER, vector_folders};
 use crate::{setup, shell, tidy};
@@ -101,32 +103,44 @@ fn examples() -> Vec<String> {
     names
 }
 
-/// Conformance with only this driver visible; `None` where its hardware is absent.
-fn conformance_on(driver: &Driver) -> Result<Option<Count>> {
+/// Conformance of one op with only this driver visible; `None` where its hardware is absent.
+fn conformance_on(driver: &Driver, op: &str) -> Result<Option<Count>> {
     let mut command = driver.command()?;
-    command.args(["conformance", "--sub-process"]).current_dir(shell::root());
+    command.args(["conformance", "--sub-process", "--op", op]).current_dir(shell::root());
     let (text, code) = shell::tee(&mut command, &format!("  {}: ", driver.name))?;
     let has_adapter = code != Some(i32::from(NO_ADAPTER));
     Ok(has_adapter.then(|| Count::told(op_lines(&text), code == Some(0))))
 }
 
-/// Every driver at once: compiling, which takes most of the time, keeps one core busy each.
+/// Every op on every driver, a process each, as many at a time as there are cores: compiling, which takes most of the time, keeps one busy.
 fn conformance() -> Result<Count> {
     let drivers = installed_drivers();
-    let runs: Vec<_> = std::thread::scope(|scope| {
-        let started: Vec<_> = drivers.iter().map(|d| scope.spawn(|| conformance_on(d))).collect();
-        started.into_iter().map(|run| run.join().unwrap_or_else(|_| bail!("a run panicked"))).collect()
+    // Gradients have the most kernels: first, so that no core waits for them at the end.
+    let mut ops = op_names();
+    ops.sort_by_key(|op| !op.ends_with("backward"));
+    let jobs: Vec<_> = ops.iter().flat_map(|op| drivers.iter().map(move |driver| (driver, *op))).collect();
+    let (next, cores) = (AtomicUsize::new(0), std::thread::available_parallelism().map_or(1, usize::from));
+    let work = || -> Result<Vec<Option<Count>>> {
+        let mut counts = Vec::new();
+        while let Some((driver, op)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+            counts.push(conformance_on(driver, op)?);
+        }
+        Ok(counts)
+    };
+    let found: Vec<_> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().map(|w| w.join().unwrap_or_else(|_| bail!("a worker panicked"))).collect()
     });
     let mut all = Count::default();
-    let mut drivers = 0;
-    for run in runs {
-        if let Some(count) = run? {
-            drivers += 1;
+    let mut runs = 0;
+    for counts in found {
+        for count in counts?.into_iter().flatten() {
+            runs += 1;
             all += count;
         }
     }
     // Nothing tested is not a success.
-    if drivers == 0 {
+    if runs == 0 {
         println!("  no driver has an adapter. {}", setup::advice());
         all.failed += 1;
     }

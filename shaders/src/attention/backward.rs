@@ -1,7 +1,7 @@
 //! Plan of the attention's gradient: row preprocess (softmax), d_q, d_k/d_v, and the sums that biases need.
 
-use gatefold_core::attention::NanPolicy;
-use gatefold_core::{AttentionBackward, Dtype, Op};
+use gatefold_core::attention::{NanPolicy, ScoreBias};
+use gatefold_core::{Attention, AttentionBackward, Dtype, Op};
 
 use super::marks::{Marks, reserve_flags};
 
@@ -10,6 +10,28 @@ use super::split::{Parted, Work};
 use super::tiles::{Stage, Tile};
 use super::{FLAT, Parts, QueryOperand, Variant, check_features, files, heads_contiguous, query_work, step_work};
 use crate::{Kernels, Limits, Plan, PlanError, Source, Step};
+
+/// How many (batch entry, head) pairs share one matrix of the score bias.
+pub(super) fn sharers(a: &Attention, shared: ScoreBias) -> u64 {
+    let entries = if shared.per_batch { 1 } else { a.dims.batch };
+    let heads = if shared.per_head { 1 } else { a.dims.q_heads };
+    (entries * heads) as u64
+}
+
+/// Turns work by query head into work by matrix of the score bias, `groups` workgroups each, that writes `d_score_bias`.
+pub(super) fn by_bias_matrix<O: Op>(work: &mut Work, op: &O, a: &Attention, shared: ScoreBias, groups: u64) {
+    let d = &a.dims;
+    let parts = Parts { a, q_heads: d.group() as u64 };
+    work.parted.push(Parted { operand: "d_score_bias", ..parts.score_bias(operand_bytes(op, "d_score_bias")) });
+    let matrices = if shared.per_batch { d.batch } else { 1 } * if shared.per_head { d.q_heads } else { 1 };
+    if shared.per_batch && shared.per_head {
+        work.groups_per_unit = d.group() as u64 * groups;
+    } else {
+        work.divisible = false;
+        work.units = matrices as u64;
+        work.groups_per_unit = groups;
+    }
+}
 
 /// What the planning of one gradient shares.
 struct Planner<'a> {
@@ -46,10 +68,14 @@ impl Kernels for AttentionBackward {
         }
         if exact {
             let marks = Marks { a, op: self, limits, layout: &p.layout };
-            let queries = marks.queries(true, false)?;
-            let keys = if a.dims.seq_kv > 0 { Some(marks.keys()?) } else { None };
-            p.steps.push(queries);
-            p.steps.extend(keys);
+            let mut steps = vec![marks.queries(true, false)?];
+            if a.dims.seq_kv > 0 {
+                steps.push(marks.keys()?);
+                if let Some(shared) = a.score_bias {
+                    steps.push(marks.score_bias(shared)?);
+                }
+            }
+            p.steps.extend(steps);
         }
         p.reductions()?;
         let (side, packed) = p.layout.finish(limits)?;
@@ -208,22 +234,10 @@ impl Planner<'_> {
         let (tile, _) = Tile::choose(Stage::BackwardScoreBias, 1, d.seq_q, self.limits)?;
         let operands = [QueryOperand { name: "d_o", shift: "o_shift", width: d.val_dim, dtype: a.dtype }];
         let mut work = query_work(a, self.op, "attention_backward_score_bias", &tile, self.limits, &operands);
-        let parts = Parts { a, q_heads: d.group() as u64 };
-        work.parted
-            .push(Parted { operand: "d_score_bias", ..parts.score_bias(operand_bytes(self.op, "d_score_bias")) });
-        let own = shared.per_batch && shared.per_head;
-        work.divisible &= own;
         let tiles =
             (d.seq_q as u64).div_ceil(tile.tile_own().into()) * (d.seq_kv as u64).div_ceil(tile.tile_stream().into());
-        if own {
-            work.groups_per_unit = d.group() as u64 * tiles;
-        } else {
-            work.units =
-                if shared.per_batch { d.batch as u64 } else { 1 } * if shared.per_head { d.q_heads as u64 } else { 1 };
-            work.groups_per_unit = tiles;
-        }
-        let sharers = if shared.per_batch { 1 } else { d.batch } * if shared.per_head { 1 } else { d.q_heads };
-        work.stream = sharers as u64;
+        by_bias_matrix(&mut work, self.op, a, shared, tiles);
+        work.stream = sharers(a, shared);
         work.stream_step = 1;
         work.step_trips = 1 + tile.product_trips(d.head_dim) + tile.product_trips(d.val_dim);
         work.step_work = step_work(&tile, d.head_dim + d.val_dim);

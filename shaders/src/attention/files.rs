@@ -18,6 +18,7 @@ pub(super) const SCAN: Source = wgsl!("attention/scan.wgsl");
 pub(super) const ANY_FLAG: Source = wgsl!("attention/any_flag.wgsl");
 pub(super) const MARK_QUERY: Source = wgsl!("attention/mark_query.wgsl");
 pub(super) const MARK_KEY: Source = wgsl!("attention/mark_key.wgsl");
+pub(super) const MARK_SCORE_BIAS: Source = wgsl!("attention/mark_score_bias.wgsl");
 pub(super) const MARK_PAIR: Source = wgsl!("attention/mark/pair.wgsl");
 pub(super) const MARK_OUTPUT: Source = wgsl!("attention/mark/output.wgsl");
 pub(super) const MARK_GRADIENT: Source = wgsl!("attention/mark/gradient.wgsl");

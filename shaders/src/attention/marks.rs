@@ -1,7 +1,9 @@
 //! Steps that find values that are not finite and mark what depends on them (see `NanPolicy::Exact`).
 
+use gatefold_core::attention::ScoreBias;
 use gatefold_core::{Attention, Dtype, Op};
 
+use super::backward::{by_bias_matrix, sharers};
 use super::layout::{Layout, Members, key_count, operand_bytes, row_count};
 use super::split::{Parted, Work};
 use super::tiles::{Stage, Tile};
@@ -94,6 +96,18 @@ impl<O: Op> Marks<'_, O> {
         let (load, store, io) = files::io(a);
         let slots = vec![files::SHAPE, bias, files::MARK_PAIR, load, store];
         self.step(&work, &format!("{bias_part}.{io}"), files::MARK_KEY, slots, true)
+    }
+
+    /// The step that marks elements of `d_score_bias`.
+    pub(super) fn score_bias(&self, shared: ScoreBias) -> Result<Step, PlanError> {
+        let (a, d) = (self.a, &self.a.dims);
+        let (tile, _) = Tile::choose(Stage::BackwardScoreBias, 1, d.seq_q, self.limits)?;
+        let mut work = query_work(a, self.op, "attention_mark_score_bias", &tile, self.limits, &[]);
+        by_bias_matrix(&mut work, self.op, a, shared, (d.seq_q as u64).div_ceil(FLAT.into()));
+        self.cost(&mut work, d.seq_kv, sharers(a, shared));
+        let (load, _, io) = files::io(a);
+        let slots = vec![files::SHAPE, files::bias(a).0, files::MARK_PAIR, load];
+        self.step(&work, &format!(".{io}"), files::MARK_SCORE_BIAS, slots, true)
     }
 
     /// The slow path reads both rows of every pair.

@@ -64,6 +64,8 @@ pub(super) struct Tile {
     pub(super) stream4: u32,
     /// vec4s of dims per invocation and accumulator row.
     pub(super) width4: u32,
+    /// How many of these are staged at once where values are added up in workgroup memory.
+    values4: u32,
 }
 
 impl Tile {
@@ -101,7 +103,12 @@ impl Tile {
             own = own.max(lanes);
         }
         let stream4 = if schedule == Schedule::Lanes && own > lanes { 2 } else { 1 };
-        let tile = Self { schedule, lanes, own, stream4, width4 };
+        let mut tile = Self { schedule, lanes, own, stream4, width4, values4: 1 };
+        // Half as many barriers where rows are few and memory is left.
+        let two = Self { values4: 2, ..tile };
+        if schedule == Schedule::MicroTile && width4 >= 2 && two.workgroup_bytes() <= limits.workgroup_memory {
+            tile = two;
+        }
         tile.check(limits)?;
         Ok((tile, why))
     }
@@ -146,11 +153,14 @@ impl Tile {
             Schedule::Lanes => uniform_range,
             Schedule::MicroTile => {
                 let (own, stream) = (self.tile_own(), self.tile_stream());
-                16 * (own * DEPTH4 + stream * DEPTH4.max(self.lanes) + own * stream / 4)
-                    + 4 * own * self.lanes
-                    + uniform_range
+                16 * (own * DEPTH4 + self.stream_tile() + own * stream / 4) + 4 * own * self.lanes + uniform_range
             }
         }
+    }
+
+    /// vec4s of the array that stream operands and values are staged in.
+    fn stream_tile(&self) -> u32 {
+        self.tile_stream() * DEPTH4.max(self.values4 * self.lanes)
     }
 
     /// Loop trips of one product over `dim` dims, as written.
@@ -171,8 +181,9 @@ impl Tile {
         match self.schedule {
             Schedule::Lanes => self.lanes.into(),
             Schedule::MicroTile => {
-                let staging = u64::from(self.tile_stream() * self.lanes).div_ceil(self.invocations().into());
-                u64::from(self.width4) * (1 + staging + u64::from(self.tile_stream() / 4))
+                let values = self.tile_stream() * self.values4 * self.lanes;
+                let staging = u64::from(values).div_ceil(self.invocations().into());
+                u64::from(self.width4 / self.values4) * (1 + staging + u64::from(self.tile_stream() / 4))
             }
         }
     }
@@ -204,8 +215,12 @@ impl Tile {
                 ("SIDE", self.lanes),
                 ("DEPTH4", DEPTH4),
                 ("OWN_TILE", self.tile_own() * DEPTH4),
-                ("STREAM_TILE", self.tile_stream() * DEPTH4.max(self.lanes)),
-                ("VALUE_TILE", self.tile_stream() * self.lanes),
+                ("STREAM_TILE", self.stream_tile()),
+                ("VALUES4", self.values4),
+                ("VALUES", 4 * self.values4),
+                ("VALUE_COLS", self.values4 * self.lanes),
+                ("VALUE_BLOCKS", self.width4 / self.values4),
+                ("VALUE_TILE", self.tile_stream() * self.values4 * self.lanes),
                 ("TILE_STREAM4", self.tile_stream() / 4),
                 ("WEIGHT_TILE", self.tile_own() * self.tile_stream() / 4),
                 ("ROW_TILE", self.tile_own() * self.lanes),
@@ -220,6 +235,7 @@ impl Tile {
             Schedule::Lanes => format!("lanes{}", self.lanes),
             Schedule::MicroTile => "micro_tile".into(),
         };
-        format!("{schedule}.own{}.stream{}.width{}", self.tile_own(), self.tile_stream(), 4 * self.width4)
+        let staged = if self.values4 > 1 { format!(".values{}", 4 * self.values4) } else { String::new() };
+        format!("{schedule}.own{}.stream{}.width{}{staged}", self.tile_own(), self.tile_stream(), 4 * self.width4)
     }
 }

@@ -10,7 +10,7 @@ use crate::data::{Family, Rng};
 use crate::{Case, Reference};
 
 /// How many cases are planned; as many as [`planned`] lists.
-pub(crate) const PLANNED: u64 = 184;
+pub(crate) const PLANNED: u64 = 188;
 
 const FORWARD: u64 = 0x0f0f;
 const BACKWARD: u64 = 0xb0b0;
@@ -155,6 +155,11 @@ fn contents(weight: Weight, all: &mut Vec<Draw>) {
     for plant in [Plant::NanQuery, Plant::NanKey, Plant::NanValue, Plant::InfiniteValue, Plant::InfiniteKey] {
         let note = format!("{plant:?}; degenerate");
         all.push(Draw { plant: Some(plant), note, ..ordinary.clone() });
+    }
+    for (plant, per_head) in [(Plant::NanQuery, true), (Plant::NanKey, false)] {
+        let op = Attention { score_bias: Some(ScoreBias { per_batch: per_head, per_head }), ..spec.clone() };
+        let note = format!("{plant:?} and a score bias; degenerate");
+        all.push(Draw { plant: Some(plant), ..Draw::ordinary(op, note) });
     }
     let padded = Attention { sequences: Sequences::Padded { q: true, kv: true }, ..spec };
     all.push(Draw { plant: Some(Plant::Padding), ..Draw::ordinary(padded, "NaN in the padding; may be degenerate") });

@@ -5,11 +5,10 @@ use gatefold_core::{Attention, Dtype, Op, Operand, Role, Tensor, Tensors};
 
 use crate::data::{Family, Rng};
 
-const SEQS: [usize; 30] = [
-    1, 2, 3, 7, 13, 15, 16, 17, 31, 32, 33, 47, 61, 63, 64, 65, 81, 97, 113, 127, 128, 129, 191, 200, 203, 239, 255,
-    256, 257, 300,
-];
-const LONG: [usize; 6] = [511, 513, 799, 1023, 1024, 1025];
+const SEQS: [usize; 27] =
+    [1, 2, 3, 7, 13, 15, 16, 17, 31, 32, 33, 47, 61, 63, 64, 65, 81, 97, 113, 127, 128, 129, 191, 200, 203, 239, 255];
+/// Lengths from which tiles grow: kernels that take long to compile, so they are few.
+const LONG: [usize; 9] = [256, 257, 300, 511, 513, 799, 1023, 1024, 1025];
 const WIDTHS: [usize; 26] =
     [1, 2, 3, 4, 5, 8, 16, 21, 31, 32, 33, 40, 59, 64, 64, 65, 72, 80, 96, 111, 128, 129, 160, 203, 255, 256];
 
@@ -62,7 +61,9 @@ struct Style {
     widths: Vec<usize>,
 }
 
-const STYLES: usize = 16;
+/// Enough that every option is in some; see the test.
+const STYLES: usize = 9;
+const STYLE_SALT: u64 = 0x5720;
 
 impl Style {
     fn draw(rng: &mut Rng) -> Self {
@@ -71,12 +72,12 @@ impl Style {
         let widest = match number {
             0 => 256,
             1 => 128,
-            2..=5 => 64,
+            2..=4 => 64,
             _ => 32,
         };
         let aligned = number.is_multiple_of(2);
         let fits = |w: &usize| *w <= widest && 2 * *w > widest / 16 && (!aligned || w.is_multiple_of(4));
-        Self { rng: Rng::new(number as u64, 0x5717), widths: WIDTHS.into_iter().filter(fits).collect() }
+        Self { rng: Rng::new(number as u64, STYLE_SALT), widths: WIDTHS.into_iter().filter(fits).collect() }
     }
 }
 
@@ -320,4 +321,33 @@ fn running(rng: &mut Rng, batch: usize, longest: usize, total: usize) -> Vec<u32
         all.push(u32::try_from(at).expect("totals are small"));
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every option is drawn, and left out, in at least one case of thirty.
+    #[test]
+    fn styles_cover_every_option() {
+        let drawn: Vec<_> = (0..600).map(|seed| spec(&mut Rng::new(seed, 1), 1).op).collect();
+        let options: [(&str, fn(&Attention) -> bool); 12] = [
+            ("softmax", |a| a.weight == Weight::Softmax),
+            ("softcap", |a| a.softcap.is_some()),
+            ("head_bias", |a| a.head_bias),
+            ("key_bias", |a| a.key_bias),
+            ("score_bias", |a| a.score_bias.is_some()),
+            ("key_bias alone", |a| a.key_bias && a.score_bias.is_none()),
+            ("alibi", |a| a.alibi),
+            ("lse", |a| a.lse),
+            ("trust", |a| a.nan_policy == NanPolicy::Trust),
+            ("f16", |a| a.dtype == Dtype::F16),
+            ("sink", |a| a.sink),
+            ("unaligned", |a| !a.dims.head_dim.is_multiple_of(4)),
+        ];
+        for (name, has) in options {
+            let count = drawn.iter().filter(|a| has(a)).count();
+            assert!((20..580).contains(&count), "{name}: {count} of 600");
+        }
+    }
 }

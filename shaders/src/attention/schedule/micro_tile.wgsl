@@ -2,7 +2,7 @@
 // are staged in workgroup memory, DEPTH4 vec4s of dims at a time. No subgroup operation.
 //   TILE_OWN = SIDE·OWN, TILE_STREAM = SIDE·STREAM, STREAM = 4·STREAM4; an accumulator row's dims are spread over the SIDE columns
 var<workgroup> own_tile: array<vec4<f32>, OWN_TILE>;        // [TILE_OWN, DEPTH4]
-var<workgroup> stream_tile: array<vec4<f32>, STREAM_TILE>;  // [TILE_STREAM, DEPTH4]
+var<workgroup> stream_tile: array<vec4<f32>, STREAM_TILE>;  // [TILE_STREAM, DEPTH4], or values [TILE_STREAM, VALUES4·SIDE]
 var<workgroup> weight_tile: array<vec4<f32>, WEIGHT_TILE>;  // [TILE_OWN, TILE_STREAM / 4]
 var<workgroup> row_tile: array<f32, ROW_TILE>;              // [TILE_OWN, SIDE]
 
@@ -60,18 +60,26 @@ fn accumulate(stream: u32, weights: ptr<function, Scores>, acc: ptr<function, Ac
             weight_tile[(own_lane * OWN + r) * TILE_STREAM4 + stream_lane * STREAM4 + c] = (*weights)[r * STREAM4 + c];
         }
     }
-    for (var w = 0u; w < WIDTH4; w++) { // unroll
+    // VALUES4 of an invocation's WIDTH4 columns at a time: as many as there is memory for.
+    for (var b = 0u; b < VALUE_BLOCKS; b++) { // unroll
         workgroupBarrier();
         for (var n = lane; n < VALUE_TILE; n += INVOCATIONS) {
-            stream_tile[n] = value4(stream, stream_first + n / SIDE, w * SIDE + n % SIDE);    // [TILE_STREAM, SIDE]
+            stream_tile[n] = value4(stream, stream_first + n / VALUE_COLS, b * VALUE_COLS + n % VALUE_COLS);
         }
         workgroupBarrier();
         for (var j4 = 0u; j4 < TILE_STREAM4; j4++) {
-            let value = array(stream_tile[j4 * 4u * SIDE + stream_lane], stream_tile[(j4 * 4u + 1u) * SIDE + stream_lane],
-                              stream_tile[(j4 * 4u + 2u) * SIDE + stream_lane], stream_tile[(j4 * 4u + 3u) * SIDE + stream_lane]);
+            var value: array<vec4<f32>, VALUES>;            // [4, VALUES4]
+            for (var e = 0u; e < 4u; e++) { // unroll
+                for (var w = 0u; w < VALUES4; w++) { // unroll
+                    value[e * VALUES4 + w] = stream_tile[(j4 * 4u + e) * VALUE_COLS + w * SIDE + stream_lane];
+                }
+            }
             for (var r = 0u; r < OWN; r++) { // unroll
                 let p = weight_tile[(own_lane * OWN + r) * TILE_STREAM4 + j4];
-                (*acc)[r * WIDTH4 + w] += p.x * value[0] + p.y * value[1] + p.z * value[2] + p.w * value[3];
+                for (var w = 0u; w < VALUES4; w++) { // unroll
+                    (*acc)[r * WIDTH4 + b * VALUES4 + w] += p.x * value[w] + p.y * value[VALUES4 + w]
+                        + p.z * value[2u * VALUES4 + w] + p.w * value[3u * VALUES4 + w];
+                }
             }
         }
     }

@@ -97,6 +97,15 @@ pub(super) const ALL: &[Row] = &[
         &["score_bias."],
     ),
     (
+        "score_bias_not_marked",
+        "attention/mark_score_bias.wgsl",
+        "a NaN pair leaves its score bias's gradient a number",
+        "if pair_is_nan(i, j, of_query) {",
+        "if pair_is_nan(i, j, 0u) {",
+        "",
+        &["NanQuery and a score bias"],
+    ),
+    (
         "bias_gradient_of_first_head",
         "attention/reduce_keys.wgsl",
         "d_key_bias sums one key head only",

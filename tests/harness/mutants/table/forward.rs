@@ -222,7 +222,7 @@ pub(super) const SCHEDULES: &[Row] = &[
         "",
         &[],
     ),
-    ("fourth_key_dropped", MICRO, "every fourth key has no value", " + p.w * value[3];", ";", "", &[]),
+    ("fourth_key_dropped", MICRO, "every fourth key has no value", " + p.w * value[3u * VALUES4 + w];", ";", "", &[]),
     (
         "row_partial_dropped",
         MICRO,
