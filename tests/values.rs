@@ -221,9 +221,9 @@ fn equal_logits_give_equal_weights() {
     let (spec, inputs) = logit(Weight::Softmax, 0.0);
     let o = run(&spec, &inputs)["o"].to_f32();
     let v = inputs["v"].to_f32();
-    for d in 0..DIM {
+    for (d, got) in o[..DIM].iter().enumerate() {
         let mean = v.iter().skip(d).step_by(DIM).sum::<f32>() / SEQ as f32;
-        assert!((o[d] - mean).abs() < 1e-5, "{} {mean}", o[d]);
+        assert!((got - mean).abs() < 1e-5, "{got} {mean}");
     }
     assert!(o.chunks(DIM).all(|r| r == &o[..DIM]), "every row is the same");
 }

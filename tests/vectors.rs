@@ -54,7 +54,7 @@ fn own_form_passes_and_fails() {
     for (want, verdict) in [(0.5, Verdict::Passed), (0.6, Verdict::Failed)] {
         let (tensors, case) = own_case(want);
         write(&folder.join("one.safetensors"), &tensors, &case).unwrap();
-        let outcomes = check_folders(&[folder.clone()], Some(gpu()), None, &mut |_| ()).unwrap();
+        let outcomes = check_folders(std::slice::from_ref(&folder), Some(gpu()), None, &mut |_| ()).unwrap();
         assert_eq!(outcomes.count(&verdict), 2, "{outcomes}");
         assert_eq!(outcomes.passed(), verdict == Verdict::Passed);
     }
@@ -69,7 +69,7 @@ fn webnn_form_passes_and_fails() {
     for (want, verdict) in [(0.5, Verdict::Passed), (0.500_01, Verdict::Failed)] {
         let tensors = Tensors::new().with("in.0.x", tensor([3.0, 3.0])).with("out.0.y", tensor([0.5, want]));
         write(&folder.join("one.safetensors"), &tensors, &case).unwrap();
-        let outcomes = check_folders(&[folder.clone()], Some(gpu()), None, &mut |_| ()).unwrap();
+        let outcomes = check_folders(std::slice::from_ref(&folder), Some(gpu()), None, &mut |_| ()).unwrap();
         assert_eq!(outcomes.count(&verdict), 2, "{outcomes}");
     }
     std::fs::remove_dir_all(folder).unwrap();
@@ -80,7 +80,7 @@ fn what_the_adapter_gave_is_written() {
     let (cases, out) = (folder("written_in"), folder("written_out"));
     let (tensors, case) = own_case(0.5);
     write(&cases.join("one.safetensors"), &tensors, &case).unwrap();
-    check_folders(&[cases.clone()], Some(gpu()), Some(&out), &mut |_| ()).unwrap();
+    check_folders(std::slice::from_ref(&cases), Some(gpu()), Some(&out), &mut |_| ()).unwrap();
     let written = Archive::read(&out.join("one.safetensors")).unwrap();
     assert_eq!(written.need("y").unwrap().values, [0.5, 0.5]);
     assert_eq!(written.case, case);
@@ -102,7 +102,7 @@ fn what_is_not_offered_is_named() {
         (serde_json::json!({"scale": "log_d_log_n"}), "scale log_d_log_n"),
     ] {
         write(&folder.join("one.safetensors"), &tensors, &case(attrs)).unwrap();
-        let outcomes = check_folders(&[folder.clone()], None, None, &mut |_| ()).unwrap();
+        let outcomes = check_folders(std::slice::from_ref(&folder), None, None, &mut |_| ()).unwrap();
         assert_eq!(outcomes.count(&Verdict::NotSupported), 1, "{outcomes}");
         assert_eq!(outcomes.all[0].reason, named);
     }

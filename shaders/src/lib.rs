@@ -3,6 +3,8 @@
 //! [`Kernels::plan`] turns an op's spec and an adapter's [`Limits`] into a [`Plan`]: a list of [`Step`]s, each a kernel file, the slot
 //! files linked to it, constants, and dispatches. [`link`](link::link) turns a step into the WGSL text that the driver compiles.
 
+#![forbid(unsafe_code)]
+
 pub mod attention;
 mod error;
 mod limits;

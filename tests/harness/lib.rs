@@ -1,5 +1,7 @@
 //! The checker: conformance against the reference, golden vectors, mutants. `tests/*.rs` and `cargo xtask` call it.
 
+#![forbid(unsafe_code)]
+
 pub mod adapters;
 pub mod compare;
 pub mod conformance;

@@ -4,6 +4,8 @@
 //! [`Op::operands`] names every tensor the op reads and writes, and that name is used everywhere else: in the shader, in the
 //! reference, in error messages and in files.
 
+#![forbid(unsafe_code)]
+
 pub mod attention;
 mod error;
 mod op;

@@ -12,6 +12,8 @@
 //! assert_eq!(truth.outputs["o"].values.len(), plain["o"].len());
 //! ```
 
+#![forbid(unsafe_code)]
+
 mod attention;
 mod attention_backward;
 pub mod case;

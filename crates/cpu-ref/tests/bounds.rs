@@ -101,6 +101,6 @@ fn small_faults_break_the_bounds() {
 #[test]
 fn cases_cover_many_combinations_of_options() {
     let labels: std::collections::BTreeSet<String> = (0..400).map(|s| Attention::case(s).op.label()).collect();
-    // sixteen styles of kernel variant, times masks and layouts
-    assert!(labels.len() > 120, "{}", labels.len());
+    // nine styles of kernel variant, times masks and layouts
+    assert!(labels.len() > 100, "{}", labels.len());
 }

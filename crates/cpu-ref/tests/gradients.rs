@@ -78,12 +78,12 @@ fn loss_size(outputs: &Floats, upstream: &Floats) -> f64 {
     terms.filter(|(_, y)| y.is_finite()).map(|(g, y)| (g * y).abs()).sum()
 }
 
-/// Specs and inputs of the conformance cases that are small, with numbers of ordinary size.
+/// Specs and inputs of the conformance cases that are small, with numbers of ordinary size. Numbers made to cancel are left out: what is
+/// left of their gradients is rounding of terms that the scale below does not see.
 fn attention_cases() -> impl Iterator<Item = (AttentionBackward, Values<f64>)> {
     let ordinary = |note: &str| {
-        !["Spike", "Normal(100", "Normal(4", "scores", "denormal", "Denormal", "Nan", "NaN", "Infinit"]
-            .iter()
-            .any(|w| note.contains(w))
+        let extreme = ["Spike", "Normal(100", "Normal(4", "Cancel", "scores", "enormal", "Nan", "NaN", "Infinit"];
+        !extreme.iter().any(|w| note.contains(w))
     };
     (0..700).filter_map(move |seed| {
         let case = AttentionBackward::case(seed);

@@ -26,6 +26,41 @@ fn stream4(operand: u32, i: u32, d4: u32) -> vec4<f32> {
 }
 fn value4(operand: u32, i: u32, d4: u32) -> vec4<f32> { return finite4(stream4(operand, i, d4)); }
 
+// scores → P, d_scores → ds, in place.
+fn weigh(scores: ptr<function, Scores>, d_scores: ptr<function, Scores>, of_keys: ptr<function, Rows>) {
+    for (var c = 0u; c < STREAM4; c++) { // unroll
+        for (var e = 0u; e < 4u; e++) { // unroll
+            let i = stream_position(c * 4u + e);
+            let keys = keys_of(i);
+            let statistics = row_statistics(i);
+            for (var r = 0u; r < OWN; r++) { // unroll
+                let j = own_position(r);
+                let capped = cap((*scores)[r * STREAM4 + c][e] * params.scale);
+                let z = score(i, j, capped, keys, (*of_keys)[r]);
+                let p = weight(z, statistics);
+                let dz = select(weight_gradient(p, (*d_scores)[r * STREAM4 + c][e], statistics), 0.0, is_hidden(z));
+                add_pair(r, i, j, dz);
+                (*scores)[r * STREAM4 + c][e] = p;
+                (*d_scores)[r * STREAM4 + c][e] = select(dz * cap_gradient(capped), 0.0, is_hidden(z));
+            }
+        }
+    }
+}
+
+// The own rows that exist, those beyond the sequence as 0.
+fn store_rows(acc_k: ptr<function, Accumulator>, acc_v: ptr<function, Accumulator>) {
+    for (var r = 0u; r < OWN; r++) { // unroll
+        let j = own_position(r);
+        let in_sequence = j < at.len_kv;
+        if (j < params.seq_kv) & ((params.packed_rows == 0u) | in_sequence) {
+            for (var w = 0u; w < WIDTH4; w++) { // unroll
+                store_d_k(at.k_row + j * at.k_step, dim4(w), select(vec4(0.0), (*acc_k)[r * WIDTH4 + w] * params.scale, in_sequence));
+                store_d_v(at.k_row + j * at.k_step, dim4(w), select(vec4(0.0), (*acc_v)[r * WIDTH4 + w], in_sequence));
+            }
+        }
+    }
+}
+
 @compute @workgroup_size(INVOCATIONS)
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(local_invocation_index) invocation: u32) {
@@ -54,7 +89,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let range = same_for_all(vec2(max(queries_from(own_first) / TILE_STREAM * TILE_STREAM, params.stream_from), min(seeing, params.stream_to)), invocation);
     for (var h = 0u; h < sharers; h++) {
         enter(batch, first_head + h);
-        var of_keys: array<f32, OWN>;                               // [OWN]
+        var of_keys: Rows;                                          // [OWN]
         for (var r = 0u; r < OWN; r++) { // unroll
             of_keys[r] = key_bias(own_position(r));
         }
@@ -64,23 +99,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
             var d_scores: Scores;
             product(K, Q, (params.head_dim + 3u) / 4u, &scores);
             product(V, D_O, (params.val_dim + 3u) / 4u, &d_scores);
-            for (var c = 0u; c < STREAM4; c++) { // unroll
-                for (var e = 0u; e < 4u; e++) { // unroll
-                    let i = stream_position(c * 4u + e);
-                    let keys = keys_of(i);
-                    let statistics = row_statistics(i);
-                    for (var r = 0u; r < OWN; r++) { // unroll
-                        let j = own_position(r);
-                        let capped = cap(scores[r * STREAM4 + c][e] * params.scale);
-                        let z = score(i, j, capped, keys, of_keys[r]);
-                        let p = weight(z, statistics);
-                        let dz = select(weight_gradient(p, d_scores[r * STREAM4 + c][e], statistics), 0.0, is_hidden(z));
-                        add_pair(r, i, j, dz);
-                        scores[r * STREAM4 + c][e] = p;
-                        d_scores[r * STREAM4 + c][e] = select(dz * cap_gradient(capped), 0.0, is_hidden(z));
-                    }
-                }
-            }
+            weigh(&scores, &d_scores, &of_keys);
             accumulate(D_O, &scores, &acc_v);
             accumulate(Q, &d_scores, &acc_k);
         }
@@ -92,14 +111,5 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
         return;
     }
     store_sums();
-    for (var r = 0u; r < OWN; r++) { // unroll
-        let j = own_position(r);
-        let in_sequence = j < at.len_kv;
-        if (j < params.seq_kv) & ((params.packed_rows == 0u) | in_sequence) {
-            for (var w = 0u; w < WIDTH4; w++) { // unroll
-                store_d_k(at.k_row + j * at.k_step, dim4(w), select(vec4(0.0), acc_k[r * WIDTH4 + w] * params.scale, in_sequence));
-                store_d_v(at.k_row + j * at.k_step, dim4(w), select(vec4(0.0), acc_v[r * WIDTH4 + w], in_sequence));
-            }
-        }
-    }
+    store_rows(&acc_k, &acc_v);
 }

@@ -18,6 +18,20 @@ fn own4(operand: u32, i: u32, d4: u32) -> vec4<f32> { return load_q(i, d4); }
 fn stream4(operand: u32, j: u32, d4: u32) -> vec4<f32> { return load_k(j, d4); }
 fn value4(operand: u32, j: u32, d4: u32) -> vec4<f32> { return finite4(load_v(j, d4)); }
 
+// The own rows that exist, those beyond the sequence as 0.
+fn store_rows(acc: ptr<function, Accumulator>) {
+    for (var r = 0u; r < OWN; r++) { // unroll
+        let i = own_position(r);
+        let in_sequence = i < at.len_q;
+        if (i < params.seq_q) & ((params.packed_rows == 0u) | in_sequence) {
+            for (var w = 0u; w < WIDTH4; w++) { // unroll
+                store_o(at.q_row + i * at.q_step, dim4(w), select(vec4(0.0), (*acc)[r * WIDTH4 + w], in_sequence));
+            }
+            row_store(r, i, in_sequence);
+        }
+    }
+}
+
 @compute @workgroup_size(INVOCATIONS)
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(local_invocation_index) invocation: u32) {
@@ -69,14 +83,5 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
         return;
     }
     row_end(&acc);
-    for (var r = 0u; r < OWN; r++) { // unroll
-        let i = own_position(r);
-        let in_sequence = i < at.len_q;
-        if (i < params.seq_q) & ((params.packed_rows == 0u) | in_sequence) {
-            for (var w = 0u; w < WIDTH4; w++) { // unroll
-                store_o(at.q_row + i * at.q_step, dim4(w), select(vec4(0.0), acc[r * WIDTH4 + w], in_sequence));
-            }
-            row_store(r, i, in_sequence);
-        }
-    }
+    store_rows(&acc);
 }

@@ -159,7 +159,7 @@ fn conclude(row: Row, stat: Stat) -> Stat { return stat; }
 fn value(row: Row, col: u32, stat: Stat) -> vec4<f32> {
     let finite = slope(load_y(row.index, col), load_d_y(row.index, col), stat.sum);
     let whole = select(finite, vec4(0.0), stat.top == 0.0);
-    let bad = (stat.marks & BAD_VALUE) != 0u || ((stat.marks & BAD_GRADIENT) != 0u && stat.top != 0.0);
+    let bad = ((stat.marks & BAD_VALUE) != 0u) | (((stat.marks & BAD_GRADIENT) != 0u) & (stat.top != 0.0));
     let counts = columns(col) < vec4(row.len);
     return select(vec4(0.0), select(whole, vec4(bitcast<f32>(params.nan)), bad), counts);
 }
@@ -199,3 +199,4 @@ fn write(row: Row, begin: u32, end: u32, lane: u32, lanes: u32, stat: Stat) {
         store(row.index, col, value(row, col, stat));   // [4]
     }
 }
+

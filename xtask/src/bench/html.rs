@@ -27,7 +27,7 @@ fn date(unix: u64) -> String {
 }
 
 fn tile(page: &mut String, value: &str, what: &str) {
-    let _ = write!(page, "<div class=\"tile\"><b>{}</b><span>{}</span></div>\n", escape(value), escape(what));
+    let _ = writeln!(page, "<div class=\"tile\"><b>{}</b><span>{}</span></div>", escape(value), escape(what));
 }
 
 /// Ceilings and verdicts in large figures.

@@ -95,7 +95,7 @@ fn unsafe_attributes(files: &[Checked]) -> Vec<String> {
         let wanted = if path.starts_with(backend) { "#![deny(unsafe_code)]" } else { "#![forbid(unsafe_code)]" };
         (!text.contains(wanted)).then(|| format!("{path}: expected {wanted}"))
     };
-    let lookup = |path: &&str| match files.iter().find(|f| f.path == **path) {
+    let lookup = |path: &str| match files.iter().find(|f| f.path == path) {
         Some(f) => says(path, &f.text),
         None => Some(format!("{path}: expected a crate root here")),
     };

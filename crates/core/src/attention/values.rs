@@ -63,7 +63,8 @@ fn check_bias(inputs: &Tensors, name: &str, masks: bool) -> Result<(), SpecError
     let Some(Data::F32(values)) = inputs.get(name).map(Tensor::data) else {
         return Ok(());
     };
-    match values.iter().position(|&x| !x.is_finite() && !(masks && x == f32::NEG_INFINITY)) {
+    let is_legal = |x: f32| x.is_finite() || (masks && x == f32::NEG_INFINITY);
+    match values.iter().position(|&x| !is_legal(x)) {
         None => Ok(()),
         Some(index) => {
             let expected = if masks { "a finite number, or -inf to mask" } else { "a finite number" };

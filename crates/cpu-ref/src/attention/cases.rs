@@ -169,7 +169,7 @@ fn contents(weight: Weight, all: &mut Vec<Draw>) {
         ([Family::Equal; 3], "all equal"),
         (spike(264.0), "scores of 88; degenerate"),
         (spike(3e4), "scores of 1e4; degenerate"),
-        ([Family::Spike(3e38), Family::Spike(2.0), Family::Normal(1.0)], "scores saturate; degenerate"),
+        ([Family::Spike(3e38), Family::Spike(8.0), Family::Normal(1.0)], "scores saturate; degenerate"),
         ([Family::Denormal, Family::Normal(1.0), Family::Normal(1.0)], "denormal queries"),
     ] {
         all.push(Draw { families, note: what.into(), ..ordinary.clone() });

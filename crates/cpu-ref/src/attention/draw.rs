@@ -331,7 +331,8 @@ mod tests {
     #[test]
     fn styles_cover_every_option() {
         let drawn: Vec<_> = (0..600).map(|seed| spec(&mut Rng::new(seed, 1), 1).op).collect();
-        let options: [(&str, fn(&Attention) -> bool); 12] = [
+        type Has = fn(&Attention) -> bool;
+        let options: [(&str, Has); 12] = [
             ("softmax", |a| a.weight == Weight::Softmax),
             ("softcap", |a| a.softcap.is_some()),
             ("head_bias", |a| a.head_bias),

@@ -10,7 +10,7 @@ const LANES: &str = "attention/schedule/lanes.wgsl";
 
 /// Kernel and slots.
 pub(super) const KERNELS: &[Row] = &[
-    ("scale_missing", FORWARD, "scores are not scaled", "[e] * params.scale), keys)", "[e]), keys)", "", &[]),
+    ("scale_missing", FORWARD, "scores are not scaled", "[e] * params.scale);", "[e]);", "", &[]),
     (
         "causal_off_by_one",
         SHAPE,
