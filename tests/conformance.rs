@@ -13,9 +13,8 @@ const DRAWN: u64 = 12;
 fn look<O: Reference + Kernels>() {
     let mut wrong = Vec::new();
     let mut passed = 0;
-    let planned = (0..O::PLANNED).step_by(9).map(|seed| seed..seed + 1);
-    for seeds in planned.chain([O::PLANNED..O::PLANNED + DRAWN]) {
-        for report in run_op::<O>(gpu(), seeds, gate(gpu()), &mut |_| ()) {
+    for seed in (0..O::PLANNED).step_by(9).chain(O::PLANNED..O::PLANNED + DRAWN) {
+        for report in run_op::<O>(gpu(), seed..seed + 1, gate(gpu()), &mut |_| ()) {
             match report.status {
                 Status::Passed => passed += 1,
                 Status::Failed => wrong.push(format!("{} seed {}: {}", O::NAME, report.seed, report.faults.join("; "))),
