@@ -26,6 +26,16 @@ pub(crate) fn again() -> Result<Command> {
     Ok(command)
 }
 
+/// An example that a build of the workspace has left beside this program. `cargo run --package` would build its dependencies again, with the
+/// features of that package alone.
+pub(crate) fn built_example(name: &str) -> Result<Command> {
+    let me = std::env::current_exe().context("finding this program's own file")?;
+    let folder = me.parent().unwrap_or(Path::new(".")).join("examples");
+    let mut command = Command::new(folder.join(name));
+    command.current_dir(root());
+    Ok(command)
+}
+
 /// The command as one would type it.
 pub(crate) fn typed(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
