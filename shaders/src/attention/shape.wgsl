@@ -155,6 +155,14 @@ fn distance(i: u32, j: u32) -> f32 {
     return f32(abs(i32(i) + at.off - i32(j)));
 }
 
+// The input key_bias of key j, 0 without one: HIDDEN if -inf, which hides the key.
+fn given_key_bias(j: u32) -> f32 {
+    let there = params.key_bias_at != ABSENT;
+    let bits = side[select(0u, params.key_bias_at + at.key_stat + min(j, max(at.len_kv, 1u) - 1u), there)];
+    let value = select(clamp(bitcast<f32>(bits), -LIMIT, LIMIT), HIDDEN, bits == NEG_INF_BITS);
+    return select(0.0, value, there);
+}
+
 // Score of a pair from its capped product: HIDDEN if key j is not among those that query i sees. of_key is key_bias(j).
 fn score(i: u32, j: u32, capped: f32, keys: vec2<u32>, of_key: f32) -> f32 {
     return select(HIDDEN, biased(capped + at.bias, i, j, of_key), (j >= keys.x) & (j < keys.y));

@@ -125,8 +125,11 @@ impl Bench {
         // Looked at first: a wrong file must not cost a bench.
         let old = self.compare.as_deref().map(Report::read).transpose()?;
         if adapters().is_empty() {
+            if self.sub_process {
+                return Ok(NO_ADAPTER);
+            }
             if !setup::driver(!self.no_install)? {
-                return Ok(if self.sub_process { NO_ADAPTER } else { 2 });
+                return Ok(2);
             }
             if adapters().is_empty() {
                 bail!("there is still no adapter after installing Mesa's software driver");

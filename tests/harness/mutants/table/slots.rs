@@ -53,8 +53,8 @@ pub(super) const ALL: &[Row] = &[
         &[".key_bias"],
     ),
     (
-        "bias_positional_no_mask",
-        BIAS_POSITIONAL,
+        "key_bias_no_mask",
+        "attention/shape.wgsl",
         "a key bias of -inf does not hide the key",
         "let value = select(clamp(bitcast<f32>(bits), -LIMIT, LIMIT), HIDDEN, bits == NEG_INF_BITS);",
         "let value = clamp(bitcast<f32>(bits), -100.0, LIMIT);",
