@@ -34,15 +34,10 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     take_place(invocation);
     own_first = (group % tiles) / columns * TILE_OWN;
     stream_first = (group % tiles) % columns * TILE_STREAM;
-    // Which (batch, head) share the matrix: those of its own batch entry and head, where it has them.
-    let own_heads = select(1u, params.q_heads, params.score_head > 0u);
-    let shared_heads = select(params.q_heads, 1u, params.score_head > 0u);
 
     var total: Scores;                                              // [OWN, STREAM]
     for (var n = params.stream_from; n < params.stream_to; n++) {
-        let batch = select(n / shared_heads, matrix / own_heads, params.score_batch > 0u);
-        let head = select(n % shared_heads, matrix % own_heads, params.score_head > 0u);
-        enter(batch, head);
+        enter_sharer(matrix, n);
         var scores: Scores;
         var d_scores: Scores;
         product(Q, K, (params.head_dim + 3u) / 4u, &scores);

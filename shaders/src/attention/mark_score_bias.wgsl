@@ -15,15 +15,10 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let i = group % groups_per_matrix * INVOCATIONS + invocation;
     if i >= params.seq_q { return; }
     let matrix = group / groups_per_matrix;
-    // Which (batch, head) share the matrix: those of its own batch entry and head, where it has them.
-    let own_heads = select(1u, params.q_heads, params.score_head > 0u);
-    let shared_heads = select(params.q_heads, 1u, params.score_head > 0u);
-    let sharers = shared_heads * select(params.batch, 1u, params.score_batch > 0u);
+    let sharers = select(params.q_heads, 1u, params.score_head > 0u) * select(params.batch, 1u, params.score_batch > 0u);
     let nan = bitcast<f32>(NAN_BITS | (params.stream_from >> 31u));
     for (var n = 0u; n < sharers; n++) {
-        let batch = select(n / shared_heads, matrix / own_heads, params.score_batch > 0u);
-        let head = select(n % shared_heads, matrix % own_heads, params.score_head > 0u);
-        enter(batch, head);
+        enter_sharer(matrix, n);
         if i >= at.len_q { continue; }
         let keys = keys_of(i);
         let of_query = query_flags(i);

@@ -125,6 +125,14 @@ fn enter(batch: u32, q_head: u32) {
     if params.slopes_at != ABSENT { at.slope = side_f32(params.slopes_at + q_head); }
 }
 
+// Enters the n-th (batch, head) that shares a matrix of the score bias: its own batch entry and head, where it has them.
+fn enter_sharer(matrix: u32, n: u32) {
+    let own_heads = select(1u, params.q_heads, params.score_head > 0u);
+    let shared_heads = select(params.q_heads, 1u, params.score_head > 0u);
+    let batch = select(n / shared_heads, matrix / own_heads, params.score_batch > 0u);
+    enter(batch, select(n % shared_heads, matrix % own_heads, params.score_head > 0u));
+}
+
 // First key that query i sees, and one past the last: [len_kv, len_kv) or an empty range if none.
 fn keys_from(i: u32) -> u32 {
     return u32(clamp(i32(i) + at.off + params.low_shift, 0, i32(at.len_kv)));

@@ -208,7 +208,7 @@ impl<'a> Proof<'a> {
                 continue;
             }
             let mutated = mutant.mutate(plan)?;
-            let prepared = self.shelf.get(key("prepared"), || Prepared::<O>::new(seed));
+            let prepared = self.shelf.get((O::NAME, "prepared", seed, false), || Prepared::<O>::new(seed));
             let sound = self.shelf.get(key("sound"), || run_under(self.gpu, &prepared, profile, 1.0));
             if sound.status != Status::Passed {
                 return Err(format!("{} seed {seed} fails without the mutant: {}", O::NAME, sound.faults.join("; ")));
