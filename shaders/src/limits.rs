@@ -34,6 +34,8 @@ pub struct Limits {
     pub f16: bool,
     /// The subgroup size, if subgroups may be used and have one size only.
     pub subgroup: Option<u32>,
+    /// Invocations that a GPU runs as one: 32 or 64. A workgroup of that many needs no waiting at barriers and leaves no lane idle.
+    pub wave: u32,
     /// Loop trips that one invocation may make, all its loops together.
     pub loop_trips: u64,
     /// Multiply-adds per second to reckon with (a tenth of the measured peak is prudent); decides how dispatches are split in time.
@@ -57,6 +59,7 @@ impl Limits {
             offset_alignment: 256,
             f16: false,
             subgroup: None,
+            wave: 64,
             loop_trips: 65_000,
             mul_adds_per_second: 1e9,
             dispatch_seconds: 0.05,

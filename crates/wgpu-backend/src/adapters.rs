@@ -173,6 +173,12 @@ pub(crate) async fn select(wanted: Option<&str>) -> Result<(wgpu::Adapter, Adapt
 /// Loop trips to count on where nothing was measured: below the lowest cap known, 65,535 on Mesa's software driver.
 const SAFE_TRIPS: u64 = 65_000;
 
+/// Invocations of a workgroup that is one wave. Metal states a range that tells nothing, and its compiler has got workgroups of 32 wrong.
+fn wave(info: &wgpu::AdapterInfo) -> u32 {
+    let states_its_own = matches!(info.backend, wgpu::Backend::Vulkan | wgpu::Backend::Dx12);
+    if states_its_own && (2..=32).contains(&info.subgroup_min_size) { 32 } else { 64 }
+}
+
 /// A device's limits as the planner sees them, before anything is measured.
 pub(crate) fn limits_of(info: &wgpu::AdapterInfo, device: &wgpu::Device) -> Limits {
     let (given, features) = (device.limits(), device.features());
@@ -191,6 +197,7 @@ pub(crate) fn limits_of(info: &wgpu::AdapterInfo, device: &wgpu::Device) -> Limi
         offset_alignment: u64::from(given.min_storage_buffer_offset_alignment),
         f16: features.contains(wgpu::Features::SHADER_F16),
         subgroup: subgroup.then_some(info.subgroup_min_size),
+        wave: wave(info),
         loop_trips: SAFE_TRIPS,
         ..Limits::webgpu_default()
     }

@@ -146,7 +146,7 @@ impl Planner<'_> {
         self.steps.push(Step {
             name: format!("attention_delta{part}.{}", a.dtype),
             kernel: files::DELTA,
-            slots: vec![files::SHAPE, files::bias_none(), d_lse],
+            slots: vec![files::SHAPE, d_lse],
             consts: vec![("INVOCATIONS", FLAT)],
             aliases: vec![files::elem(a.dtype)],
             f16: a.dtype == Dtype::F16,
@@ -174,7 +174,7 @@ impl Planner<'_> {
         let state = tile.own * (4 * tile.width4 + sum_state);
         let mut variant = Variant::new("attention_backward_query", a);
         variant.slot(files::sums(self.sums_rows(), false));
-        self.tile_step(work, variant, files::BACKWARD_QUERY, &tile, state)
+        self.tile_step(work, variant, [files::BACKWARD_QUERY, files::ACCESS_QUERIES_OWN], &tile, state)
     }
 
     fn key_value(&mut self) -> Result<(), PlanError> {
@@ -197,7 +197,7 @@ impl Planner<'_> {
         let state = tile.own * (8 * tile.width4 + sum_state);
         let mut variant = Variant::new("attention_backward_key_value", a);
         variant.slot(files::sums(false, a.key_bias));
-        self.tile_step(work, variant, files::BACKWARD_KEY_VALUE, &tile, state)
+        self.tile_step(work, variant, [files::BACKWARD_KEY_VALUE, files::ACCESS_KEYS_OWN], &tile, state)
     }
 
     /// Plans a kernel whose accumulators may have to wait between dispatches.
@@ -205,7 +205,7 @@ impl Planner<'_> {
         &mut self,
         work: Work,
         mut variant: Variant,
-        kernel: Source,
+        [kernel, access]: [Source; 2],
         tile: &Tile,
         state: u32,
     ) -> Result<(), PlanError> {
@@ -220,7 +220,7 @@ impl Planner<'_> {
         }
         let split = work.split(&Members::new(a, &layout), self.limits)?;
         self.layout.grow_to(&layout);
-        variant.tile_slots(a, tile);
+        variant.tile_slots(a, access, tile);
         variant.slots.push(files::weight(a.weight));
         variant.slot(files::carry(passes));
         self.steps.push(variant.step(a, kernel, tile, state, split));
@@ -243,7 +243,7 @@ impl Planner<'_> {
         work.step_work = step_work(&tile, d.head_dim + d.val_dim);
         let split = work.split(&Members::new(a, &self.layout), self.limits)?;
         let mut variant = Variant::new("attention_backward_score_bias", a);
-        variant.tile_slots(a, &tile);
+        variant.tile_slots(a, files::ACCESS_QUERIES_OWN, &tile);
         variant.slots.push(files::weight(a.weight));
         self.steps.push(variant.step(a, files::BACKWARD_SCORE_BIAS, &tile, 0, split));
         Ok(())
@@ -284,7 +284,7 @@ impl Planner<'_> {
             step_work: f64::from(FLAT),
             fixed_trips: 8,
         };
-        self.flat_step(&work, files::REDUCE_ROWS, files::reduction(output), output)
+        self.flat_step(&work, files::REDUCE_ROWS, Some(files::reduction(output)), output)
     }
 
     fn reduce_keys(&mut self) -> Result<(), PlanError> {
@@ -303,15 +303,12 @@ impl Planner<'_> {
             step_work: 1.0,
             fixed_trips: 0,
         };
-        self.flat_step(&work, files::REDUCE_KEYS, files::bias_none(), "d_key_bias")
+        self.flat_step(&work, files::REDUCE_KEYS, None, "d_key_bias")
     }
 
-    fn flat_step(&mut self, work: &Work, kernel: Source, slot: Source, output: &str) -> Result<(), PlanError> {
+    fn flat_step(&mut self, work: &Work, kernel: Source, slot: Option<Source>, output: &str) -> Result<(), PlanError> {
         let split = work.split(&Members::new(&self.op.forward, &self.layout), self.limits)?;
-        let mut slots = vec![files::SHAPE, files::bias_none()];
-        if slot != files::bias_none() {
-            slots.push(slot);
-        }
+        let slots = [files::SHAPE].into_iter().chain(slot).collect();
         self.steps.push(Step {
             name: format!("{}.{output}", work.kernel),
             kernel,

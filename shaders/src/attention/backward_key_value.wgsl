@@ -8,40 +8,37 @@
 //       acc_k ← acc_k + dsᵀ q           [TILE_OWN, head_dim]
 //   d_k ← scale·acc_k;  d_v ← acc_v
 //
-// Owns: the rows of d_k and d_v of its tile, padded rows included, and their sums of dz. Slots: schedule, weight, softcap, bias, sums,
+// Owns: the rows of d_k and d_v of its tile, padded rows included, and their sums of dz. Slots: access, schedule, weight, softcap, bias, sums,
 // carry, finite, load, store. A workgroup is one tile of TILE_OWN keys of one key/value head.
 
-const Q: u32 = 0u;
-const D_O: u32 = 1u;
-const K: u32 = 2u;
-const V: u32 = 3u;
-
-fn own4(operand: u32, j: u32, d4: u32) -> vec4<f32> {
-    if operand == K { return load_k(j, d4); }
-    return load_v(j, d4);
-}
-fn stream4(operand: u32, i: u32, d4: u32) -> vec4<f32> {
-    if operand == Q { return load_q(i, d4); }
-    return load_d_o(i, d4);
-}
-fn value4(operand: u32, i: u32, d4: u32) -> vec4<f32> { return finite4(stream4(operand, i, d4)); }
-
-// scores → P, d_scores → ds, in place.
-fn weigh(scores: ptr<function, Scores>, d_scores: ptr<function, Scores>, of_keys: ptr<function, Rows>) {
+// scores → P, d_scores → ds, in place; seen: no pair of the tile is hidden.
+fn weigh(scores: ptr<function, Scores>, d_scores: ptr<function, Scores>, of_keys: ptr<function, Rows>, seen: bool) {
     for (var c = 0u; c < STREAM4; c++) { // unroll
         for (var e = 0u; e < 4u; e++) { // unroll
             let i = stream_position(c * 4u + e);
             let keys = keys_of(i);
             let statistics = row_statistics(i);
-            for (var r = 0u; r < OWN; r++) { // unroll
-                let j = own_position(r);
-                let capped = cap((*scores)[r * STREAM4 + c][e] * params.scale);
-                let z = score(i, j, capped, keys, (*of_keys)[r]);
-                let p = weight(z, statistics);
-                let dz = select(weight_gradient(p, (*d_scores)[r * STREAM4 + c][e], statistics), 0.0, is_hidden(z));
-                add_pair(r, i, j, dz);
-                (*scores)[r * STREAM4 + c][e] = p;
-                (*d_scores)[r * STREAM4 + c][e] = select(dz * cap_gradient(capped), 0.0, is_hidden(z));
+            if seen {
+                for (var r = 0u; r < OWN; r++) { // unroll
+                    let j = own_position(r);
+                    let capped = cap((*scores)[r * STREAM4 + c][e] * params.scale);
+                    let p = weight_seen(score_seen(i, j, capped, (*of_keys)[r / 4u][r % 4u]), statistics);
+                    let dz = weight_gradient(p, (*d_scores)[r * STREAM4 + c][e], statistics);
+                    add_pair(r, i, j, dz);
+                    (*scores)[r * STREAM4 + c][e] = p;
+                    (*d_scores)[r * STREAM4 + c][e] = dz * cap_gradient(capped);
+                }
+            } else {
+                for (var r = 0u; r < OWN; r++) { // unroll
+                    let j = own_position(r);
+                    let capped = cap((*scores)[r * STREAM4 + c][e] * params.scale);
+                    let z = score(i, j, capped, keys, (*of_keys)[r / 4u][r % 4u]);
+                    let p = weight(z, statistics);
+                    let dz = select(weight_gradient(p, (*d_scores)[r * STREAM4 + c][e], statistics), 0.0, is_hidden(z));
+                    add_pair(r, i, j, dz);
+                    (*scores)[r * STREAM4 + c][e] = p;
+                    (*d_scores)[r * STREAM4 + c][e] = select(dz * cap_gradient(capped), 0.0, is_hidden(z));
+                }
             }
         }
     }
@@ -86,12 +83,12 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     }
     let last_own = min(own_first + TILE_OWN, at.len_kv);
     let seeing = select(0u, queries_to(max(last_own, 1u) - 1u), own_first < at.len_kv);
-    let range = same_for_all(vec2(max(queries_from(own_first) / TILE_STREAM * TILE_STREAM, params.stream_from), min(seeing, params.stream_to)), invocation);
+    let range = same_for_all(vec2(max(queries_from(own_first) / TILE_STREAM * TILE_STREAM, params.stream_from), min(seeing, params.stream_to)));
     for (var h = 0u; h < sharers; h++) {
         enter(batch, first_head + h);
         var of_keys: Rows;                                          // [OWN]
         for (var r = 0u; r < OWN; r++) { // unroll
-            of_keys[r] = key_bias(own_position(r));
+            of_keys[r / 4u][r % 4u] = key_bias(own_position(r));
         }
         for (var tile = range.x; tile < range.y; tile += TILE_STREAM) {
             stream_first = tile;
@@ -99,7 +96,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
             var d_scores: Scores;
             product(K, Q, (params.head_dim + 3u) / 4u, &scores);
             product(V, D_O, (params.val_dim + 3u) / 4u, &d_scores);
-            weigh(&scores, &d_scores, &of_keys);
+            weigh(&scores, &d_scores, &of_keys, all_seen(tile, tile + TILE_STREAM - 1u, own_first, last_own));
             accumulate(D_O, &scores, &acc_v);
             accumulate(Q, &d_scores, &acc_k);
         }

@@ -6,23 +6,44 @@
 //       acc ← acc + ds k                [TILE_OWN, head_dim]
 //   d_q ← scale·acc
 //
-// Owns: the rows of d_q of its tile, padded rows included, and their sums of dz. Slots: schedule, weight, softcap, bias, sums, carry,
+// Owns: the rows of d_q of its tile, padded rows included, and their sums of dz. Slots: access, schedule, weight, softcap, bias, sums, carry,
 // finite, load, store. A workgroup is one tile of TILE_OWN queries of one query head.
 
-const Q: u32 = 0u;
-const D_O: u32 = 1u;
-const K: u32 = 2u;
-const V: u32 = 3u;
-
-fn own4(operand: u32, i: u32, d4: u32) -> vec4<f32> {
-    if operand == Q { return load_q(i, d4); }
-    return load_d_o(i, d4);
+// scores, d_scores → ds in d_scores; seen: no pair of the tile is hidden.
+fn weigh(scores: ptr<function, Scores>, d_scores: ptr<function, Scores>, seen: bool) {
+    var of_keys: array<f32, STREAM>;                                // [STREAM]
+    for (var c = 0u; c < STREAM; c++) { // unroll
+        of_keys[c] = key_bias(stream_position(c));
+    }
+    for (var r = 0u; r < OWN; r++) { // unroll
+        let i = own_position(r);
+        let keys = keys_of(i);
+        let statistics = row_statistics(i);
+        if seen {
+            for (var c = 0u; c < STREAM4; c++) { // unroll
+                for (var e = 0u; e < 4u; e++) { // unroll
+                    let j = stream_position(c * 4u + e);
+                    let capped = cap((*scores)[r * STREAM4 + c][e] * params.scale);
+                    let p = weight_seen(score_seen(i, j, capped, of_keys[c * 4u + e]), statistics);
+                    let dz = weight_gradient(p, (*d_scores)[r * STREAM4 + c][e], statistics);
+                    add_pair(r, i, j, dz);
+                    (*d_scores)[r * STREAM4 + c][e] = dz * cap_gradient(capped);
+                }
+            }
+        } else {
+            for (var c = 0u; c < STREAM4; c++) { // unroll
+                for (var e = 0u; e < 4u; e++) { // unroll
+                    let j = stream_position(c * 4u + e);
+                    let capped = cap((*scores)[r * STREAM4 + c][e] * params.scale);
+                    let z = score(i, j, capped, keys, of_keys[c * 4u + e]);
+                    let dz = select(weight_gradient(weight(z, statistics), (*d_scores)[r * STREAM4 + c][e], statistics), 0.0, is_hidden(z));
+                    add_pair(r, i, j, dz);
+                    (*d_scores)[r * STREAM4 + c][e] = select(dz * cap_gradient(capped), 0.0, is_hidden(z));
+                }
+            }
+        }
+    }
 }
-fn stream4(operand: u32, j: u32, d4: u32) -> vec4<f32> {
-    if operand == K { return load_k(j, d4); }
-    return load_v(j, d4);
-}
-fn value4(operand: u32, j: u32, d4: u32) -> vec4<f32> { return finite4(load_k(j, d4)); }
 
 // The own rows that exist, those beyond the sequence as 0.
 fn store_rows(acc: ptr<function, Accumulator>) {
@@ -57,32 +78,14 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     }
     let last_own = min(own_first + TILE_OWN, at.len_q);
     let seen = select(0u, keys_to(max(last_own, 1u) - 1u), own_first < at.len_q);
-    let range = same_for_all(vec2(max(keys_from(own_first) / TILE_STREAM * TILE_STREAM, params.stream_from), min(seen, params.stream_to)), invocation);
+    let range = same_for_all(vec2(max(keys_from(own_first) / TILE_STREAM * TILE_STREAM, params.stream_from), min(seen, params.stream_to)));
     for (var tile = range.x; tile < range.y; tile += TILE_STREAM) {
         stream_first = tile;
         var scores: Scores;                                         // [OWN, STREAM]
         var d_scores: Scores;
         product(Q, K, (params.head_dim + 3u) / 4u, &scores);
         product(D_O, V, (params.val_dim + 3u) / 4u, &d_scores);
-        var of_keys: array<f32, STREAM>;                            // [STREAM]
-        for (var c = 0u; c < STREAM; c++) { // unroll
-            of_keys[c] = key_bias(stream_position(c));
-        }
-        for (var r = 0u; r < OWN; r++) { // unroll
-            let i = own_position(r);
-            let keys = keys_of(i);
-            let statistics = row_statistics(i);
-            for (var c = 0u; c < STREAM4; c++) { // unroll
-                for (var e = 0u; e < 4u; e++) { // unroll
-                    let j = stream_position(c * 4u + e);
-                    let capped = cap(scores[r * STREAM4 + c][e] * params.scale);
-                    let z = score(i, j, capped, keys, of_keys[c * 4u + e]);
-                    let dz = select(weight_gradient(weight(z, statistics), d_scores[r * STREAM4 + c][e], statistics), 0.0, is_hidden(z));
-                    add_pair(r, i, j, dz);
-                    d_scores[r * STREAM4 + c][e] = select(dz * cap_gradient(capped), 0.0, is_hidden(z));
-                }
-            }
-        }
+        weigh(&scores, &d_scores, all_seen(own_first, last_own - 1u, tile, tile + TILE_STREAM));
         accumulate(K, &d_scores, &acc);
     }
     if params.stream_to < params.seq_kv {

@@ -4,23 +4,8 @@
 //       s ← q kᵀ,  dP ← d_o vᵀ;  total ← total + weight_gradient(weight(z), dP)     [TILE_OWN, TILE_STREAM]
 //
 // Owns: a tile of d_score_bias. stream_from .. stream_to counts the sharers; a later dispatch adds to what an earlier one left.
-// Slots: schedule, weight, softcap, bias, load, accumulated values: none. A workgroup is one tile of one bias matrix.
+// Slots: access, schedule, weight, softcap, bias, load, accumulated values: none. A workgroup is one tile of one bias matrix.
 @group(0) @binding(13) var<storage, read_write> d_score_bias: array<f32>;
-
-const Q: u32 = 0u;
-const D_O: u32 = 1u;
-const K: u32 = 2u;
-const V: u32 = 3u;
-
-fn own4(operand: u32, i: u32, d4: u32) -> vec4<f32> {
-    if operand == Q { return load_q(i, d4); }
-    return load_d_o(i, d4);
-}
-fn value4(operand: u32, j: u32, d4: u32) -> vec4<f32> { return vec4(0.0); }
-fn stream4(operand: u32, j: u32, d4: u32) -> vec4<f32> {
-    if operand == K { return load_k(j, d4); }
-    return load_v(j, d4);
-}
 
 @compute @workgroup_size(INVOCATIONS)
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,

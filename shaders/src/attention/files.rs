@@ -8,6 +8,10 @@ use crate::Source;
 use crate::source::wgsl;
 
 pub(super) const SHAPE: Source = wgsl!("attention/shape.wgsl");
+pub(super) const SCORE: Source = wgsl!("attention/score.wgsl");
+pub(super) const ACCESS_FORWARD: Source = wgsl!("attention/access/forward.wgsl");
+pub(super) const ACCESS_QUERIES_OWN: Source = wgsl!("attention/access/queries_own.wgsl");
+pub(super) const ACCESS_KEYS_OWN: Source = wgsl!("attention/access/keys_own.wgsl");
 pub(super) const FORWARD: Source = wgsl!("attention/forward.wgsl");
 pub(super) const DELTA: Source = wgsl!("attention/delta.wgsl");
 pub(super) const BACKWARD_QUERY: Source = wgsl!("attention/backward_query.wgsl");
@@ -30,7 +34,7 @@ pub(super) const REDUCE_KEYS: Source = wgsl!("attention/reduce_keys.wgsl");
 pub(super) fn schedule(tile: &Tile) -> Source {
     match tile.schedule {
         Schedule::Lanes => wgsl!("attention/schedule/lanes.wgsl"),
-        Schedule::MicroTile => wgsl!("attention/schedule/micro_tile.wgsl"),
+        Schedule::MicroTile | Schedule::SmallMicroTile => wgsl!("attention/schedule/micro_tile.wgsl"),
     }
 }
 
@@ -63,11 +67,6 @@ pub(super) fn bias(a: &Attention) -> (Source, &'static str) {
     } else {
         (wgsl!("attention/bias/none.wgsl"), "")
     }
-}
-
-/// The bias slot of kernels that form no score.
-pub(super) fn bias_none() -> Source {
-    wgsl!("attention/bias/none.wgsl")
 }
 
 pub(super) fn finite(a: &Attention) -> (Source, &'static str) {

@@ -7,16 +7,37 @@
 //       acc ← acc + P v                 [TILE_OWN, val_dim]
 //   o ← row_end(acc)
 //
-// Owns: the rows of o (and lse) of its tile, padded rows included. Slots: schedule, row, softcap, bias, lse, carry, finite, load, store.
+// Owns: the rows of o (and lse) of its tile, padded rows included. Slots: access, schedule, row, softcap, bias, lse, carry, finite, load, store.
 // A workgroup is one tile of TILE_OWN queries of one query head.
 
-const Q: u32 = 0u;
-const K: u32 = 1u;
-const V: u32 = 2u;
-
-fn own4(operand: u32, i: u32, d4: u32) -> vec4<f32> { return load_q(i, d4); }
-fn stream4(operand: u32, j: u32, d4: u32) -> vec4<f32> { return load_k(j, d4); }
-fn value4(operand: u32, j: u32, d4: u32) -> vec4<f32> { return finite4(load_v(j, d4)); }
+// Products → scores z, in place; seen: no pair of the tile is hidden.
+fn form_scores(scores: ptr<function, Scores>, seen: bool) {
+    var of_keys: array<f32, STREAM>;                                // [STREAM]
+    for (var c = 0u; c < STREAM; c++) { // unroll
+        of_keys[c] = key_bias(stream_position(c));
+    }
+    if seen {
+        for (var r = 0u; r < OWN; r++) { // unroll
+            for (var c = 0u; c < STREAM4; c++) { // unroll
+                for (var e = 0u; e < 4u; e++) { // unroll
+                    let capped = cap((*scores)[r * STREAM4 + c][e] * params.scale);
+                    (*scores)[r * STREAM4 + c][e] = score_seen(own_position(r), stream_position(c * 4u + e), capped, of_keys[c * 4u + e]);
+                }
+            }
+        }
+    } else {
+        for (var r = 0u; r < OWN; r++) { // unroll
+            let i = own_position(r);
+            let keys = keys_of(i);
+            for (var c = 0u; c < STREAM4; c++) { // unroll
+                for (var e = 0u; e < 4u; e++) { // unroll
+                    let capped = cap((*scores)[r * STREAM4 + c][e] * params.scale);
+                    (*scores)[r * STREAM4 + c][e] = score(i, stream_position(c * 4u + e), capped, keys, of_keys[c * 4u + e]);
+                }
+            }
+        }
+    }
+}
 
 // The own rows that exist, those beyond the sequence as 0.
 fn store_rows(acc: ptr<function, Accumulator>) {
@@ -54,27 +75,14 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     // Keys that some query of the tile sees, cut to this dispatch's share.
     let last_own = min(own_first + TILE_OWN, at.len_q);
     let seen = select(0u, keys_to(max(last_own, 1u) - 1u), own_first < at.len_q);
-    let range = same_for_all(vec2(max(keys_from(own_first) / TILE_STREAM * TILE_STREAM, params.stream_from), min(seen, params.stream_to)), invocation);
+    let range = same_for_all(vec2(max(keys_from(own_first) / TILE_STREAM * TILE_STREAM, params.stream_from), min(seen, params.stream_to)));
     for (var tile = range.x; tile < range.y; tile += TILE_STREAM) {
         stream_first = tile;
         var scores: Scores;                                         // [OWN, STREAM]
         product(Q, K, (params.head_dim + 3u) / 4u, &scores);
-        var of_keys: array<f32, STREAM>;                            // [STREAM]
-        for (var c = 0u; c < STREAM; c++) { // unroll
-            of_keys[c] = key_bias(stream_position(c));
-        }
-        for (var r = 0u; r < OWN; r++) { // unroll
-            let i = own_position(r);
-            let keys = keys_of(i);
-            for (var c = 0u; c < STREAM4; c++) { // unroll
-                for (var e = 0u; e < 4u; e++) { // unroll
-                    let j = stream_position(c * 4u + e);
-                    let capped = cap(scores[r * STREAM4 + c][e] * params.scale);
-                    scores[r * STREAM4 + c][e] = score(i, j, capped, keys, of_keys[c * 4u + e]);
-                }
-            }
-        }
-        row_update(&scores, &acc);
+        let all = all_seen(own_first, last_own - 1u, tile, tile + TILE_STREAM);
+        form_scores(&scores, all);
+        row_update(&scores, &acc, all);
         accumulate(V, &scores, &acc);
     }
     if params.stream_to < params.seq_kv {

@@ -50,7 +50,7 @@ impl<O: Op> Marks<'_, O> {
             fixed_trips: 8,
             ..flat("attention_any_flag", 1, queries + keys)
         };
-        steps.push(self.step(&work, "", files::ANY_FLAG, vec![files::SHAPE, files::bias_none()], false)?);
+        steps.push(self.step(&work, "", files::ANY_FLAG, vec![files::SHAPE], false)?);
         Ok(steps)
     }
 
@@ -134,7 +134,7 @@ impl<O: Op> Marks<'_, O> {
         work.step_trips = width.div_ceil(4) as u64 + 2;
         work.step_work = f64::from(FLAT) * width as f64;
         let (load, _, io) = files::io(self.a);
-        let slots = vec![files::SHAPE, files::bias_none(), slot, load];
+        let slots = vec![files::SHAPE, slot, load];
         self.step(&work, &format!(".{part}.{io}"), files::SCAN, slots, true)
     }
 

@@ -37,7 +37,8 @@ impl Variant {
     }
 
     /// The slots that all tile kernels share.
-    fn tile_slots(&mut self, a: &Attention, tile: &Tile) {
+    fn tile_slots(&mut self, a: &Attention, access: Source, tile: &Tile) {
+        self.slots.extend([files::SCORE, access]);
         self.slot(files::softcap(a));
         self.slot(files::bias(a));
         self.slot(files::finite(a));
@@ -59,7 +60,7 @@ impl Variant {
                 files::elem(a.dtype),
                 ("Scores", "array<vec4<f32>, SCORES>"),
                 ("Accumulator", "array<vec4<f32>, ACCUMULATORS>"),
-                ("Rows", "array<f32, OWN>"),
+                ("Rows", "array<vec4<f32>, OWN4>"),
             ],
             f16: a.dtype == Dtype::F16,
             subgroups: tile.schedule == tiles::Schedule::Lanes,
@@ -150,7 +151,7 @@ fn query_work<O: Op>(
         stream_step: tile.tile_stream().into(),
         step_trips: 0,
         step_work: 0.0,
-        fixed_trips: 2 * u64::from(tile.own) * u64::from(tile.lanes),
+        fixed_trips: 0,
     }
 }
 
@@ -178,7 +179,7 @@ impl Kernels for Attention {
             outputs.push(QueryOperand { name: "lse", shift: "lse_shift", width: 1, dtype: Dtype::F32 });
         }
         let mut work = query_work(self, self, "attention_forward", &tile, limits, &outputs);
-        work.step_trips = 1 + tile.product_trips(d.head_dim) + tile.accumulate_trips() + tile.row_trips();
+        work.step_trips = 1 + tile.product_trips(d.head_dim) + tile.accumulate_trips();
         work.step_work = step_work(&tile, d.head_dim + d.val_dim);
 
         let mut layout = Layout::new(&self.operands());
@@ -199,7 +200,7 @@ impl Kernels for Attention {
         }
         let split = work.split(&Members::new(self, &layout), limits)?;
         let mut variant = Variant::new("attention_forward", self);
-        variant.tile_slots(self, &tile);
+        variant.tile_slots(self, files::ACCESS_FORWARD, &tile);
         variant.slots.push(files::row(self.weight));
         variant.slot(files::lse(self.lse));
         variant.slot(files::carry(passes));

@@ -171,17 +171,6 @@ fn given_key_bias(j: u32) -> f32 {
     return select(0.0, value, there);
 }
 
-// Score of a pair from its capped product: HIDDEN if key j is not among those that query i sees. of_key is key_bias(j).
-fn score(i: u32, j: u32, capped: f32, keys: vec2<u32>, of_key: f32) -> f32 {
-    return select(HIDDEN, biased(capped + at.bias, i, j, of_key), (j >= keys.x) & (j < keys.y));
-}
 fn is_hidden(z: f32) -> bool { return z < HIDDEN_BELOW; }
 
 fn is_not_finite(bits: u32) -> bool { return (bits & 0x7f800000u) == 0x7f800000u; }
-
-// The first invocation's range, as a value that a compiler can see to be uniform: loops with barriers or shuffles run over it.
-var<workgroup> shared_range: vec2<u32>;
-fn same_for_all(range: vec2<u32>, invocation: u32) -> vec2<u32> {
-    if invocation == 0u { shared_range = range; }
-    return workgroupUniformLoad(&shared_range);
-}

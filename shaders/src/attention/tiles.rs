@@ -9,6 +9,8 @@ pub(super) enum Schedule {
     Lanes,
     /// `schedule/micro_tile.wgsl`: workgroup memory and register micro-tiles.
     MicroTile,
+    /// The same for CPU-type drivers without subgroups: small micro-tiles, since they compile slowly.
+    SmallMicroTile,
 }
 
 /// Which kernel a tile is for: they keep different amounts in registers.
@@ -24,48 +26,93 @@ pub(super) enum Stage {
     BackwardScoreBias,
 }
 
-/// A row of the table: up to `max_width4` vec4s of dims per invocation and accumulator row, an invocation holds `own` rows.
-struct Row(Schedule, Stage, u32, u32);
+/// A row of the table: up to `width4` vec4s of dims per invocation and accumulator row, an invocation holds `own` rows and scores of
+/// `stream4` vec4s of stream positions each.
+struct Row {
+    schedule: Schedule,
+    stage: Stage,
+    width4: u32,
+    own: u32,
+    stream4: u32,
+}
 
-/// First row that fits wins: schedule | stage | max vec4s of dims per invocation | own rows per invocation.
+const fn row(schedule: Schedule, stage: Stage, width4: u32, own: u32, stream4: u32) -> Row {
+    Row { schedule, stage, width4, own, stream4 }
+}
+
+use Schedule::{Lanes, MicroTile, SmallMicroTile};
+use Stage::{BackwardKeyValue, BackwardQuery, BackwardScoreBias, Forward};
+
+/// First row that fits wins: schedule | stage | max vec4s of dims per invocation | own rows per invocation | vec4s of stream positions.
 const TABLE: &[Row] = &[
-    Row(Schedule::Lanes, Stage::Forward, 2, 32),
-    Row(Schedule::Lanes, Stage::Forward, 4, 16),
-    Row(Schedule::Lanes, Stage::Forward, 16, 8),
-    Row(Schedule::Lanes, Stage::BackwardQuery, 4, 16),
-    Row(Schedule::Lanes, Stage::BackwardQuery, 16, 8),
-    Row(Schedule::Lanes, Stage::BackwardKeyValue, 2, 16),
-    Row(Schedule::Lanes, Stage::BackwardKeyValue, 16, 8),
-    Row(Schedule::Lanes, Stage::BackwardScoreBias, 16, 8),
-    Row(Schedule::MicroTile, Stage::Forward, 4, 4),
-    Row(Schedule::MicroTile, Stage::Forward, 8, 2),
-    Row(Schedule::MicroTile, Stage::BackwardQuery, 4, 4),
-    Row(Schedule::MicroTile, Stage::BackwardQuery, 8, 2),
-    Row(Schedule::MicroTile, Stage::BackwardKeyValue, 2, 4),
-    Row(Schedule::MicroTile, Stage::BackwardKeyValue, 4, 2),
-    Row(Schedule::MicroTile, Stage::BackwardKeyValue, 8, 1),
-    Row(Schedule::MicroTile, Stage::BackwardScoreBias, 8, 4),
+    row(Lanes, Forward, 2, 32, 2),
+    row(Lanes, Forward, 4, 16, 2),
+    row(Lanes, Forward, 16, 8, 1),
+    row(Lanes, BackwardQuery, 4, 16, 2),
+    row(Lanes, BackwardQuery, 16, 8, 1),
+    row(Lanes, BackwardKeyValue, 2, 16, 2),
+    row(Lanes, BackwardKeyValue, 16, 8, 1),
+    row(Lanes, BackwardScoreBias, 16, 8, 1),
+    row(MicroTile, Forward, 2, 8, 2),
+    row(MicroTile, Forward, 4, 8, 1),
+    row(MicroTile, Forward, 8, 4, 1),
+    row(MicroTile, Forward, 16, 2, 1),
+    row(MicroTile, BackwardQuery, 2, 8, 1),
+    row(MicroTile, BackwardQuery, 8, 4, 1),
+    row(MicroTile, BackwardQuery, 16, 2, 1),
+    row(MicroTile, BackwardKeyValue, 2, 8, 1),
+    row(MicroTile, BackwardKeyValue, 4, 4, 1),
+    row(MicroTile, BackwardKeyValue, 8, 2, 1),
+    row(MicroTile, BackwardKeyValue, 16, 1, 1),
+    row(MicroTile, BackwardScoreBias, 16, 4, 1),
+    row(SmallMicroTile, Forward, 4, 4, 1),
+    row(SmallMicroTile, Forward, 8, 2, 1),
+    row(SmallMicroTile, BackwardQuery, 4, 4, 1),
+    row(SmallMicroTile, BackwardQuery, 8, 2, 1),
+    row(SmallMicroTile, BackwardKeyValue, 2, 4, 1),
+    row(SmallMicroTile, BackwardKeyValue, 4, 2, 1),
+    row(SmallMicroTile, BackwardKeyValue, 8, 1, 1),
+    row(SmallMicroTile, BackwardScoreBias, 8, 4, 1),
 ];
 
-/// Invocations along each side of a micro-tile workgroup.
-const SIDE: u32 = 8;
+/// Columns of invocations of a micro-tile workgroup.
+const COLS: u32 = 8;
 /// vec4s of dims staged at a time.
-const DEPTH4: u32 = 8;
+const DEPTH4: u32 = 4;
 
 /// A tile: a row of the table made concrete for one width and one adapter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Tile {
     pub(super) schedule: Schedule,
-    /// Lanes of the subgroup, or invocations along a side.
-    pub(super) lanes: u32,
+    /// Rows of invocations; 1 if a row of scores is spread over all lanes.
+    rows: u32,
+    /// Columns of invocations, or lanes of the subgroup: a row of scores is spread over them.
+    cols: u32,
     /// Own rows per invocation.
     pub(super) own: u32,
     /// vec4s of stream positions per invocation.
     pub(super) stream4: u32,
     /// vec4s of dims per invocation and accumulator row.
     pub(super) width4: u32,
-    /// How many of these are staged at once where values are added up in workgroup memory.
-    values4: u32,
+}
+
+/// The schedule for an adapter, the columns of its invocations, and why.
+fn schedule(limits: &Limits) -> (Schedule, u32, String) {
+    match (limits.kind, limits.subgroup) {
+        (DeviceKind::Cpu, Some(n @ (4 | 8 | 16))) => {
+            (Lanes, n, format!("lanes: a CPU-type adapter with subgroups of {n}, where every load is a gather"))
+        }
+        (DeviceKind::Cpu, other) => (
+            SmallMicroTile,
+            COLS,
+            format!("micro_tile: a CPU-type adapter without subgroups of 4, 8 or 16 ({other:?})"),
+        ),
+        (DeviceKind::Gpu, _) => (
+            MicroTile,
+            COLS,
+            format!("micro_tile: a GPU, whose workgroup memory is fast; one wave of {} a workgroup", limits.wave),
+        ),
+    }
 }
 
 impl Tile {
@@ -76,38 +123,33 @@ impl Tile {
         positions: usize,
         limits: &Limits,
     ) -> Result<(Self, String), PlanError> {
-        let (schedule, lanes, why) = match (limits.kind, limits.subgroup) {
-            (DeviceKind::Cpu, Some(n @ (4 | 8 | 16))) => (
-                Schedule::Lanes,
-                n,
-                format!("lanes: a CPU-type adapter with subgroups of {n}, where every load is a gather"),
-            ),
-            (DeviceKind::Cpu, other) => (
-                Schedule::MicroTile,
-                SIDE,
-                format!("micro_tile: a CPU-type adapter without subgroups of 4, 8 or 16 ({other:?})"),
-            ),
-            (DeviceKind::Gpu, _) => {
-                (Schedule::MicroTile, SIDE, "micro_tile: a GPU, whose workgroup memory is fast".into())
-            }
-        };
+        let (schedule, cols, why) = schedule(limits);
         let dim4 = u32::try_from(dim.div_ceil(4)).unwrap_or(u32::MAX);
-        let width4 = dim4.div_ceil(lanes).next_power_of_two();
-        let row = TABLE.iter().find(|r| r.0 == schedule && r.1 == stage && width4 <= r.2);
-        let mut own = row.map_or(1, |r| r.3);
-        if schedule == Schedule::Lanes {
+        let width4 = dim4.div_ceil(cols).next_power_of_two();
+        let rows = match schedule {
+            Lanes => 1,
+            MicroTile => limits.wave / COLS,
+            SmallMicroTile => COLS,
+        };
+        let made = |r: &Row| Self { schedule, rows, cols, own: r.own, stream4: r.stream4, width4 };
+        let mut fitting = TABLE.iter().filter(|r| r.schedule == schedule && r.stage == stage && width4 <= r.width4).map(made);
+        let first = fitting.next();
+        // A smaller tile where workgroup memory is scarce.
+        let mut tile = first
+            .into_iter()
+            .chain(fitting)
+            .find(|t| t.workgroup_bytes() <= limits.workgroup_memory)
+            .or(first)
+            .unwrap_or(Self { schedule, rows, cols, own: 1, stream4: 1, width4 });
+        if schedule == Lanes {
             // Fewer rows for short sequences: what they save at run time is less than what the driver takes to compile them.
-            while own > lanes && positions < 16 * own as usize {
-                own /= 2;
+            while tile.own > cols && positions < 16 * tile.own as usize {
+                tile.own /= 2;
             }
-            own = own.max(lanes);
-        }
-        let stream4 = if schedule == Schedule::Lanes && own > lanes { 2 } else { 1 };
-        let mut tile = Self { schedule, lanes, own, stream4, width4, values4: 1 };
-        // Half as many barriers where rows are few and memory is left.
-        let two = Self { values4: 2, ..tile };
-        if schedule == Schedule::MicroTile && width4 >= 2 && two.workgroup_bytes() <= limits.workgroup_memory {
-            tile = two;
+            tile.own = tile.own.max(cols);
+            if tile.own == cols {
+                tile.stream4 = 1;
+            }
         }
         tile.check(limits)?;
         Ok((tile, why))
@@ -128,72 +170,71 @@ impl Tile {
     }
 
     pub(super) fn invocations(&self) -> u32 {
-        match self.schedule {
-            Schedule::Lanes => self.lanes,
-            Schedule::MicroTile => self.lanes * self.lanes,
-        }
+        self.rows * self.cols
     }
 
     /// Own positions per workgroup.
     pub(super) fn tile_own(&self) -> u32 {
-        match self.schedule {
-            Schedule::Lanes => self.own,
-            Schedule::MicroTile => self.own * self.lanes,
-        }
+        self.own * self.rows
     }
 
     /// Stream positions per loop step.
     pub(super) fn tile_stream(&self) -> u32 {
-        4 * self.stream4 * self.lanes
+        4 * self.stream4 * self.cols
+    }
+
+    /// Columns of invocations whose weights and values are in workgroup memory at a time: values take 4 KiB, and every invocation loads.
+    fn block_cols(&self) -> u32 {
+        let least = self.invocations().div_ceil(self.value_cols());
+        (8 / self.width4).clamp(1, self.cols).max(least)
+    }
+
+    /// vec4s of a row of values.
+    fn value_cols(&self) -> u32 {
+        self.cols * self.width4
+    }
+
+    fn own_tile(&self) -> u32 {
+        (self.tile_own() * DEPTH4.max(self.block_cols())).max(self.own.div_ceil(4) * self.invocations())
+    }
+
+    fn stream_tile(&self) -> u32 {
+        (self.tile_stream() * DEPTH4).max(4 * self.block_cols() * self.value_cols())
     }
 
     fn workgroup_bytes(&self) -> u32 {
         let uniform_range = 8;
         match self.schedule {
-            Schedule::Lanes => uniform_range,
-            Schedule::MicroTile => {
-                let (own, stream) = (self.tile_own(), self.tile_stream());
-                16 * (own * DEPTH4 + self.stream_tile() + own * stream / 4) + 4 * own * self.lanes + uniform_range
+            Lanes => uniform_range,
+            MicroTile | SmallMicroTile => {
+                16 * (self.own_tile() + self.stream_tile())
             }
         }
-    }
-
-    /// vec4s of the array that stream operands and values are staged in.
-    fn stream_tile(&self) -> u32 {
-        self.tile_stream() * DEPTH4.max(self.values4 * self.lanes)
     }
 
     /// Loop trips of one product over `dim` dims, as written.
     pub(super) fn product_trips(&self, dim: usize) -> u64 {
         let depth4 = dim.div_ceil(4) as u64;
         match self.schedule {
-            Schedule::Lanes => depth4,
-            Schedule::MicroTile => {
-                let staging =
-                    u64::from((self.tile_own() + self.tile_stream()) * DEPTH4).div_ceil(self.invocations().into());
-                depth4.div_ceil(DEPTH4.into()) * (3 + staging + u64::from(DEPTH4))
-            }
+            Lanes => depth4,
+            MicroTile | SmallMicroTile => depth4.div_ceil(DEPTH4.into()),
         }
     }
 
     /// Loop trips of one accumulation, as written.
     pub(super) fn accumulate_trips(&self) -> u64 {
         match self.schedule {
-            Schedule::Lanes => self.lanes.into(),
-            Schedule::MicroTile => {
-                let values = self.tile_stream() * self.values4 * self.lanes;
-                let staging = u64::from(values).div_ceil(self.invocations().into());
-                u64::from(self.width4 / self.values4) * (1 + staging + u64::from(self.tile_stream() / 4))
+            Lanes => self.cols.into(),
+            MicroTile | SmallMicroTile => {
+                let blocks = self.stream4 * self.cols / self.block_cols();
+                // Values that are not finite are looked for one vec4 at a time.
+                u64::from(blocks) * u64::from(1 + 4 * self.value_loads())
             }
         }
     }
 
-    /// Loop trips of the row statistics of one tile, as written.
-    pub(super) fn row_trips(&self) -> u64 {
-        match self.schedule {
-            Schedule::Lanes => 0,
-            Schedule::MicroTile => u64::from(2 * self.own * self.lanes),
-        }
+    fn value_loads(&self) -> u32 {
+        self.block_cols() * self.value_cols() / self.invocations()
     }
 
     /// The consts that the schedule, row and carry files are written in.
@@ -201,6 +242,7 @@ impl Tile {
         let mut all = vec![
             ("INVOCATIONS", self.invocations()),
             ("OWN", self.own),
+            ("OWN4", self.own.div_ceil(4)),
             ("STREAM", 4 * self.stream4),
             ("STREAM4", self.stream4),
             ("SCORES", self.own * self.stream4),
@@ -210,32 +252,31 @@ impl Tile {
             ("TILE_STREAM", self.tile_stream()),
         ];
         match self.schedule {
-            Schedule::Lanes => all.extend([("LANES", self.lanes), ("BLOCKS", self.own / self.lanes)]),
-            Schedule::MicroTile => all.extend([
-                ("SIDE", self.lanes),
+            Lanes => all.extend([("LANES", self.cols), ("BLOCKS", self.own / self.cols)]),
+            MicroTile | SmallMicroTile => all.extend([
+                ("ROWS", self.rows),
+                ("COLS", self.cols),
                 ("DEPTH4", DEPTH4),
-                ("OWN_TILE", self.tile_own() * DEPTH4),
+                ("DEPTH_ROWS", self.invocations() / DEPTH4),
+                ("SWIZZLE", COLS / DEPTH4),
+                ("OWN_LOADS", self.tile_own() * DEPTH4 / self.invocations()),
+                ("STREAM_LOADS", self.tile_stream() * DEPTH4 / self.invocations()),
+                ("BLOCK_COLS", self.block_cols()),
+                ("VALUE_COLS", self.value_cols()),
+                ("VALUE_LOADS", self.value_loads()),
+                ("OWN_TILE", self.own_tile()),
                 ("STREAM_TILE", self.stream_tile()),
-                ("VALUES4", self.values4),
-                ("VALUES", 4 * self.values4),
-                ("VALUE_COLS", self.values4 * self.lanes),
-                ("VALUE_BLOCKS", self.width4 / self.values4),
-                ("VALUE_TILE", self.tile_stream() * self.values4 * self.lanes),
-                ("TILE_STREAM4", self.tile_stream() / 4),
-                ("WEIGHT_TILE", self.tile_own() * self.tile_stream() / 4),
-                ("ROW_TILE", self.tile_own() * self.lanes),
             ]),
         }
         all
     }
 
-    /// Part of a variant name: `lanes8.q32k64.w2`.
+    /// Part of a variant name: `lanes8.own32.stream64.width64`.
     pub(super) fn name(&self) -> String {
         let schedule = match self.schedule {
-            Schedule::Lanes => format!("lanes{}", self.lanes),
-            Schedule::MicroTile => "micro_tile".into(),
+            Lanes => format!("lanes{}", self.cols),
+            MicroTile | SmallMicroTile => format!("micro_tile{}x{}", self.rows, self.cols),
         };
-        let staged = if self.values4 > 1 { format!(".values{}", 4 * self.values4) } else { String::new() };
-        format!("{schedule}.own{}.stream{}.width{}{staged}", self.tile_own(), self.tile_stream(), 4 * self.width4)
+        format!("{schedule}.own{}.stream{}.width{}", self.tile_own(), self.tile_stream(), 4 * self.width4)
     }
 }

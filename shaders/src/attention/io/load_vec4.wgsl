@@ -1,26 +1,26 @@
-// Slot io: rows whose widths are multiples of 4, read as vec4. Positions beyond a sequence read as 0.
+// Slot io: rows whose widths are multiples of 4, read as vec4. A row is known by its first vec4. Positions beyond a sequence stand for its
+// last row, dims beyond the width for the last four.
 @group(0) @binding(3) var<storage, read> q: array<vec4<Elem>>;
 @group(0) @binding(4) var<storage, read> k: array<vec4<Elem>>;
 @group(0) @binding(5) var<storage, read> v: array<vec4<Elem>>;
 @group(0) @binding(6) var<storage, read> d_o: array<vec4<Elem>>;
 
-// First element of query row i (width elements a row), and of key row j.
-fn q_at(i: u32, width: u32) -> u32 { return (at.q_row + min(i, at.len_q - 1u) * at.q_step) * width; }
-fn k_at(j: u32, width: u32) -> u32 { return (at.k_row + min(j, at.len_kv - 1u) * at.k_step) * width; }
+fn last_q(i: u32) -> u32 { return min(i, max(at.len_q, 1u) - 1u); }
+fn last_k(j: u32) -> u32 { return min(j, max(at.len_kv, 1u) - 1u); }
 
-fn load_q(i: u32, d4: u32) -> vec4<f32> {
-    let inside = (i < at.len_q) & (d4 * 4u < params.head_dim);
-    return select(vec4(0.0), vec4<f32>(q[(q_at(i, params.head_dim) + params.q_shift) / 4u + min(d4, params.head_dim / 4u - 1u)]), inside);
-}
-fn load_k(j: u32, d4: u32) -> vec4<f32> {
-    let inside = (j < at.len_kv) & (d4 * 4u < params.head_dim);
-    return select(vec4(0.0), vec4<f32>(k[(k_at(j, params.head_dim) + params.k_shift) / 4u + min(d4, params.head_dim / 4u - 1u)]), inside);
-}
-fn load_v(j: u32, d4: u32) -> vec4<f32> {
-    let inside = (j < at.len_kv) & (d4 * 4u < params.val_dim);
-    return select(vec4(0.0), vec4<f32>(v[(k_at(j, params.val_dim) + params.v_shift) / 4u + min(d4, params.val_dim / 4u - 1u)]), inside);
-}
-fn load_d_o(i: u32, d4: u32) -> vec4<f32> {
-    let inside = (i < at.len_q) & (d4 * 4u < params.val_dim);
-    return select(vec4(0.0), vec4<f32>(d_o[(q_at(i, params.val_dim) + params.o_shift) / 4u + min(d4, params.val_dim / 4u - 1u)]), inside);
-}
+fn q_row(i: u32) -> u32 { return ((at.q_row + last_q(i) * at.q_step) * params.head_dim + params.q_shift) / 4u; }
+fn k_row(j: u32) -> u32 { return ((at.k_row + last_k(j) * at.k_step) * params.head_dim + params.k_shift) / 4u; }
+fn v_row(j: u32) -> u32 { return ((at.k_row + last_k(j) * at.k_step) * params.val_dim + params.v_shift) / 4u; }
+fn d_o_row(i: u32) -> u32 { return ((at.q_row + last_q(i) * at.q_step) * params.val_dim + params.o_shift) / 4u; }
+
+// From a row to the next of its sequence.
+fn q_next() -> u32 { return at.q_step * (params.head_dim / 4u); }
+fn k_next() -> u32 { return at.k_step * (params.head_dim / 4u); }
+fn v_next() -> u32 { return at.k_step * (params.val_dim / 4u); }
+fn d_o_next() -> u32 { return at.q_step * (params.val_dim / 4u); }
+
+// Dims 4·d4 .. of the row that begins `skip` after `row`.
+fn q4(row: u32, skip: u32, d4: u32) -> vec4<f32> { return vec4<f32>(q[row + min(d4, params.head_dim / 4u - 1u) + skip]); }
+fn k4(row: u32, skip: u32, d4: u32) -> vec4<f32> { return vec4<f32>(k[row + min(d4, params.head_dim / 4u - 1u) + skip]); }
+fn v4(row: u32, skip: u32, d4: u32) -> vec4<f32> { return vec4<f32>(v[row + min(d4, params.val_dim / 4u - 1u) + skip]); }
+fn d_o4(row: u32, skip: u32, d4: u32) -> vec4<f32> { return vec4<f32>(d_o[row + min(d4, params.val_dim / 4u - 1u) + skip]); }

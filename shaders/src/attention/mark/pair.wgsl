@@ -1,6 +1,7 @@
 // Which pairs are NaN. Linked to the marking kernels; q and k are read again only where a flag says that they hold an infinity.
 const NOT_FINITE: u32 = 1u;
 const INFINITE: u32 = 2u;
+const LOWEST: f32 = -LIMIT;   // of a score; here only whether it is hidden counts
 
 fn query_flags(i: u32) -> u32 { return side[params.flags_at + at.q_row + i * at.q_step]; }
 fn key_flags(j: u32) -> u32 { return side[params.flags_at + params.batch_rows + at.k_row + j * at.k_step]; }
@@ -10,8 +11,8 @@ fn breaks(i: u32, j: u32) -> bool {
     var up = false;
     var down = false;
     for (var d = 0u; d < params.head_dim; d++) {
-        let x = bitcast<u32>(load_q(i, d / 4u)[d % 4u]);
-        let y = bitcast<u32>(load_k(j, d / 4u)[d % 4u]);
+        let x = bitcast<u32>(q4(q_row(i), 0u, d / 4u)[d % 4u]);
+        let y = bitcast<u32>(k4(k_row(j), 0u, d / 4u)[d % 4u]);
         if is_not_finite(x) | is_not_finite(y) {
             if ((x << 1u) == 0u) | ((y << 1u) == 0u) { return true; }
             let negative = ((x ^ y) >> 31u) == 1u;

@@ -1,18 +1,22 @@
 // Slot row: sigmoid. Each key on its own: no maximum, no sum, no rescale, no lse. A tile of keys is a plain addition.
-// σ(z) by e = exp(-|z|) ≤ 1, so nothing overflows and small weights keep their relative accuracy (a tanh form would not).
-fn sigmoid4(z: vec4<f32>) -> vec4<f32> {
-    let e = exp(-abs(z));
-    let r = 1.0 / (1.0 + e);
-    return select(e * r, r, z >= vec4(0.0));
-}
+// exp(-z) does not overflow from LOWEST on, where the weight has underflowed; small weights keep their relative accuracy (a tanh form
+// would not).
+const LOWEST: f32 = -88.7;
+
+fn sigmoid4(z: vec4<f32>) -> vec4<f32> { return 1.0 / (1.0 + exp(-z)); }
 
 fn row_begin() {}
 
-fn row_update(scores: ptr<function, Scores>, acc: ptr<function, Accumulator>) {
-    for (var r = 0u; r < OWN; r++) { // unroll
-        for (var c = 0u; c < STREAM4; c++) { // unroll
-            let z = (*scores)[r * STREAM4 + c];
-            (*scores)[r * STREAM4 + c] = select(sigmoid4(z), vec4(0.0), z < vec4(HIDDEN_BELOW));
+// scores → weights, in place; seen: no score of the tile is hidden.
+fn row_update(scores: ptr<function, Scores>, acc: ptr<function, Accumulator>, seen: bool) {
+    if seen {
+        for (var i = 0u; i < SCORES; i++) { // unroll
+            (*scores)[i] = sigmoid4((*scores)[i]);
+        }
+    } else {
+        for (var i = 0u; i < SCORES; i++) { // unroll
+            let z = (*scores)[i];
+            (*scores)[i] = select(sigmoid4(max(z, vec4(LOWEST))), vec4(0.0), z < vec4(HIDDEN_BELOW));
         }
     }
 }

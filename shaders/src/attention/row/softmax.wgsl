@@ -1,5 +1,8 @@
 // Slot row: online softmax. Per own row the running maximum m and the running sum l of exp(z - m); the accumulator is rescaled when m
-// grows. Every invocation that holds scores of a row holds the same m and l. A row that has seen no key has l = 0.
+// grows. Every invocation that holds scores of a row holds the same m, and of l the part of its own scores: they are summed at the end.
+// A row that has seen no key has l = 0.
+const LOWEST: f32 = -LIMIT;
+
 var<private> row_peak: array<f32, OWN>;
 var<private> row_sum: array<f32, OWN>;
 
@@ -12,47 +15,46 @@ fn row_begin() {
         let sink = clamp(side_f32(params.sink_at + at.q_head), -LIMIT, LIMIT);
         for (var r = 0u; r < OWN; r++) { // unroll
             row_peak[r] = sink;
-            row_sum[r] = 1.0;
+            row_sum[r] = select(0.0, 1.0, holds_first_column());
         }
     }
 }
 
-// scores → weights exp(z - m), in place; acc and l rescaled to the new m.
-fn row_update(scores: ptr<function, Scores>, acc: ptr<function, Accumulator>) {
+// scores → weights exp(z - m), in place; acc and l rescaled to the new m. A hidden score is far below any m, so its weight is 0.
+fn row_update(scores: ptr<function, Scores>, acc: ptr<function, Accumulator>, seen: bool) {
     var peak: Rows;
     for (var r = 0u; r < OWN; r++) { // unroll
-        peak[r] = row_peak[r];
+        peak[r / 4u][r % 4u] = row_peak[r];
         for (var c = 0u; c < STREAM4; c++) { // unroll
-            let z = max((*scores)[r * STREAM4 + c], vec4(-LIMIT));
-            peak[r] = max(peak[r], max(max(z.x, z.y), max(z.z, z.w)));
+            let z = (*scores)[r * STREAM4 + c];
+            peak[r / 4u][r % 4u] = max(peak[r / 4u][r % 4u], max(max(z.x, z.y), max(z.z, z.w)));
         }
     }
     rows_max(&peak);
-    var total: Rows;
     for (var r = 0u; r < OWN; r++) { // unroll
-        let rescale = select(exp(row_peak[r] - peak[r]), 1.0, row_peak[r] == peak[r]);
-        row_peak[r] = peak[r];
+        let rescale = select(exp(row_peak[r] - peak[r / 4u][r % 4u]), 1.0, row_peak[r] == peak[r / 4u][r % 4u]);
+        row_peak[r] = peak[r / 4u][r % 4u];
         row_sum[r] *= rescale;
         for (var w = 0u; w < WIDTH4; w++) { // unroll
             (*acc)[r * WIDTH4 + w] *= rescale;
         }
-        total[r] = 0.0;
         for (var c = 0u; c < STREAM4; c++) { // unroll
-            let z = (*scores)[r * STREAM4 + c];
-            let p = select(exp(z - peak[r]), vec4(0.0), z < vec4(HIDDEN_BELOW));
+            let p = exp((*scores)[r * STREAM4 + c] - peak[r / 4u][r % 4u]);
             (*scores)[r * STREAM4 + c] = p;
-            total[r] += (p.x + p.y) + (p.z + p.w);
+            row_sum[r] += (p.x + p.y) + (p.z + p.w);
         }
-    }
-    rows_sum(&total);
-    for (var r = 0u; r < OWN; r++) { // unroll
-        row_sum[r] += total[r];
     }
 }
 
 // acc / l; 0 for a row without keys.
 fn row_end(acc: ptr<function, Accumulator>) {
+    var total: Rows;
     for (var r = 0u; r < OWN; r++) { // unroll
+        total[r / 4u][r % 4u] = row_sum[r];
+    }
+    rows_sum(&total);
+    for (var r = 0u; r < OWN; r++) { // unroll
+        row_sum[r] = total[r / 4u][r % 4u];
         let share = select(1.0 / max(row_sum[r], 1.0e-30), 0.0, row_sum[r] == 0.0);
         for (var w = 0u; w < WIDTH4; w++) { // unroll
             (*acc)[r * WIDTH4 + w] *= share;

@@ -5,13 +5,13 @@ fn add_pair(r: u32, i: u32, j: u32, dz: f32) { pair_sum[r] += dz; }
 fn store_sums() {
     var pairs: Rows;
     for (var r = 0u; r < OWN; r++) { // unroll
-        pairs[r] = pair_sum[r];
+        pairs[r / 4u][r % 4u] = pair_sum[r];
     }
     rows_sum(&pairs);
     for (var r = 0u; r < OWN; r++) { // unroll
         let j = own_position(r);
         if holds_first_column() & (j < params.seq_kv) & ((params.packed_rows == 0u) | (j < at.len_kv)) {
-            side[params.key_sums_at + (at.key_stat + j) * params.kv_heads + at.kv_head] = bitcast<u32>(pairs[r]);
+            side[params.key_sums_at + (at.key_stat + j) * params.kv_heads + at.kv_head] = bitcast<u32>(pairs[r / 4u][r % 4u]);
         }
     }
 }

@@ -10,8 +10,8 @@ fn store_sums() {
     var pairs: Rows;
     var distances: Rows;
     for (var r = 0u; r < OWN; r++) { // unroll
-        pairs[r] = pair_sum[r];
-        distances[r] = distance_sum[r];
+        pairs[r / 4u][r % 4u] = pair_sum[r];
+        distances[r / 4u][r % 4u] = distance_sum[r];
     }
     rows_sum(&pairs);
     rows_sum(&distances);
@@ -19,8 +19,8 @@ fn store_sums() {
         let i = own_position(r);
         if holds_first_column() & (i < params.seq_q) & ((params.packed_rows == 0u) | (i < at.len_q)) {
             let word = params.row_sums_at + (at.stat_row + i) * 2u;
-            side[word] = bitcast<u32>(pairs[r]);
-            side[word + 1u] = bitcast<u32>(distances[r]);
+            side[word] = bitcast<u32>(pairs[r / 4u][r % 4u]);
+            side[word + 1u] = bitcast<u32>(distances[r / 4u][r % 4u]);
         }
     }
 }

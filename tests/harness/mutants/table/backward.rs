@@ -52,6 +52,15 @@ pub(super) const ALL: &[Row] = &[
         &["softcap."],
     ),
     (
+        "cap_gradient_dropped_inside",
+        D_KEY,
+        "d_k ignores the soft cap's derivative where a tile is wholly seen",
+        "= dz * cap_gradient(capped);",
+        "= dz;",
+        "",
+        &["softcap."],
+    ),
+    (
         "delta_ignored",
         "attention/weight/softmax.wgsl",
         "dS lacks delta",
