@@ -43,18 +43,39 @@ fn buffers<O: Op>(gpu: &Gpu, op: &O) -> Bindings {
     op.operands().iter().fold(Bindings::new(), |all, o| all.bind(o.name, &make(o.bytes().max(16)), 0))
 }
 
-/// A plan into a command encoder, every pipeline already there.
+/// Records with `record` and finishes, again and again. What was written to the queue is submitted outside of the measured time: else it
+/// would pile up.
+fn recorded(b: &mut criterion::Bencher<'_>, gpu: &Gpu, mut record: impl FnMut(&mut wgpu::CommandEncoder)) {
+    let submitted = || gpu.queue().submit([]);
+    let routine = |_| {
+        let mut encoder = gpu.device().create_command_encoder(&Default::default());
+        record(&mut encoder);
+        encoder.finish()
+    };
+    b.iter_batched(submitted, routine, criterion::BatchSize::PerIteration);
+}
+
+/// A warm call on the caller's buffers without its device work: a known spec to its plan, then into a command encoder.
+/// `prepared` binds beforehand, `plan_bind_encode` each time. `empty` is what the encoder itself costs.
 fn encode(c: &mut Criterion) {
     let gpu = gpu();
     let mut group = c.benchmark_group("encode");
+    group.bench_function("empty", |b| recorded(b, &gpu, |_| {}));
     for (name, op) in attentions(2, 128, 64) {
-        let plan = gpu.plan(&op).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let plan = || gpu.plan(&op).unwrap_or_else(|e| panic!("{name}: {e}"));
         let (operands, bindings) = (op.operands(), buffers(&gpu, &op));
-        group.bench_function(name, |b| {
-            b.iter(|| {
-                let mut encoder = gpu.device().create_command_encoder(&Default::default());
-                gpu.encode(&plan, &operands, &mut encoder, &bindings).unwrap_or_else(|e| panic!("{name}: {e}"));
-                encoder.finish()
+        let prepare = || gpu.prepare(&plan(), &operands, &bindings).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let prepared = prepare();
+        group.bench_function(format!("{name}/plan"), |b| b.iter(plan));
+        group.bench_function(format!("{name}/plan_bind"), |b| {
+            b.iter_batched(|| gpu.queue().submit([]), |_| prepare(), criterion::BatchSize::PerIteration);
+        });
+        group.bench_function(format!("{name}/prepared"), |b| {
+            recorded(b, &gpu, |encoder| prepared.encode(encoder).unwrap_or_else(|e| panic!("{name}: {e}")));
+        });
+        group.bench_function(format!("{name}/plan_bind_encode"), |b| {
+            recorded(b, &gpu, |encoder| {
+                gpu.encode(&plan(), &operands, encoder, &bindings).unwrap_or_else(|e| panic!("{name}: {e}"));
             });
         });
     }

@@ -137,11 +137,17 @@ pub(crate) struct Job {
 }
 
 impl Job {
-    /// Records the dispatch.
-    pub(crate) fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
-        pass.set_pipeline(&self.pipeline);
-        pass.set_bind_group(0, &self.group, self.params.as_slice());
-        pass.dispatch_workgroups(self.grid[0], self.grid[1], self.grid[2]);
+    /// Records dispatches in order. A pipeline that is set stays set.
+    pub(crate) fn record_all(jobs: &[Self], pass: &mut wgpu::ComputePass<'_>) {
+        let mut set = None;
+        for job in jobs {
+            if set != Some(job.step) {
+                pass.set_pipeline(&job.pipeline);
+                set = Some(job.step);
+            }
+            pass.set_bind_group(0, &job.group, job.params.as_slice());
+            pass.dispatch_workgroups(job.grid[0], job.grid[1], job.grid[2]);
+        }
     }
 }
 
