@@ -1,5 +1,6 @@
 //! A device to run on.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use gatefold_shaders::{DeviceKind, Limits};
 use crate::adapters::{AdapterSummary, LimitChoice, limits_of, select};
 use crate::device::{Call, Handle, Health};
 use crate::faults::FaultPlan;
+use crate::pipeline_cache::{DiskCache, PipelineCacheState};
 use crate::pipelines::Pipelines;
 use crate::plans::Plans;
 use crate::probe::{self, Probe};
@@ -30,6 +32,10 @@ pub struct Options {
     /// drivers, integrated GPUs) and the device has [`MAPPABLE_PRIMARY_BUFFERS`](wgpu::Features::MAPPABLE_PRIMARY_BUFFERS). The outputs
     /// are the same.
     pub mapped: bool,
+    /// Folder in which the driver's compiled pipelines are kept between processes, in a file per adapter; made if it is not there. `None`,
+    /// the default: none. Worth it on real drivers whose own cache is off; software drivers keep nothing in it. What came of it is
+    /// [`Gpu::pipeline_cache`]. The folder must be writable by no one who is not trusted: the driver believes what is in it.
+    pub pipeline_cache: Option<PathBuf>,
     /// Faults on demand, for tests.
     #[doc(hidden)]
     pub faults: Option<Arc<FaultPlan>>,
@@ -37,7 +43,15 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { adapter: None, limits: LimitChoice::Adapter, probe: true, patience: None, mapped: true, faults: None }
+        Self {
+            adapter: None,
+            limits: LimitChoice::Adapter,
+            probe: true,
+            patience: None,
+            mapped: true,
+            pipeline_cache: None,
+            faults: None,
+        }
     }
 }
 
@@ -50,6 +64,7 @@ pub struct Gpu {
     probe: Probe,
     pipelines: Pipelines,
     plans: Plans,
+    pipeline_cache: PipelineCacheState,
     options: Options,
     own: bool,
 }
@@ -101,6 +116,7 @@ impl Gpu {
         let (required_features, required_limits) = match options.limits {
             LimitChoice::Adapter => {
                 let mut wanted = FEATURES;
+                wanted.set(wgpu::Features::PIPELINE_CACHE, options.pipeline_cache.is_some());
                 wanted.set(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS, options.mapped && is_unified(&adapter.get_info()));
                 (adapter.features() & wanted, adapter.limits())
             }
@@ -130,7 +146,7 @@ impl Gpu {
         pollster::block_on(Self::from_device_async(info, device, queue, &Options::default()))
     }
 
-    /// Runs on the caller's own device. Of the options, `probe`, `patience` and `mapped` have a meaning.
+    /// Runs on the caller's own device. Of the options, `adapter` and `limits` have no meaning.
     ///
     /// # Errors
     /// As [`from_device`](Self::from_device).
@@ -155,9 +171,12 @@ impl Gpu {
         let mappable = device.features().contains(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS);
         let mapped = options.mapped && mappable && is_unified(info);
         let handle = Arc::new(Handle::new((device, queue), own, mapped, options.faults.clone()));
-        let (probe, pipelines, options) = (Probe::default(), Pipelines::default(), options.clone());
+        let folder = options.pipeline_cache.as_deref();
+        let (disk, pipeline_cache) = DiskCache::open(&handle, folder, info, &summary).await;
+        let (probe, pipelines, options) = (Probe::default(), Pipelines::new(disk), options.clone());
         let plans = Plans::default();
-        let mut gpu = Self { handle, info: summary, limits, probe, pipelines, plans, options, own };
+        let info = summary;
+        let mut gpu = Self { handle, info, limits, probe, pipelines, plans, pipeline_cache, options, own };
         if gpu.options.probe {
             let probe = probe::cached(&gpu).await?;
             if let Some(reason) = probe.unfit() {
@@ -237,6 +256,20 @@ impl Gpu {
     /// Whether runs map kernels' buffers instead of copying through staging ones: see [`Options::mapped`].
     pub fn is_mapped(&self) -> bool {
         self.handle.mapped
+    }
+
+    /// What came of [`Options::pipeline_cache`].
+    pub fn pipeline_cache(&self) -> &PipelineCacheState {
+        &self.pipeline_cache
+    }
+
+    /// Writes the pipeline cache, as dropping this does too if something was built. Returns the bytes of the driver's data; 0 without a
+    /// cache.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn save_pipeline_cache(&self) -> std::io::Result<usize> {
+        self.pipelines.disk.as_ref().map_or(Ok(0), DiskCache::save)
     }
 
     /// Every variant built so far and the seconds its linking and compiling took, by name.

@@ -9,6 +9,7 @@ use gatefold_shaders::{LinkError, Source, Step};
 use crate::RunError;
 use crate::bindings::{BindingKind, Bound, Field};
 use crate::device::{Call, Handle};
+use crate::pipeline_cache::DiskCache;
 use crate::signal::lock;
 use crate::watch::Clock;
 
@@ -38,7 +39,10 @@ impl Key {
 
     fn fits(&self, step: &Step) -> bool {
         let files = self.slots.len() == step.slots.len()
-            && std::iter::once(&self.kernel).chain(&self.slots).zip(std::iter::once(&step.kernel).chain(&step.slots)).all(same);
+            && std::iter::once(&self.kernel)
+                .chain(&self.slots)
+                .zip(std::iter::once(&step.kernel).chain(&step.slots))
+                .all(same);
         files
             && self.consts == step.consts
             && self.aliases == step.aliases
@@ -75,12 +79,20 @@ struct Known {
 }
 
 /// Pipelines of one device by variant name, failures included.
-#[derive(Debug, Default)]
-pub(crate) struct Pipelines(Mutex<HashMap<String, Vec<Known>>>);
+#[derive(Debug)]
+pub(crate) struct Pipelines {
+    known: Mutex<HashMap<String, Vec<Known>>>,
+    /// Those of earlier processes.
+    pub(crate) disk: Option<DiskCache>,
+}
 
 impl Pipelines {
+    pub(crate) fn new(disk: Option<DiskCache>) -> Self {
+        Self { known: Mutex::default(), disk }
+    }
+
     fn find(&self, step: &Step) -> Option<Result<Arc<Built>, RunError>> {
-        let known = lock(&self.0);
+        let known = lock(&self.known);
         known.get(&step.name)?.iter().find(|k| k.key.fits(step)).map(|k| k.built.clone())
     }
 
@@ -89,11 +101,11 @@ impl Pipelines {
         if let Some(known) = self.find(step) {
             return known.map(|built| (built, 0.0));
         }
-        let built = build(handle, step).await.map(Arc::new);
+        let built = build(handle, step, self.disk.as_ref()).await.map(Arc::new);
         // What is wrong with the text stays wrong; a full or lost device says nothing about the text.
         if matches!(built, Ok(_) | Err(RunError::Link(_) | RunError::PipelineBuild { .. })) {
             let known = Known { key: Key::of(step), built: built.clone() };
-            lock(&self.0).entry(step.name.clone()).or_default().push(known);
+            lock(&self.known).entry(step.name.clone()).or_default().push(known);
         }
         built.map(|b| {
             let seconds = b.seconds;
@@ -103,7 +115,7 @@ impl Pipelines {
 
     /// Variant names and the seconds each took to build, by name.
     pub(crate) fn seconds(&self) -> Vec<(String, f64)> {
-        let known = lock(&self.0);
+        let known = lock(&self.known);
         let built = known.values().flatten().flat_map(|k| &k.built);
         let mut all: Vec<_> = built.map(|b| (b.name.clone(), b.seconds)).collect();
         all.sort_by(|a, b| a.0.cmp(&b.0));
@@ -143,7 +155,7 @@ fn layout_entry(binding: &Bound, params_bytes: u32) -> wgpu::BindGroupLayoutEntr
 }
 
 /// Links and compiles. The module keeps wgpu's full runtime checks, and workgroup memory is zeroed.
-async fn build(handle: &Handle, step: &Step) -> Result<Built, RunError> {
+async fn build(handle: &Handle, step: &Step, disk: Option<&DiskCache>) -> Result<Built, RunError> {
     let clock = Clock::start();
     let name = step.name.as_str();
     let module: Module = link(step)?;
@@ -172,7 +184,7 @@ async fn build(handle: &Handle, step: &Step) -> Result<Built, RunError> {
                 zero_initialize_workgroup_memory: true,
                 ..Default::default()
             },
-            cache: None,
+            cache: disk.map(DiskCache::used),
         });
         (layout, pipeline)
     });
