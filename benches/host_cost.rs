@@ -8,7 +8,10 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use gatefold_benches::{attentions, backward_inputs, gpu, inputs, softmax};
 use gatefold_shaders::link::link;
 use gatefold_wgpu::wgpu::{self, BufferUsages};
-use gatefold_wgpu::{Bindings, Gpu, Kernels, Limits, Op, RunOptions};
+use gatefold_wgpu::{
+    Bindings, Dispatch, Dtype, Gpu, Kernels, Limits, Op, Operand, Options, Plan, RunOptions, Source, Step, Tensor,
+    Tensors,
+};
 
 /// A spec to a plan: pure, no adapter.
 fn plan(c: &mut Criterion) {
@@ -43,18 +46,39 @@ fn buffers<O: Op>(gpu: &Gpu, op: &O) -> Bindings {
     op.operands().iter().fold(Bindings::new(), |all, o| all.bind(o.name, &make(o.bytes().max(16)), 0))
 }
 
-/// A plan into a command encoder, every pipeline already there.
+/// Records with `record` and finishes, again and again. What was written to the queue is submitted outside of the measured time: else it
+/// would pile up.
+fn recorded(b: &mut criterion::Bencher<'_>, gpu: &Gpu, mut record: impl FnMut(&mut wgpu::CommandEncoder)) {
+    let submitted = || gpu.queue().submit([]);
+    let routine = |_| {
+        let mut encoder = gpu.device().create_command_encoder(&Default::default());
+        record(&mut encoder);
+        encoder.finish()
+    };
+    b.iter_batched(submitted, routine, criterion::BatchSize::PerIteration);
+}
+
+/// A warm call on the caller's buffers without its device work: a known spec to its plan, then into a command encoder.
+/// `prepared` binds beforehand, `plan_bind_encode` each time. `empty` is what the encoder itself costs.
 fn encode(c: &mut Criterion) {
     let gpu = gpu();
     let mut group = c.benchmark_group("encode");
+    group.bench_function("empty", |b| recorded(b, &gpu, |_| {}));
     for (name, op) in attentions(2, 128, 64) {
-        let plan = gpu.plan(&op).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let plan = || gpu.plan(&op).unwrap_or_else(|e| panic!("{name}: {e}"));
         let (operands, bindings) = (op.operands(), buffers(&gpu, &op));
-        group.bench_function(name, |b| {
-            b.iter(|| {
-                let mut encoder = gpu.device().create_command_encoder(&Default::default());
-                gpu.encode(&plan, &operands, &mut encoder, &bindings).unwrap_or_else(|e| panic!("{name}: {e}"));
-                encoder.finish()
+        let prepare = || gpu.prepare(&plan(), &operands, &bindings).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let prepared = prepare();
+        group.bench_function(format!("{name}/plan"), |b| b.iter(plan));
+        group.bench_function(format!("{name}/plan_bind"), |b| {
+            b.iter_batched(|| gpu.queue().submit([]), |_| prepare(), criterion::BatchSize::PerIteration);
+        });
+        group.bench_function(format!("{name}/prepared"), |b| {
+            recorded(b, &gpu, |encoder| prepared.encode(encoder).unwrap_or_else(|e| panic!("{name}: {e}")));
+        });
+        group.bench_function(format!("{name}/plan_bind_encode"), |b| {
+            recorded(b, &gpu, |encoder| {
+                gpu.encode(&plan(), &operands, encoder, &bindings).unwrap_or_else(|e| panic!("{name}: {e}"));
             });
         });
     }
@@ -84,5 +108,44 @@ fn call(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, plan, link_cost, encode, call);
+/// One element each way: what is measured is the transfer of the other side.
+const TOUCH: &str = "
+@group(0) @binding(1) var<storage, read> x: array<u32>;
+@group(0) @binding(2) var<storage, read_write> y: array<u32>;
+@compute @workgroup_size(1)
+fn main() { y[0] = x[0]; }
+";
+
+/// 64 MiB up or down through a run whose kernel does nothing, by each route.
+fn transfer(c: &mut Criterion) {
+    let large = (64 << 20) / 4;
+    let step = Step {
+        name: "touch".into(),
+        kernel: Source { path: "touch.wgsl", text: TOUCH },
+        slots: vec![],
+        consts: vec![],
+        aliases: vec![],
+        f16: false,
+        subgroups: false,
+        dispatches: vec![Dispatch { grid: [1, 1, 1], params: vec![], windows: vec![] }],
+        trips: 0,
+    };
+    let plan = Plan { op: "touch", steps: vec![step], ..Plan::default() };
+    let mut group = c.benchmark_group("transfer");
+    group.sample_size(10).throughput(criterion::Throughput::Bytes(64 << 20));
+    for (route, mapped) in [("mapped", true), ("staged", false)] {
+        let options = Options { mapped, ..Options::default() };
+        let gpu = Gpu::open(&options).unwrap_or_else(|e| panic!("benches need an adapter: {e}"));
+        for (name, up, down) in [("upload", large, 1), ("readback", 1, large)] {
+            let operands = [Operand::input("x", [up], Dtype::U32), Operand::output("y", [down], Dtype::U32)];
+            let x = Tensor::u32([up], vec![7; up]).unwrap_or_else(|e| panic!("{e}"));
+            let inputs = Tensors::new().with("x", x);
+            let run = || gpu.run_plan(&plan, &operands, &inputs, &RunOptions::default());
+            group.bench_function(format!("{name}/{route}"), |b| b.iter(run));
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, plan, link_cost, encode, call, transfer);
 criterion_main!(benches);

@@ -78,6 +78,14 @@ fn element_count(dims: &[usize], given: usize) -> Result<(), SpecError> {
     if expected == given { Ok(()) } else { Err(SpecError::ElementCount { dims: dims.to_vec(), expected, given }) }
 }
 
+/// Elements from memory, copied once if it is aligned.
+fn shared<T: bytemuck::Pod>(bytes: &[u8]) -> Arc<[T]> {
+    match bytemuck::try_cast_slice(bytes) {
+        Ok(elements) => Arc::from(elements),
+        Err(_) => bytemuck::pod_collect_to_vec(bytes).into(),
+    }
+}
+
 impl Tensor {
     /// An f32 tensor of shape `dims` from row-major data.
     ///
@@ -203,9 +211,9 @@ impl Tensor {
             return Err(SpecError::ElementCount { dims, expected, given: bytes.len() / dtype.size() });
         };
         let data = match dtype {
-            Dtype::F32 => Data::F32(bytemuck::pod_collect_to_vec(bytes).into()),
-            Dtype::F16 => Data::F16(bytemuck::pod_collect_to_vec(bytes).into()),
-            Dtype::U32 => Data::U32(bytemuck::pod_collect_to_vec(bytes).into()),
+            Dtype::F32 => Data::F32(shared(bytes)),
+            Dtype::F16 => Data::F16(shared(bytes)),
+            Dtype::U32 => Data::U32(shared(bytes)),
         };
         Ok(Self { dims, data })
     }

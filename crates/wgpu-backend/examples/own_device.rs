@@ -34,7 +34,9 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
 
     let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
     let bindings = Bindings::new().bind("q", &q, 0).bind("k", &k, 0).bind("v", &v, 0).bind("o", &o, 0);
-    gpu.encode(&plan, &attention.operands(), &mut encoder, &bindings)?;
+    // Checked and bound once; recorded as often as needed.
+    let prepared = gpu.prepare(&plan, &attention.operands(), &bindings)?;
+    prepared.encode(&mut encoder)?;
     let staging = device.create_buffer(&wgpu::BufferDescriptor {
         label: Some("staging"),
         size: bytes,

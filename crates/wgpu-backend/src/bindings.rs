@@ -53,18 +53,40 @@ fn words(param: Param) -> (ParamKind, [u8; 4]) {
     }
 }
 
-/// Writes a dispatch's parameters into its block: every member of the struct exactly once, each of its own type.
+/// Where each member of `params` is among the values that a dispatch gives: every member exactly once. Mostly they come in one order, so
+/// the search begins after the last hit.
+fn values<'a>(built: &'a Built, dispatch: &'a Dispatch) -> Result<Vec<(&'a Field, Param)>, RunError> {
+    let wrong = |name: &str, message: &str| Err(contract(&built.name, format!("params.{name}: {message}")));
+    let (given, mut next) = (&dispatch.params, 0);
+    let mut found = Vec::with_capacity(built.params.len());
+    for field in &built.params {
+        let (before, after) = given.split_at(next.min(given.len()));
+        let hit = after.iter().position(|(name, _)| *name == field.name).map(|at| next + at);
+        let Some(at) = hit.or_else(|| before.iter().position(|(name, _)| *name == field.name)) else {
+            return wrong(&field.name, "expected a value, the dispatch gives none");
+        };
+        next = at + 1;
+        found.push((field, given[at].1));
+    }
+    // Every member has its own value: as many values as members are all there are.
+    if given.len() > found.len() {
+        for (index, (name, _)) in given.iter().enumerate() {
+            if built.params.iter().all(|f| f.name != *name) {
+                return wrong(name, "given by the dispatch, but the struct has no such member");
+            }
+            if given[..index].iter().any(|(earlier, _)| earlier == name) {
+                return wrong(name, "expected one value, the dispatch gives two");
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Writes a dispatch's parameters into its block, each of its own type.
 pub(crate) fn write_params(built: &Built, dispatch: &Dispatch, block: &mut [u8]) -> Result<(), RunError> {
     let wrong = |message: String| contract(&built.name, message);
-    for field in &built.params {
-        let mut given = dispatch.params.iter().filter(|(name, _)| *name == field.name);
-        let Some((_, param)) = given.next() else {
-            return Err(wrong(format!("params.{}: expected a value, the dispatch gives none", field.name)));
-        };
-        if given.next().is_some() {
-            return Err(wrong(format!("params.{}: expected one value, the dispatch gives two", field.name)));
-        }
-        let (kind, bytes) = words(*param);
+    for (field, param) in values(built, dispatch)? {
+        let (kind, bytes) = words(param);
         if kind != field.kind {
             return Err(wrong(format!("params.{}: expected {}, the dispatch gives {kind}", field.name, field.kind)));
         }
@@ -73,12 +95,7 @@ pub(crate) fn write_params(built: &Built, dispatch: &Dispatch, block: &mut [u8])
             .ok_or_else(|| wrong(format!("params.{}: lies beyond the struct", field.name)))?
             .copy_from_slice(&bytes);
     }
-    match dispatch.params.iter().find(|(name, _)| built.params.iter().all(|f| f.name != *name)) {
-        Some((name, _)) => {
-            Err(wrong(format!("params.{name}: given by the dispatch, but the struct has no such member")))
-        }
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 /// Where an operand or scratch lies.
@@ -137,11 +154,17 @@ pub(crate) struct Job {
 }
 
 impl Job {
-    /// Records the dispatch.
-    pub(crate) fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
-        pass.set_pipeline(&self.pipeline);
-        pass.set_bind_group(0, &self.group, self.params.as_slice());
-        pass.dispatch_workgroups(self.grid[0], self.grid[1], self.grid[2]);
+    /// Records dispatches in order. A pipeline that is set stays set.
+    pub(crate) fn record_all(jobs: &[Self], pass: &mut wgpu::ComputePass<'_>) {
+        let mut set = None;
+        for job in jobs {
+            if set != Some(job.step) {
+                pass.set_pipeline(&job.pipeline);
+                set = Some(job.step);
+            }
+            pass.set_bind_group(0, &job.group, job.params.as_slice());
+            pass.dispatch_workgroups(job.grid[0], job.grid[1], job.grid[2]);
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Buffers of one run: sizes, guard zones, poison, upload, and what must be unchanged afterwards.
 
 use gatefold_core::{Operand, Role, Tensors};
-use gatefold_shaders::{Packed, Plan};
+use gatefold_shaders::{Packed, Plan, Scratch};
 
 use crate::RunError;
 use crate::bindings::Place;
@@ -66,7 +66,12 @@ impl Slot {
     ) -> Result<Self, RunError> {
         let bytes = bytes.next_multiple_of(4);
         let inner = bytes.max(LEAST_BYTES);
-        let buffer = handle.buffer(name, inner + 2 * filling.guard, USAGE).await?;
+        let more = match content {
+            Content::Input => handle.upload_usage(bytes),
+            Content::Output => handle.download_usage(),
+            Content::Scratch => wgpu::BufferUsages::empty(),
+        };
+        let buffer = handle.buffer(name, inner + 2 * filling.guard, USAGE | more).await?;
         // The binding reaches over the guard zone behind the contents: a write past the end then lands there and is seen, where robust
         // access would otherwise hide it.
         let reach = inner + filling.guard;
@@ -175,11 +180,11 @@ pub(crate) async fn allocate(
     Ok(slots)
 }
 
-/// Scratch for a plan that the caller submits, without guard or poison: zeroed by wgpu.
-pub(crate) async fn scratch(handle: &Handle, plan: &Plan, binding_bytes: u64) -> Result<Vec<Place>, RunError> {
+/// Scratch for a plan that the caller submits, without guard or poison.
+pub(crate) async fn scratch(handle: &Handle, scratch: &[Scratch], binding_bytes: u64) -> Result<Vec<Place>, RunError> {
     let filling = Filling { guard: 0, poison: None, binding_bytes };
-    let mut places = Vec::with_capacity(plan.scratch.len());
-    for s in &plan.scratch {
+    let mut places = Vec::with_capacity(scratch.len());
+    for s in scratch {
         places.push(Slot::allocate(handle, s.name, s.bytes, Content::Scratch, &filling).await?.place);
     }
     Ok(places)

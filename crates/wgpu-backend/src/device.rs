@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::RunError;
 use crate::faults::{FaultKind, FaultPlan, injected};
+use crate::pool::Pool;
 use crate::signal::{Signal, lock};
 use crate::watch::{Clock, Watch};
 
@@ -49,6 +50,10 @@ impl<'a> Call<'a> {
     fn text(&self) -> String {
         format!("{} {}", self.doing, self.name)
     }
+
+    pub(crate) fn map_failed(&self, message: String) -> RunError {
+        RunError::MapFailed { what: self.text(), message }
+    }
 }
 
 /// A device with its queue, health and planned faults.
@@ -57,6 +62,9 @@ pub(crate) struct Handle {
     pub(crate) device: wgpu::Device,
     pub(crate) queue: wgpu::Queue,
     pub(crate) health: Arc<Health>,
+    /// Whether kernels' buffers are mapped by the host: worth it where both share one memory.
+    pub(crate) mapped: bool,
+    pub(crate) pool: Pool,
     faults: Option<Arc<FaultPlan>>,
     /// Opened by this crate, so its loss is reported by callback.
     own: bool,
@@ -76,7 +84,12 @@ fn scoped<T>(device: &wgpu::Device, f: impl FnOnce() -> T) -> (T, [impl Future<O
 
 impl Handle {
     /// `own`: opened by this crate, which may then set the device's callbacks. A caller's own device keeps its own.
-    pub(crate) fn new(device: wgpu::Device, queue: wgpu::Queue, own: bool, faults: Option<Arc<FaultPlan>>) -> Self {
+    pub(crate) fn new(
+        (device, queue): (wgpu::Device, wgpu::Queue),
+        own: bool,
+        mapped: bool,
+        faults: Option<Arc<FaultPlan>>,
+    ) -> Self {
         let health = Arc::new(Health::default());
         if own {
             let noted = Arc::clone(&health);
@@ -88,7 +101,7 @@ impl Handle {
                 lock(&noted.uncaptured).get_or_insert(error.to_string());
             }));
         }
-        Self { device, queue, health, faults, own }
+        Self { device, queue, health, mapped, pool: Pool::default(), faults, own }
     }
 
     /// Refuses if the device is lost or an error came up outside of every call.
@@ -181,31 +194,30 @@ impl Handle {
         })
     }
 
-    /// A buffer, zeroed.
+    /// A buffer: one that a finished run left, else a new one, zeroed.
     pub(crate) async fn buffer(
         &self,
         name: &str,
         size: u64,
         usage: wgpu::BufferUsages,
     ) -> Result<wgpu::Buffer, RunError> {
+        if let Some(kept) = self.pool.take(size, usage) {
+            return Ok(kept);
+        }
         let have = self.device.limits().max_buffer_size;
         if size > have {
             return Err(RunError::TooLarge { what: name.into(), need: size, have });
         }
         let descriptor = wgpu::BufferDescriptor { label: Some(name), size, usage, mapped_at_creation: false };
-        self.call(Call::sized("allocating", name, size), || self.device.create_buffer(&descriptor)).await
-    }
-
-    /// Writes into a buffer. Offset and length are multiples of 4.
-    pub(crate) async fn write(
-        &self,
-        name: &str,
-        buffer: &wgpu::Buffer,
-        offset: u64,
-        data: &[u8],
-    ) -> Result<(), RunError> {
-        let call = Call::sized("uploading", name, data.len() as u64);
-        self.call(call, || self.queue.write_buffer(buffer, offset, data)).await
+        let call = Call::sized("allocating", name, size);
+        self.enter(&call)?;
+        let made = self.entered(call, || self.device.create_buffer(&descriptor)).await;
+        // What is kept must not be in the way of what is needed.
+        if matches!(made, Err(RunError::OutOfMemory { .. })) && self.pool.clear() {
+            self.look(&call)?;
+            return self.entered(call, || self.device.create_buffer(&descriptor)).await;
+        }
+        made
     }
 
     /// Records commands.
@@ -266,45 +278,4 @@ impl Handle {
             }
         }
     }
-
-    /// Asks for a staging buffer to be mapped once its last use has finished.
-    pub(crate) async fn map(&self, name: &str, buffer: &wgpu::Buffer) -> Result<Mapping, RunError> {
-        let done = Signal::new();
-        let set = done.clone();
-        let asked = self.call(Call::sized("mapping", name, buffer.size()), || {
-            buffer.map_async(wgpu::MapMode::Read, .., move |result| set.set(result.map_err(|e| e.to_string())));
-        });
-        asked.await?;
-        Ok(Mapping { buffer: buffer.clone(), done })
-    }
-
-    /// The bytes of a mapped buffer. Its submission has finished.
-    pub(crate) async fn read<T>(
-        &self,
-        name: &str,
-        mapping: Mapping,
-        f: impl FnOnce(&[u8]) -> T,
-    ) -> Result<T, RunError> {
-        let call = Call::sized("reading", name, mapping.buffer.size());
-        self.inject(&call)?;
-        self.look(&call)?;
-        let failed = |message: String| RunError::MapFailed { what: call.text(), message };
-        let mapped = if cfg!(target_arch = "wasm32") {
-            mapping.done.await
-        } else {
-            mapping.done.take().unwrap_or_else(|| Err("the driver did not answer".into()))
-        };
-        mapped.map_err(failed)?;
-        let view = mapping.buffer.get_mapped_range(..).map_err(|e| failed(e.to_string()))?;
-        let value = f(&view);
-        drop(view);
-        mapping.buffer.unmap();
-        Ok(value)
-    }
-}
-
-/// A mapping that was asked for.
-pub(crate) struct Mapping {
-    buffer: wgpu::Buffer,
-    done: Signal<Result<(), String>>,
 }

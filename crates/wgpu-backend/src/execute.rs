@@ -8,7 +8,8 @@ use gatefold_shaders::Plan;
 use crate::RunError;
 use crate::bindings::Job;
 use crate::buffers::{Content, Slot};
-use crate::device::{Handle, Mapping};
+use crate::device::Handle;
+use crate::mapping::Mapping;
 use crate::readback::{Piece, Readback};
 use crate::run::Ran;
 use crate::timing::{StepClock, Timestamps};
@@ -71,9 +72,7 @@ impl Execution<'_> {
             let timestamp_writes = self.stamps.as_ref().and_then(|s| s.writes(first + index));
             let descriptor = wgpu::ComputePassDescriptor { label: Some(self.plan.op), timestamp_writes };
             let mut recorder = encoder.begin_compute_pass(&descriptor);
-            for job in &self.jobs[pass.jobs.clone()] {
-                job.record(&mut recorder);
-            }
+            Job::record_all(&self.jobs[pass.jobs.clone()], &mut recorder);
         }
         if last {
             if let Some(stamps) = &self.stamps {
@@ -83,7 +82,7 @@ impl Execution<'_> {
         }
     }
 
-    /// Submits everything and waits. Returns the mapped staging buffers, and the host's seconds per step if it keeps the time.
+    /// Submits everything and waits. Returns the mappings, and the host's seconds per step if it keeps the time.
     pub(crate) async fn run(&self, submissions: &[Vec<Pass>]) -> Result<(Vec<Mapping>, Vec<f64>), RunError> {
         let (handle, name) = (self.handle, self.plan.op);
         let mut in_flight = VecDeque::new();
@@ -116,7 +115,7 @@ impl Execution<'_> {
         Ok((mappings, seconds))
     }
 
-    /// Reads the staging buffers: outputs, faults and times go to `ran`.
+    /// Reads what was mapped: outputs, faults and times go to `ran`.
     pub(crate) async fn collect(
         &self,
         mappings: Vec<Mapping>,
@@ -126,29 +125,43 @@ impl Execution<'_> {
         ran: &mut Ran,
     ) -> Result<(), RunError> {
         let (operands, inputs) = call;
-        let (mut outputs, mut faults, mut seconds) = (Vec::new(), Vec::new(), None);
+        let (mut outputs, mut faults, mut seconds) = (Tensors::new(), Vec::new(), None);
+        let mut wrong = Ok(());
+        let mut output = |slot: &Slot, bytes: &[u8]| {
+            let operand = operands.iter().find(|o| o.name == slot.place.name);
+            match operand.map(|o| Tensor::from_bytes(o.dtype, o.dims.clone(), bytes)) {
+                Some(Ok(tensor)) => outputs.insert(slot.place.name.as_str(), tensor),
+                Some(Err(error)) => wrong = Err(error),
+                None => {}
+            }
+        };
         let visit = |index: usize, bytes: &[u8]| match wanted[index] {
             Wanted::Times => seconds = self.stamps.as_ref().map(|s| s.seconds(bytes, self.plan.steps.len())),
-            Wanted::Contents(slot) => outputs.push((slot, bytes.to_vec())),
+            Wanted::Contents(slot) => output(&slots[slot], bytes),
             Wanted::Whole(slot) => {
                 let Slot { place, content } = &slots[slot];
                 let input = inputs.get(&place.name).filter(|_| *content == Content::Input);
                 faults.extend(slots[slot].faults(bytes, input.map(Tensor::bytes)));
                 if *content == Content::Output {
                     let start = usize::try_from(place.offset).unwrap_or(usize::MAX);
-                    outputs.push((slot, bytes[start..bytes.len() - start].to_vec()));
+                    output(&slots[slot], &bytes[start..bytes.len() - start]);
                 }
             }
         };
         self.readback.read(self.handle, mappings, visit).await?;
-        ran.faults = faults;
-        ran.step_seconds = seconds.or(ran.step_seconds.take());
-        for o in operands.iter().filter(|o| o.role == Role::Output) {
-            let found = outputs.iter().find(|(slot, _)| slots[*slot].place.name == o.name);
-            let bytes = found.map_or(&[][..], |(_, bytes)| bytes);
-            ran.outputs.insert(o.name, Tensor::from_bytes(o.dtype, o.dims.clone(), bytes)?);
+        wrong?;
+        for o in operands.iter().filter(|o| o.role == Role::Output && o.is_empty()) {
+            outputs.insert(o.name, Tensor::from_bytes(o.dtype, o.dims.clone(), &[])?);
         }
+        (ran.outputs, ran.faults) = (outputs, faults);
+        ran.step_seconds = seconds.or(ran.step_seconds.take());
         Ok(())
+    }
+
+    /// Gives the buffers to the next run. Everything has been read, nothing is in flight.
+    pub(crate) fn release(self, slots: Vec<Slot>, params: Option<wgpu::Buffer>) {
+        self.readback.release(self.handle);
+        slots.into_iter().map(|s| s.place.buffer).chain(params).for_each(|buffer| self.handle.pool.put(buffer));
     }
 }
 

@@ -1,5 +1,6 @@
 //! A device to run on.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,9 @@ use gatefold_shaders::{DeviceKind, Limits};
 use crate::adapters::{AdapterSummary, LimitChoice, limits_of, select};
 use crate::device::{Call, Handle, Health};
 use crate::faults::FaultPlan;
+use crate::pipeline_cache::{DiskCache, PipelineCacheState};
 use crate::pipelines::Pipelines;
+use crate::plans::Plans;
 use crate::probe::{self, Probe};
 use crate::{AdapterKind, RunError};
 
@@ -25,6 +28,14 @@ pub struct Options {
     /// Time without progress after which a run gives up with [`RunError::DeviceHung`]. `None`: 30 s, and 120 s on a software driver, which
     /// compiles at the first dispatch and shares its cores with everything else.
     pub patience: Option<Duration>,
+    /// Whether runs may map kernels' buffers instead of copying through staging ones, where host and device share memory (software
+    /// drivers, integrated GPUs) and the device has [`MAPPABLE_PRIMARY_BUFFERS`](wgpu::Features::MAPPABLE_PRIMARY_BUFFERS). The outputs
+    /// are the same.
+    pub mapped: bool,
+    /// Folder in which the driver's compiled pipelines are kept between processes, in a file per adapter; made if it is not there. `None`,
+    /// the default: none. Worth it on real drivers whose own cache is off; software drivers keep nothing in it. What came of it is
+    /// [`Gpu::pipeline_cache`]. The folder must be writable by no one who is not trusted: the driver believes what is in it.
+    pub pipeline_cache: Option<PathBuf>,
     /// Faults on demand, for tests.
     #[doc(hidden)]
     pub faults: Option<Arc<FaultPlan>>,
@@ -32,18 +43,28 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { adapter: None, limits: LimitChoice::Adapter, probe: true, patience: None, faults: None }
+        Self {
+            adapter: None,
+            limits: LimitChoice::Adapter,
+            probe: true,
+            patience: None,
+            mapped: true,
+            pipeline_cache: None,
+            faults: None,
+        }
     }
 }
 
 /// An open device: runs ops, keeps their pipelines. May be shared between threads.
 #[derive(Debug)]
 pub struct Gpu {
-    handle: Handle,
+    handle: Arc<Handle>,
     info: AdapterSummary,
     limits: Limits,
     probe: Probe,
     pipelines: Pipelines,
+    plans: Plans,
+    pipeline_cache: PipelineCacheState,
     options: Options,
     own: bool,
 }
@@ -59,9 +80,14 @@ impl LostMarker {
     }
 }
 
-/// Optional features that kernels or timing use.
+/// Optional features that kernels, timing or transfers use.
 const FEATURES: wgpu::Features =
     wgpu::Features::SHADER_F16.union(wgpu::Features::SUBGROUP).union(wgpu::Features::TIMESTAMP_QUERY);
+
+/// Whether host and device share one memory, so that a buffer that both reach is slow for neither.
+fn is_unified(info: &wgpu::AdapterInfo) -> bool {
+    matches!(info.device_type, wgpu::DeviceType::Cpu | wgpu::DeviceType::IntegratedGpu)
+}
 
 impl Gpu {
     /// Opens the best adapter with all its limits. Blocks.
@@ -88,7 +114,12 @@ impl Gpu {
     pub async fn open_async(options: &Options) -> Result<Self, RunError> {
         let (adapter, summary) = select(options.adapter.as_deref()).await?;
         let (required_features, required_limits) = match options.limits {
-            LimitChoice::Adapter => (adapter.features() & FEATURES, adapter.limits()),
+            LimitChoice::Adapter => {
+                let mut wanted = FEATURES;
+                wanted.set(wgpu::Features::PIPELINE_CACHE, options.pipeline_cache.is_some());
+                wanted.set(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS, options.mapped && is_unified(&adapter.get_info()));
+                (adapter.features() & wanted, adapter.limits())
+            }
             LimitChoice::WebGpuDefault => (wgpu::Features::empty(), wgpu::Limits::defaults()),
         };
         let descriptor = wgpu::DeviceDescriptor {
@@ -115,7 +146,7 @@ impl Gpu {
         pollster::block_on(Self::from_device_async(info, device, queue, &Options::default()))
     }
 
-    /// Runs on the caller's own device. Of the options, `probe` and `patience` have a meaning.
+    /// Runs on the caller's own device. Of the options, `adapter` and `limits` have no meaning.
     ///
     /// # Errors
     /// As [`from_device`](Self::from_device).
@@ -137,9 +168,15 @@ impl Gpu {
     ) -> Result<Self, RunError> {
         let limits = limits_of(info, &device);
         let summary = AdapterSummary::new(index, info, device.features());
-        let handle = Handle::new(device, queue, own, options.faults.clone());
-        let (probe, pipelines, options) = (Probe::default(), Pipelines::default(), options.clone());
-        let mut gpu = Self { handle, info: summary, limits, probe, pipelines, options, own };
+        let mappable = device.features().contains(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS);
+        let mapped = options.mapped && mappable && is_unified(info);
+        let handle = Arc::new(Handle::new((device, queue), own, mapped, options.faults.clone()));
+        let folder = options.pipeline_cache.as_deref();
+        let (disk, pipeline_cache) = DiskCache::open(&handle, folder, info, &summary).await;
+        let (probe, pipelines, options) = (Probe::default(), Pipelines::new(disk), options.clone());
+        let plans = Plans::default();
+        let info = summary;
+        let mut gpu = Self { handle, info, limits, probe, pipelines, plans, pipeline_cache, options, own };
         if gpu.options.probe {
             let probe = probe::cached(&gpu).await?;
             if let Some(reason) = probe.unfit() {
@@ -206,17 +243,50 @@ impl Gpu {
         self.handle.look(&Call::new("checking", "the device"))
     }
 
+    /// Bytes of buffers that finished runs left for the next: at most 256 MiB.
+    pub fn kept_bytes(&self) -> u64 {
+        self.handle.pool.bytes()
+    }
+
+    /// Frees the buffers that finished runs left for the next.
+    pub fn trim(&self) {
+        self.handle.pool.clear();
+    }
+
+    /// Whether runs map kernels' buffers instead of copying through staging ones: see [`Options::mapped`].
+    pub fn is_mapped(&self) -> bool {
+        self.handle.mapped
+    }
+
+    /// What came of [`Options::pipeline_cache`].
+    pub fn pipeline_cache(&self) -> &PipelineCacheState {
+        &self.pipeline_cache
+    }
+
+    /// Writes the pipeline cache, as dropping this does too if something was built. Returns the bytes of the driver's data; 0 without a
+    /// cache.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn save_pipeline_cache(&self) -> std::io::Result<usize> {
+        self.pipelines.disk.as_ref().map_or(Ok(0), DiskCache::save)
+    }
+
     /// Every variant built so far and the seconds its linking and compiling took, by name.
     pub fn build_seconds(&self) -> Vec<(String, f64)> {
         self.pipelines.seconds()
     }
 
-    pub(crate) fn handle(&self) -> &Handle {
+    pub(crate) fn handle(&self) -> &Arc<Handle> {
         &self.handle
     }
 
     pub(crate) fn pipelines(&self) -> &Pipelines {
         &self.pipelines
+    }
+
+    pub(crate) fn plans(&self) -> &Plans {
+        &self.plans
     }
 
     pub(crate) fn patience(&self) -> Duration {

@@ -17,7 +17,12 @@ mod error;
 mod execute;
 mod faults;
 mod gpu;
+mod mapping;
+mod operand_buffers;
+mod pipeline_cache;
 mod pipelines;
+mod plans;
+mod pool;
 mod prepare;
 mod probe;
 mod readback;
@@ -27,11 +32,13 @@ mod timing;
 mod watch;
 
 pub use adapters::{AdapterKind, AdapterSummary, LimitChoice, adapters, adapters_async};
-pub use encode::Bindings;
+pub use encode::Prepared;
 pub use error::RunError;
 #[doc(hidden)]
 pub use faults::{FaultKind, FaultPlan};
 pub use gpu::{Gpu, LostMarker, Options};
+pub use operand_buffers::Bindings;
+pub use pipeline_cache::PipelineCacheState;
 pub use probe::{Probe, Rounding};
 pub use run::{Ran, RunOptions};
 pub use timing::StepClock;

@@ -9,13 +9,14 @@ use gatefold_shaders::{LinkError, Source, Step};
 use crate::RunError;
 use crate::bindings::{BindingKind, Bound, Field};
 use crate::device::{Call, Handle};
+use crate::pipeline_cache::DiskCache;
 use crate::signal::lock;
 use crate::watch::Clock;
 
-/// Everything that the text of a step is made of. Two steps with equal keys have the same text; equality of names alone is not trusted.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// Everything that the text of a step is made of, beside its name. Two steps with equal keys have the same text; equality of names alone is
+/// not trusted.
+#[derive(Debug)]
 struct Key {
-    name: String,
     kernel: Source,
     slots: Vec<Source>,
     consts: Vec<(&'static str, u32)>,
@@ -27,7 +28,6 @@ struct Key {
 impl Key {
     fn of(step: &Step) -> Self {
         Self {
-            name: step.name.clone(),
             kernel: step.kernel,
             slots: step.slots.clone(),
             consts: step.consts.clone(),
@@ -36,6 +36,23 @@ impl Key {
             subgroups: step.subgroups,
         }
     }
+
+    fn fits(&self, step: &Step) -> bool {
+        let files = self.slots.len() == step.slots.len()
+            && std::iter::once(&self.kernel)
+                .chain(&self.slots)
+                .zip(std::iter::once(&step.kernel).chain(&step.slots))
+                .all(same);
+        files
+            && self.consts == step.consts
+            && self.aliases == step.aliases
+            && (self.f16, self.subgroups) == (step.f16, step.subgroups)
+    }
+}
+
+/// Files are long and nearly always the same text in memory: that is looked at first.
+fn same((a, b): (&Source, &Source)) -> bool {
+    a.path == b.path && (std::ptr::eq(a.text, b.text) || a.text == b.text)
 }
 
 /// A compiled step.
@@ -55,21 +72,40 @@ pub(crate) struct Built {
     seconds: f64,
 }
 
-/// Pipelines of one device, failures included.
-#[derive(Debug, Default)]
-pub(crate) struct Pipelines(Mutex<HashMap<Key, Result<Arc<Built>, RunError>>>);
+#[derive(Debug)]
+struct Known {
+    key: Key,
+    built: Result<Arc<Built>, RunError>,
+}
+
+/// Pipelines of one device by variant name, failures included.
+#[derive(Debug)]
+pub(crate) struct Pipelines {
+    known: Mutex<HashMap<String, Vec<Known>>>,
+    /// Those of earlier processes.
+    pub(crate) disk: Option<DiskCache>,
+}
 
 impl Pipelines {
+    pub(crate) fn new(disk: Option<DiskCache>) -> Self {
+        Self { known: Mutex::default(), disk }
+    }
+
+    fn find(&self, step: &Step) -> Option<Result<Arc<Built>, RunError>> {
+        let known = lock(&self.known);
+        known.get(&step.name)?.iter().find(|k| k.key.fits(step)).map(|k| k.built.clone())
+    }
+
     /// The step's pipeline, and the seconds this call spent on building it (0 if it was there).
     pub(crate) async fn get(&self, handle: &Handle, step: &Step) -> Result<(Arc<Built>, f64), RunError> {
-        let key = Key::of(step);
-        if let Some(known) = lock(&self.0).get(&key) {
-            return known.clone().map(|built| (built, 0.0));
+        if let Some(known) = self.find(step) {
+            return known.map(|built| (built, 0.0));
         }
-        let built = build(handle, step).await.map(Arc::new);
+        let built = build(handle, step, self.disk.as_ref()).await.map(Arc::new);
         // What is wrong with the text stays wrong; a full or lost device says nothing about the text.
         if matches!(built, Ok(_) | Err(RunError::Link(_) | RunError::PipelineBuild { .. })) {
-            lock(&self.0).insert(key, built.clone());
+            let known = Known { key: Key::of(step), built: built.clone() };
+            lock(&self.known).entry(step.name.clone()).or_default().push(known);
         }
         built.map(|b| {
             let seconds = b.seconds;
@@ -79,7 +115,9 @@ impl Pipelines {
 
     /// Variant names and the seconds each took to build, by name.
     pub(crate) fn seconds(&self) -> Vec<(String, f64)> {
-        let mut all: Vec<_> = lock(&self.0).values().flatten().map(|b| (b.name.clone(), b.seconds)).collect();
+        let known = lock(&self.known);
+        let built = known.values().flatten().flat_map(|k| &k.built);
+        let mut all: Vec<_> = built.map(|b| (b.name.clone(), b.seconds)).collect();
         all.sort_by(|a, b| a.0.cmp(&b.0));
         all
     }
@@ -117,7 +155,7 @@ fn layout_entry(binding: &Bound, params_bytes: u32) -> wgpu::BindGroupLayoutEntr
 }
 
 /// Links and compiles. The module keeps wgpu's full runtime checks, and workgroup memory is zeroed.
-async fn build(handle: &Handle, step: &Step) -> Result<Built, RunError> {
+async fn build(handle: &Handle, step: &Step, disk: Option<&DiskCache>) -> Result<Built, RunError> {
     let clock = Clock::start();
     let name = step.name.as_str();
     let module: Module = link(step)?;
@@ -146,7 +184,7 @@ async fn build(handle: &Handle, step: &Step) -> Result<Built, RunError> {
                 zero_initialize_workgroup_memory: true,
                 ..Default::default()
             },
-            cache: None,
+            cache: disk.map(DiskCache::used),
         });
         (layout, pipeline)
     });

@@ -1,4 +1,4 @@
-//! From a plan to dispatches ready to be recorded: pipelines, parameters, bind groups.
+//! From a plan to dispatches: pipelines, parameters, bind groups.
 
 use std::sync::Arc;
 
@@ -10,13 +10,13 @@ use crate::device::{Call, Handle};
 use crate::pipelines::{Built, Pipelines};
 
 /// A plan with its pipelines.
-pub(crate) struct Prepared<'a> {
+pub(crate) struct Linked<'a> {
     steps: Vec<(&'a Step, Arc<Built>)>,
     /// Seconds this call spent on building pipelines.
     pub(crate) compile_seconds: f64,
 }
 
-impl<'a> Prepared<'a> {
+impl<'a> Linked<'a> {
     /// Links and compiles what is not there yet.
     pub(crate) async fn new(handle: &Handle, pipelines: &Pipelines, plan: &'a Plan) -> Result<Self, RunError> {
         let (mut steps, mut compile_seconds) = (Vec::with_capacity(plan.steps.len()), 0.0);
@@ -34,7 +34,12 @@ impl<'a> Prepared<'a> {
     }
 
     /// Uploads the parameters and makes the bind groups. Dispatches with an empty grid are left out.
-    pub(crate) async fn jobs(&self, handle: &Handle, places: &[Place]) -> Result<Vec<Job>, RunError> {
+    /// Returns the dispatches and the buffer of their parameters.
+    pub(crate) async fn jobs(
+        &self,
+        handle: &Handle,
+        places: &[Place],
+    ) -> Result<(Vec<Job>, Option<wgpu::Buffer>), RunError> {
         let limits = handle.device.limits();
         let alignment = u64::from(limits.min_uniform_buffer_offset_alignment.max(256));
         let (bytes, offsets) = all_params(&self.steps, alignment)?;
@@ -71,6 +76,6 @@ impl<'a> Prepared<'a> {
                 jobs.push(Job { step: index, pipeline: built.pipeline.clone(), group, params, grid: dispatch.grid });
             }
         }
-        Ok(jobs)
+        Ok((jobs, uniform))
     }
 }

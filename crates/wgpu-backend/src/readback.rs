@@ -1,7 +1,11 @@
-//! Bringing device memory back to the host: one staging buffer for all pieces, or as few as the device's buffer size allows.
+//! Bringing device memory back to the host: a buffer that the host can map is read where it lies, the others by way of one staging
+//! buffer, or as few as the device's buffer size allows.
+
+use wgpu::BufferUsages as Usage;
 
 use crate::RunError;
-use crate::device::{Handle, Mapping};
+use crate::device::Handle;
+use crate::mapping::Mapping;
 
 /// A range of a device buffer that the host wants.
 #[derive(Debug)]
@@ -13,53 +17,73 @@ pub(crate) struct Piece {
     pub(crate) bytes: u64,
 }
 
-/// Where a piece lies in staging.
-struct Staged {
-    staging: usize,
-    at: u64,
+/// A range to be mapped, and the pieces that lie in it with their first byte.
+struct Mapped {
+    buffer: wgpu::Buffer,
+    offset: u64,
+    bytes: u64,
+    staging: bool,
+    pieces: Vec<(usize, u64)>,
 }
 
-/// Pieces and their staging buffers.
+/// Pieces and where they are mapped.
 pub(crate) struct Readback {
     pieces: Vec<Piece>,
-    staged: Vec<Staged>,
-    buffers: Vec<wgpu::Buffer>,
+    mapped: Vec<Mapped>,
+}
+
+/// Which pieces share a staging buffer, and its size: `(bytes, pieces with their first byte)`.
+fn staged(pieces: &[Piece], most: u64) -> Vec<(u64, Vec<(usize, u64)>)> {
+    let mut all: Vec<(u64, Vec<(usize, u64)>)> = Vec::new();
+    for (index, piece) in pieces.iter().enumerate().filter(|(_, p)| !p.is_mappable()) {
+        match all.last_mut() {
+            Some((bytes, here)) if *bytes + piece.bytes <= most => {
+                here.push((index, *bytes));
+                *bytes += piece.bytes;
+            }
+            _ => all.push((piece.bytes, vec![(index, 0)])),
+        }
+    }
+    all
+}
+
+impl Piece {
+    fn is_mappable(&self) -> bool {
+        self.buffer.usage().contains(Usage::MAP_READ)
+    }
 }
 
 impl Readback {
-    /// Allocates staging for the pieces.
+    /// Allocates staging for the pieces that need it.
     pub(crate) async fn new(handle: &Handle, pieces: Vec<Piece>) -> Result<Self, RunError> {
-        let most = handle.device.limits().max_buffer_size;
-        let (mut staged, mut sizes) = (Vec::with_capacity(pieces.len()), Vec::<u64>::new());
-        for piece in &pieces {
-            if sizes.last().is_none_or(|size| size + piece.bytes > most) {
-                sizes.push(0);
-            }
-            let staging = sizes.len() - 1;
-            staged.push(Staged { staging, at: sizes[staging] });
-            sizes[staging] += piece.bytes;
+        let direct = pieces.iter().enumerate().filter(|(_, p)| p.is_mappable());
+        let of_piece = |(index, p): (usize, &Piece)| {
+            let (buffer, pieces) = (p.buffer.clone(), vec![(index, 0)]);
+            Mapped { buffer, offset: p.offset, bytes: p.bytes, staging: false, pieces }
+        };
+        let mut mapped: Vec<_> = direct.map(of_piece).collect();
+        for (bytes, here) in staged(&pieces, handle.device.limits().max_buffer_size) {
+            let buffer = handle.buffer("staging", bytes, Usage::MAP_READ | Usage::COPY_DST).await?;
+            mapped.push(Mapped { buffer, offset: 0, bytes, staging: true, pieces: here });
         }
-        let mut buffers = Vec::with_capacity(sizes.len());
-        for size in sizes {
-            let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-            buffers.push(handle.buffer("staging", size, usage).await?);
-        }
-        Ok(Self { pieces, staged, buffers })
+        Ok(Self { pieces, mapped })
     }
 
     /// Records the copies into staging.
     pub(crate) fn record(&self, encoder: &mut wgpu::CommandEncoder) {
-        for (piece, staged) in self.pieces.iter().zip(&self.staged) {
-            let to = &self.buffers[staged.staging];
-            encoder.copy_buffer_to_buffer(&piece.buffer, piece.offset, to, staged.at, piece.bytes);
+        for staging in self.mapped.iter().filter(|m| m.staging) {
+            for &(index, at) in &staging.pieces {
+                let Piece { buffer, offset, bytes } = &self.pieces[index];
+                encoder.copy_buffer_to_buffer(buffer, *offset, &staging.buffer, at, *bytes);
+            }
         }
     }
 
-    /// Asks for the staging buffers; to be called after the submission and before the wait.
+    /// Asks for the mappings; to be called after the submission and before the wait.
     pub(crate) async fn map(&self, handle: &Handle) -> Result<Vec<Mapping>, RunError> {
-        let mut mappings = Vec::with_capacity(self.buffers.len());
-        for buffer in &self.buffers {
-            mappings.push(handle.map("staging", buffer).await?);
+        let mut mappings = Vec::with_capacity(self.mapped.len());
+        for m in &self.mapped {
+            mappings.push(handle.map(m.name(), &m.buffer, m.offset..m.offset + m.bytes).await?);
         }
         Ok(mappings)
     }
@@ -71,17 +95,27 @@ impl Readback {
         mappings: Vec<Mapping>,
         mut each: impl FnMut(usize, &[u8]),
     ) -> Result<(), RunError> {
-        for (index, mapping) in mappings.into_iter().enumerate() {
-            let here = self.staged.iter().enumerate().filter(|(_, s)| s.staging == index);
+        for (m, mapping) in self.mapped.iter().zip(mappings) {
             let visit = |bytes: &[u8]| {
-                for (piece, staged) in here {
-                    let start = usize::try_from(staged.at).unwrap_or(usize::MAX);
-                    let length = usize::try_from(self.pieces[piece].bytes).unwrap_or(usize::MAX);
-                    each(piece, &bytes[start..start + length]);
+                for &(index, at) in &m.pieces {
+                    let start = usize::try_from(at).unwrap_or(usize::MAX);
+                    let length = usize::try_from(self.pieces[index].bytes).unwrap_or(usize::MAX);
+                    each(index, &bytes[start..start + length]);
                 }
             };
-            handle.read("staging", mapping, visit).await?;
+            handle.read(m.name(), mapping, visit).await?;
         }
         Ok(())
+    }
+
+    /// Gives the staging buffers to the next run. Everything has been read.
+    pub(crate) fn release(self, handle: &Handle) {
+        self.mapped.into_iter().filter(|m| m.staging).for_each(|m| handle.pool.put(m.buffer));
+    }
+}
+
+impl Mapped {
+    fn name(&self) -> &'static str {
+        if self.staging { "staging" } else { "an output" }
     }
 }

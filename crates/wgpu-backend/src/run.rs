@@ -11,7 +11,7 @@ use crate::bindings::Job;
 use crate::buffers::{Filling, allocate};
 use crate::device::{Call, Handle};
 use crate::execute::{Execution, Pass, cut, wanted};
-use crate::prepare::Prepared;
+use crate::prepare::Linked;
 use crate::readback::Readback;
 use crate::timing::{StepClock, Timestamps};
 use crate::watch::Watch;
@@ -99,20 +99,24 @@ async fn schedule(handle: &Handle, jobs: &[Job], mut timed: Option<StepClock>) -
         }
     }
     if submissions.is_empty() || timed == Some(StepClock::Host) {
-        // Only the copies to staging.
+        // Only the copies to staging, if there are any.
         submissions.push(Vec::new());
     }
     Ok(Schedule { timed, submissions, stamps })
 }
 
 impl Gpu {
-    /// Checks the spec and chooses kernels for this adapter.
+    /// Checks the spec and chooses kernels for this adapter. The plans of the last specs are kept: for a spec equal to one of them this
+    /// allocates nothing.
     ///
     /// # Errors
     /// [`RunError::Spec`] for a spec that is not valid, [`RunError::Plan`] for one that this adapter cannot run.
-    pub fn plan<O: Kernels>(&self, op: &O) -> Result<Plan, RunError> {
+    pub fn plan<O: Kernels>(&self, op: &O) -> Result<Arc<Plan>, RunError> {
+        if let Some(plan) = self.plans().get(op) {
+            return Ok(plan);
+        }
         op.validate()?;
-        Ok(op.plan(self.limits())?)
+        Ok(self.plans().keep(op, op.plan(self.limits())?))
     }
 
     /// Runs an op and waits. Blocks; in a browser use [`run_async`](Self::run_async).
@@ -194,13 +198,13 @@ impl Gpu {
             });
         }
         watch.check(plan.op)?;
-        let prepared = Prepared::new(handle, self.pipelines(), plan).await?;
+        let linked = Linked::new(handle, self.pipelines(), plan).await?;
         let limits = self.limits();
         let guard = if options.guard { limits.offset_alignment.max(256) } else { 0 };
         let filling = Filling { guard, poison: options.poison, binding_bytes: limits.binding_bytes };
-        let slots = allocate(handle, plan, operands, inputs, |name| prepared.binds(name), &filling).await?;
+        let slots = allocate(handle, plan, operands, inputs, |name| linked.binds(name), &filling).await?;
         let places: Vec<_> = slots.iter().map(|s| s.place.clone()).collect();
-        let jobs = prepared.jobs(handle, &places).await?;
+        let (jobs, params) = linked.jobs(handle, &places).await?;
         let Schedule { timed, submissions, stamps } =
             schedule(handle, &jobs, options.timing.then_some(step_clock)).await?;
         let (pieces, wanted) = wanted(&slots, options.guard, stamps.as_ref());
@@ -213,9 +217,10 @@ impl Gpu {
             step_seconds: timed.map(|_| host_seconds),
             step_clock: timed.unwrap_or(step_clock),
             wall_seconds: 0.0,
-            compile_seconds: prepared.compile_seconds,
+            compile_seconds: linked.compile_seconds,
         };
         execution.collect(mappings, &wanted, &slots, (operands, inputs), &mut ran).await?;
+        execution.release(slots, params);
         ran.wall_seconds = watch.seconds();
         Ok(ran)
     }

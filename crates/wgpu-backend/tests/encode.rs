@@ -2,8 +2,11 @@
 
 mod fixture;
 
+use std::sync::Arc;
+
 use fixture::{COUNT, gpu, scale_expected, scale_inputs, scale_operands, scale_plan};
-use gatefold_wgpu::{Bindings, Dtype, Gpu, Operand, Plan, RunError, wgpu};
+use gatefold_wgpu::attention::Dims;
+use gatefold_wgpu::{Attention, Bindings, Dtype, Gpu, Kernels, Op, Operand, Plan, RunError, wgpu};
 use wgpu::BufferUsages as Usage;
 
 fn buffer(gpu: &Gpu, size: u64, usage: Usage) -> wgpu::Buffer {
@@ -82,4 +85,79 @@ fn unfit_buffers_are_named() {
     let strange = Bindings::new().bind("z", &good[0], 0);
     let error = gpu.encode(&scale_plan(), &scale_operands(), &mut encoder(&gpu), &strange).unwrap_err();
     assert!(matches!(&error, RunError::Binding { operand, .. } if operand == "z"), "{error}");
+}
+
+/// Recorded twice in one encoder and again in another, each time over what the buffers hold by then.
+#[test]
+fn a_prepared_plan_is_recorded_again_and_again() {
+    let gpu = gpu();
+    let bytes = u64::from(COUNT) * 4;
+    let [x, offset, y] = [bytes, 16, bytes].map(|size| buffer(&gpu, size, ALL));
+    let bindings = Bindings::new().bind("x", &x, 0).bind("offset", &offset, 0).bind("y", &y, 0);
+    let prepared = gpu.prepare(&scale_plan(), &scale_operands(), &bindings).unwrap();
+    for shift in [0.5f32, 3.0] {
+        gpu.queue().write_buffer(&x, 0, scale_inputs()["x"].bytes());
+        gpu.queue().write_buffer(&offset, 0, &shift.to_le_bytes());
+        let mut encoder = encoder(&gpu);
+        prepared.encode(&mut encoder).unwrap();
+        // The second recording reads what the first one wrote.
+        encoder.copy_buffer_to_buffer(&y, 0, &x, 0, bytes);
+        prepared.encode(&mut encoder).unwrap();
+        let want: Vec<f32> = scale_expected().iter().map(|once| (once - 0.5 + shift) * 2.0 + shift).collect();
+        assert_eq!(read(&gpu, encoder, &y, 0, bytes), want);
+    }
+}
+
+/// A call with NaN leaves its marks in scratch; the next recording must not see them.
+#[test]
+fn recordings_share_scratch_but_not_results() {
+    let gpu = gpu();
+    let spec = Attention::softmax(Dims::new(1, 1, 16, 8));
+    let bytes = spec.operands()[0].bytes();
+    let [q, k, v, o] = [(); 4].map(|()| buffer(&gpu, bytes, ALL));
+    let bindings = Bindings::new().bind("q", &q, 0).bind("k", &k, 0).bind("v", &v, 0).bind("o", &o, 0);
+    let prepared = gpu.prepare(&gpu.plan(&spec).unwrap(), &spec.operands(), &bindings).unwrap();
+    for value in [f32::NAN, 1.0, f32::INFINITY, 1.0] {
+        let write = |to: &wgpu::Buffer, x: f32| gpu.queue().write_buffer(to, 0, &x.to_le_bytes().repeat(16 * 8));
+        write(&q, 1.0);
+        write(&k, 1.0);
+        write(&v, value);
+        let mut encoder = encoder(&gpu);
+        prepared.encode(&mut encoder).unwrap();
+        let got = read(&gpu, encoder, &o, 0, bytes);
+        let wanted = |x: &f32| if value.is_finite() { (x - value).abs() < 1e-5 } else { x.is_nan() };
+        assert!(got.iter().all(wanted), "{value}: {got:?}");
+    }
+}
+
+#[test]
+fn a_prepared_plan_outlives_its_gpu_and_knows_when_the_device_is_lost() {
+    let gpu = gpu();
+    let own = [(); 3].map(|()| buffer(&gpu, u64::from(COUNT) * 4, ALL));
+    let bindings = Bindings::new().bind("x", &own[0], 0).bind("offset", &own[1], 0).bind("y", &own[2], 0);
+    let prepared = gpu.prepare(&scale_plan(), &scale_operands(), &bindings).unwrap();
+    let (device, queue) = (gpu.device().clone(), gpu.queue().clone());
+    drop(gpu);
+    let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+    prepared.encode(&mut encoder).unwrap();
+    queue.submit([encoder.finish()]);
+    device.poll(wgpu::PollType::wait_indefinitely()).unwrap();
+    let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+    device.destroy();
+    device.poll(wgpu::PollType::Poll).unwrap();
+    let error = prepared.encode(&mut encoder).unwrap_err();
+    assert!(matches!(error, RunError::DeviceLost { .. }), "{error}");
+}
+
+#[test]
+fn plans_are_kept_by_spec_and_the_oldest_forgotten() {
+    let gpu = gpu();
+    let spec = |seq| Attention::softmax(Dims::new(1, 1, seq, 8));
+    let first = gpu.plan(&spec(1)).unwrap();
+    assert!(Arc::ptr_eq(&first, &gpu.plan(&spec(1)).unwrap()));
+    for seq in 2..100 {
+        assert_eq!(*gpu.plan(&spec(seq)).unwrap(), Kernels::plan(&spec(seq), gpu.limits()).unwrap());
+    }
+    let again = gpu.plan(&spec(1)).unwrap();
+    assert!(!Arc::ptr_eq(&first, &again) && first == again);
 }

@@ -4,7 +4,7 @@ mod fixture;
 
 use std::sync::Arc;
 
-use fixture::{gpu, scale_expected, scale_inputs, scale_operands, scale_plan, step};
+use fixture::{double, doubled, gpu, numbers, scale_expected, scale_inputs, scale_operands, scale_plan, step};
 use gatefold_wgpu::{
     Bindings, Dtype, FaultKind, FaultPlan, Gpu, Operand, Options, Plan, Ran, RunError, RunOptions, Tensors, wgpu,
 };
@@ -29,62 +29,82 @@ fn is_kind(error: &RunError, kind: FaultKind) -> bool {
     }
 }
 
-/// Injects every kind at every call of `call`, on a fresh device each time so that compiling is among the calls.
-fn inject_everywhere(call: &dyn Fn(&Gpu) -> Result<(), RunError>) -> u64 {
+/// Injects every kind at every call of `call`: on a fresh device each time, so that compiling and allocating are among the calls, and on
+/// one that has made the call before.
+fn inject_everywhere(mapped: bool, call: &dyn Fn(&Gpu) -> Result<(), RunError>) -> u64 {
     let faults = Arc::new(FaultPlan::new());
-    let options = Options { probe: false, faults: Some(Arc::clone(&faults)), ..Options::default() };
-    let mut gpu = Gpu::open(&options).unwrap();
-    faults.disarm();
-    call(&gpu).unwrap();
-    let calls = faults.calls();
-    for n in 0..calls {
-        for kind in FaultKind::ALL {
+    let options = Options { probe: false, mapped, faults: Some(Arc::clone(&faults)), ..Options::default() };
+    let open = || Gpu::open(&options).unwrap();
+    let mut most = 0;
+    for warm in [false, true] {
+        let mut gpu = open();
+        if warm {
+            call(&gpu).unwrap();
+        }
+        faults.disarm();
+        call(&gpu).unwrap();
+        let calls = faults.calls();
+        most = most.max(calls);
+        for (n, kind) in (0..calls).flat_map(|n| FaultKind::ALL.map(|kind| (n, kind))) {
             faults.disarm();
-            gpu = if gpu.check().is_ok() { gpu } else { gpu.reopen().unwrap() };
-            // Compiling is skipped by a device that has run before: the first calls are met on fresh ones.
-            if n < 2 {
-                gpu = gpu.reopen().unwrap();
+            if !warm || gpu.check().is_err() {
+                gpu = open();
+            }
+            if warm {
+                // The fault before has cost it some of its buffers.
+                call(&gpu).unwrap();
             }
             faults.arm(kind, n);
-            let result = call(&gpu);
-            if faults.calls() <= n {
-                // The pipeline was there already, so there were fewer calls than on the fresh device.
-                result.unwrap();
-                continue;
-            }
-            let error = result.expect_err("a fault that nobody noticed");
+            let error = call(&gpu).expect_err("a fault that nobody noticed");
             assert!(is_kind(&error, kind), "call {n}, {kind:?}: {error:?}");
             faults.disarm();
-            match kind {
-                FaultKind::Lost => {
-                    let again = call(&gpu).unwrap_err();
-                    assert!(matches!(again, RunError::DeviceLost { .. }), "{again:?}");
-                    gpu = gpu.reopen().unwrap();
-                    assert_good(&gpu);
-                }
-                _ => assert_good(&gpu),
+            if kind == FaultKind::Lost {
+                let again = call(&gpu).unwrap_err();
+                assert!(matches!(again, RunError::DeviceLost { .. }), "{again:?}");
+                gpu = gpu.reopen().unwrap();
             }
+            assert_good(&gpu);
         }
     }
-    calls
+    most
 }
 
 #[test]
 fn every_fault_at_every_call_of_a_run_is_named() {
-    let options = RunOptions { poison: Some(0x7FC0_DEAD), guard: true, timing: true, ..RunOptions::default() };
-    let calls = inject_everywhere(&|gpu| run(gpu, &options).map(|ran| assert!(ran.faults.is_empty())));
-    assert!(calls >= 15, "{calls}");
+    for options in [
+        RunOptions::default(),
+        RunOptions { poison: Some(0x7FC0_DEAD), guard: true, timing: true, ..RunOptions::default() },
+    ] {
+        let calls = inject_everywhere(true, &|gpu| run(gpu, &options).map(|ran| assert!(ran.faults.is_empty())));
+        assert!(calls >= 12, "{calls}");
+    }
+}
+
+/// With inputs large enough to be mapped.
+#[test]
+fn every_fault_at_every_call_of_a_run_is_named_by_either_route() {
+    let (plan, operands) = double(5_000);
+    let inputs = numbers(5_000, 1);
+    for mapped in [true, false] {
+        let calls = inject_everywhere(mapped, &|gpu| {
+            let ran = gpu.run_plan(&plan, &operands, &inputs, &RunOptions::default())?;
+            assert_eq!(ran.outputs["y"].as_u32().unwrap(), doubled(5_000, 1));
+            Ok(())
+        });
+        assert!(calls >= 10, "{calls}");
+    }
 }
 
 #[test]
 fn every_fault_at_every_call_of_encode_is_named() {
-    let calls = inject_everywhere(&|gpu| {
+    let calls = inject_everywhere(true, &|gpu| {
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
         let descriptor = wgpu::BufferDescriptor { label: None, size: 400, usage, mapped_at_creation: false };
         let [x, offset, y] = [(); 3].map(|()| gpu.device().create_buffer(&descriptor));
         let bindings = Bindings::new().bind("x", &x, 0).bind("offset", &offset, 0).bind("y", &y, 0);
+        let prepared = gpu.prepare(&scale_plan(), &scale_operands(), &bindings)?;
         let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        gpu.encode(&scale_plan(), &scale_operands(), &mut encoder, &bindings)
+        prepared.encode(&mut encoder)
     });
     assert!(calls >= 5, "{calls}");
 }

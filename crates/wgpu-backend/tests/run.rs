@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use fixture::{COUNT, gpu, scale_expected, scale_inputs, scale_operands, scale_plan, step};
+use fixture::{COUNT, DOUBLE, gpu, scale_expected, scale_inputs, scale_operands, scale_plan, step};
 use gatefold_wgpu::{
     DeviceKind, Dispatch, Dtype, Gpu, LinkError, Operand, Options, Param, Plan, RunError, RunOptions, SpecError,
     Tensor, Tensors, Window,
@@ -104,17 +104,6 @@ fn a_write_past_the_end_is_caught() {
         assert!(faults[0].starts_with("y: guard zone after"), "{faults:?}");
     }
 }
-
-const DOUBLE: &str = "\
-struct Params { count: u32 }
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<u32>;
-@group(0) @binding(2) var<storage, read_write> y: array<u32>;
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-  if (id.x < params.count) { y[id.x] = x[id.x] * 2u; }
-}
-";
 
 /// Eleven dispatches, each over its own window of 128 elements: more than two submissions.
 #[test]

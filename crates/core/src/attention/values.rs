@@ -59,17 +59,42 @@ fn check_cu_seqlens(inputs: &Tensors, name: &str, total: usize, longest: usize) 
     if cu[last] as usize != total { Err(fault(last, format!("the total of {total}"))) } else { Ok(()) }
 }
 
+/// The first value that is not legal. Whole chunks are looked at without a branch per value: a dense score bias is as large as all else.
+fn first_illegal(values: &[f32], is_legal: impl Fn(f32) -> bool) -> Option<usize> {
+    const CHUNK: usize = 4096;
+    let mut chunks = values.chunks(CHUNK).enumerate();
+    let (number, chunk) = chunks.find(|(_, chunk)| chunk.iter().fold(false, |found, &x| found | !is_legal(x)))?;
+    chunk.iter().position(|&x| !is_legal(x)).map(|at| number * CHUNK + at)
+}
+
 fn check_bias(inputs: &Tensors, name: &str, masks: bool) -> Result<(), SpecError> {
     let Some(Data::F32(values)) = inputs.get(name).map(Tensor::data) else {
         return Ok(());
     };
     let is_legal = |x: f32| x.is_finite() || (masks && x == f32::NEG_INFINITY);
-    match values.iter().position(|&x| !is_legal(x)) {
+    match first_illegal(values, is_legal) {
         None => Ok(()),
         Some(index) => {
             let expected = if masks { "a finite number, or -inf to mask" } else { "a finite number" };
             let (operand, given) = (name.into(), values[index].to_string());
             Err(SpecError::Value { operand, index, expected: expected.into(), given })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first_illegal;
+
+    #[test]
+    fn the_first_illegal_value_is_found_wherever_it_is() {
+        for length in [0, 1, 4095, 4096, 4097, 10_000] {
+            let mut values = vec![0.5; length];
+            assert_eq!(first_illegal(&values, f32::is_finite), None);
+            for at in [0, 1, 4094, 4095, 4096, 8191, 8192, 9_999].into_iter().rev().filter(|&at| at < length) {
+                values[at] = f32::NAN;
+                assert_eq!(first_illegal(&values, f32::is_finite), Some(at), "{length}");
+            }
         }
     }
 }

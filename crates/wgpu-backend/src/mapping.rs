@@ -1,0 +1,116 @@
+//! Bytes between host and device: through the queue's staging, or straight into a buffer that the host can map.
+
+use crate::RunError;
+use crate::device::{Call, Handle};
+use crate::signal::Signal;
+use crate::watch::Clock;
+
+/// How long a mapping of an idle buffer may stay unanswered: another thread may be about to deliver the answer.
+const ANSWER: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// From this size on, mapping a buffer costs less than the queue's detour over a staging buffer of its own.
+const WORTH_MAPPING: u64 = 16 << 10;
+
+/// A mapping that was asked for.
+pub(crate) struct Mapping {
+    buffer: wgpu::Buffer,
+    range: std::ops::Range<u64>,
+    done: Signal<Result<(), String>>,
+}
+
+impl Handle {
+    /// What inputs of this size are allocated with beside what kernels need.
+    pub(crate) fn upload_usage(&self, bytes: u64) -> wgpu::BufferUsages {
+        let mapped = self.mapped && bytes >= WORTH_MAPPING;
+        if mapped { wgpu::BufferUsages::MAP_WRITE } else { wgpu::BufferUsages::empty() }
+    }
+
+    /// What outputs are allocated with beside what kernels need.
+    pub(crate) fn download_usage(&self) -> wgpu::BufferUsages {
+        if self.mapped { wgpu::BufferUsages::MAP_READ } else { wgpu::BufferUsages::empty() }
+    }
+
+    /// Writes into a buffer that nothing uses at the moment. Offset and length are multiples of 4, of 8 for the offset in a mappable one.
+    pub(crate) async fn write(
+        &self,
+        name: &str,
+        buffer: &wgpu::Buffer,
+        offset: u64,
+        data: &[u8],
+    ) -> Result<(), RunError> {
+        let call = Call::sized("uploading", name, data.len() as u64);
+        if !buffer.usage().contains(wgpu::BufferUsages::MAP_WRITE) {
+            return self.call(call, || self.queue.write_buffer(buffer, offset, data)).await;
+        }
+        let range = offset..offset + data.len() as u64;
+        let mapping = self.ask(call, buffer, range.clone(), wgpu::MapMode::Write).await?;
+        self.answered(&call, mapping.done).await?;
+        let mut view = buffer.get_mapped_range_mut(range).map_err(|e| call.map_failed(e.to_string()))?;
+        view.copy_from_slice(data);
+        drop(view);
+        buffer.unmap();
+        Ok(())
+    }
+
+    async fn ask(
+        &self,
+        call: Call<'_>,
+        buffer: &wgpu::Buffer,
+        range: std::ops::Range<u64>,
+        mode: wgpu::MapMode,
+    ) -> Result<Mapping, RunError> {
+        let done = Signal::new();
+        let set = done.clone();
+        let asked = self.call(call, || {
+            buffer.map_async(mode, range.clone(), move |result| set.set(result.map_err(|e| e.to_string())));
+        });
+        asked.await?;
+        Ok(Mapping { buffer: buffer.clone(), range, done })
+    }
+
+    /// Waits until an idle buffer is mapped.
+    async fn answered(&self, call: &Call<'_>, done: Signal<Result<(), String>>) -> Result<(), RunError> {
+        let mapped = if cfg!(target_arch = "wasm32") {
+            done.await
+        } else {
+            let clock = Clock::start();
+            loop {
+                self.look(call)?;
+                match done.take() {
+                    Some(mapped) => break mapped,
+                    None if clock.elapsed() > ANSWER => break Err("the driver did not answer".into()),
+                    None => std::thread::yield_now(),
+                }
+            }
+        };
+        mapped.map_err(|message| call.map_failed(message))
+    }
+
+    /// Asks for a range of a buffer to be mapped for reading once its last use has finished.
+    pub(crate) async fn map(
+        &self,
+        name: &str,
+        buffer: &wgpu::Buffer,
+        range: std::ops::Range<u64>,
+    ) -> Result<Mapping, RunError> {
+        self.ask(Call::sized("mapping", name, buffer.size()), buffer, range, wgpu::MapMode::Read).await
+    }
+
+    /// The bytes of a mapped range. Its submission has finished.
+    pub(crate) async fn read<T>(
+        &self,
+        name: &str,
+        mapping: Mapping,
+        f: impl FnOnce(&[u8]) -> T,
+    ) -> Result<T, RunError> {
+        let Mapping { buffer, range, done } = mapping;
+        let call = Call::sized("reading", name, range.end - range.start);
+        self.enter(&call)?;
+        self.answered(&call, done).await?;
+        let view = buffer.get_mapped_range(range).map_err(|e| call.map_failed(e.to_string()))?;
+        let value = f(&view);
+        drop(view);
+        buffer.unmap();
+        Ok(value)
+    }
+}
