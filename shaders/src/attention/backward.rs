@@ -3,6 +3,7 @@
 use gatefold_core::attention::{NanPolicy, ScoreBias};
 use gatefold_core::{Attention, AttentionBackward, Dtype, Op};
 
+use super::loops;
 use super::marks::{Marks, reserve_flags};
 
 use super::layout::{Layout, Members, key_count, operand_bytes, row_count};
@@ -153,6 +154,7 @@ impl Planner<'_> {
             subgroups: false,
             dispatches: split.dispatches,
             trips: split.trips,
+            loops: Vec::new(),
         });
         Ok(())
     }
@@ -223,7 +225,9 @@ impl Planner<'_> {
         variant.tile_slots(a, tile);
         variant.slots.push(files::weight(a.weight));
         variant.slot(files::carry(passes));
-        self.steps.push(variant.step(a, kernel, tile, state, split));
+        let of_kernel =
+            if kernel == files::BACKWARD_QUERY { loops::backward_query } else { loops::backward_key_value };
+        self.steps.push(Step { loops: of_kernel(a, tile, passes), ..variant.step(a, kernel, tile, state, split) });
         Ok(())
     }
 
@@ -322,6 +326,7 @@ impl Planner<'_> {
             subgroups: false,
             dispatches: split.dispatches,
             trips: split.trips,
+            loops: Vec::new(),
         });
         Ok(())
     }

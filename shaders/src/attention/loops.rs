@@ -1,0 +1,112 @@
+//! Loops of the tile kernels, in program order, with their trips and the multiply-adds that the algorithm needs of a lane: what the
+//! machine code of a variant is measured against. A function per kernel, built from a function per schedule function.
+
+use gatefold_core::Attention;
+use gatefold_core::attention::{Causal, Weight};
+
+use super::tiles::{DEPTH4, Schedule, Tile};
+use crate::Loop;
+
+/// `product` of the schedule over `dim` dims.
+fn product(tile: &Tile, dim: usize) -> Loop {
+    let depth4 = dim.div_ceil(4) as u64;
+    let pairs = u64::from(tile.own * 4 * tile.stream4);
+    match tile.schedule {
+        Schedule::Lanes => Loop { mul_adds: 4 * pairs, ..Loop::new("product/d4", depth4 as f64) },
+        Schedule::MicroTile => {
+            let staging = |positions: u32| {
+                let trips = f64::from(positions * DEPTH4) / f64::from(tile.invocations());
+                Loop::fixed("product/n", trips)
+            };
+            let inner = vec![
+                staging(tile.tile_own()),
+                staging(tile.tile_stream()),
+                Loop { mul_adds: 4 * pairs, ..Loop::fixed("product/d4", DEPTH4.into()) },
+            ];
+            Loop { inner, ..Loop::new("product/first", depth4.div_ceil(DEPTH4.into()) as f64) }
+        }
+    }
+}
+
+/// `accumulate` of the schedule.
+fn accumulate(tile: &Tile) -> Vec<Loop> {
+    match tile.schedule {
+        Schedule::Lanes => {
+            let mul_adds = u64::from(tile.own * 4 * tile.stream4 * 4 * tile.width4);
+            vec![Loop { mul_adds, ..Loop::fixed("accumulate/source", tile.lanes.into()) }]
+        }
+        Schedule::MicroTile => {
+            let values = tile.tile_stream() * tile.values4 * tile.lanes;
+            let staging = Loop::fixed("accumulate/n", f64::from(values) / f64::from(tile.invocations()));
+            let mul_adds = u64::from(tile.own * tile.values4 * 16);
+            let sum = Loop { mul_adds, ..Loop::fixed("accumulate/j4", f64::from(tile.tile_stream() / 4)) };
+            (0..tile.width4 / tile.values4).flat_map(|_| [staging.clone(), sum.clone()]).collect()
+        }
+    }
+}
+
+/// `rows_max` or `rows_sum` of the schedule.
+fn rows(tile: &Tile, name: &'static str) -> Vec<Loop> {
+    match tile.schedule {
+        Schedule::Lanes => Vec::new(),
+        Schedule::MicroTile => (0..tile.own).map(|_| Loop::fixed(name, tile.lanes.into())).collect(),
+    }
+}
+
+/// Tiles of the stream that a tile of own positions runs over on average, and the share of them that some pair of is hidden.
+fn tiles(a: &Attention, tile: &Tile, own_is_query: bool) -> (f64, f64) {
+    let d = &a.dims;
+    let (own, stream) = if own_is_query { (d.seq_q, d.seq_kv) } else { (d.seq_kv, d.seq_q) };
+    let (tile_own, tile_stream) = (i64::from(tile.tile_own()), i64::from(tile.tile_stream()));
+    let off = if a.causal == Causal::TopLeft { 0 } else { d.seq_kv as i64 - d.seq_q as i64 };
+    let left = a.window.left.map_or(i64::MAX / 4, i64::from);
+    let right = a.window.right.map_or(i64::MAX / 4, i64::from);
+    let right = if a.causal == Causal::None { right } else { right.min(0) };
+    // Stream positions from .. to that own position n sees.
+    let (back, ahead, off) = if own_is_query { (left, right, off) } else { (right, left, -off) };
+    let (own, stream) = (own as i64, stream as i64);
+    let from = |n: i64| (n + off - back).clamp(0, stream);
+    let to = |n: i64| (n + off + ahead + 1).clamp(0, stream);
+    let (mut all, mut cut) = (0, 0);
+    let groups = (own + tile_own - 1) / tile_own;
+    for first in (0..own).step_by(usize::try_from(tile_own).unwrap_or(1)) {
+        let last = (first + tile_own).min(own) - 1;
+        let begin = from(first) / tile_stream * tile_stream;
+        for at in (begin..to(last)).step_by(usize::try_from(tile_stream).unwrap_or(1)) {
+            all += 1;
+            let whole = from(last) <= at && at + tile_stream <= to(first) && first + tile_own <= own;
+            cut += i64::from(!whole);
+        }
+    }
+    (all as f64 / groups.max(1) as f64, cut as f64 / all.max(1) as f64)
+}
+
+/// Loops of `forward.wgsl`, whose stream is cut into `passes` dispatches.
+pub(super) fn forward(a: &Attention, tile: &Tile, passes: usize) -> Vec<Loop> {
+    let (trips, edge) = tiles(a, tile, true);
+    let mut inner = vec![product(tile, a.dims.head_dim)];
+    if a.weight == Weight::Softmax {
+        inner.extend(rows(tile, "rows_max/s"));
+        inner.extend(rows(tile, "rows_sum/s"));
+    }
+    inner.extend(accumulate(tile));
+    vec![Loop { edge, inner, ..Loop::new("main/tile", trips / passes as f64) }]
+}
+
+/// Loops of `backward_query.wgsl`.
+pub(super) fn backward_query(a: &Attention, tile: &Tile, passes: usize) -> Vec<Loop> {
+    let (trips, edge) = tiles(a, tile, true);
+    let mut inner = vec![product(tile, a.dims.head_dim), product(tile, a.dims.val_dim)];
+    inner.extend(accumulate(tile));
+    vec![Loop { edge, inner, ..Loop::new("main/tile", trips / passes as f64) }]
+}
+
+/// Loops of `backward_key_value.wgsl`.
+pub(super) fn backward_key_value(a: &Attention, tile: &Tile, passes: usize) -> Vec<Loop> {
+    let (trips, edge) = tiles(a, tile, false);
+    let mut inner = vec![product(tile, a.dims.head_dim), product(tile, a.dims.val_dim)];
+    inner.extend(accumulate(tile));
+    inner.extend(accumulate(tile));
+    let stream = Loop { edge, inner, ..Loop::new("main/tile", trips / passes as f64) };
+    vec![Loop { inner: vec![stream], ..Loop::new("main/h", a.dims.group() as f64) }]
+}
