@@ -225,8 +225,7 @@ impl Planner<'_> {
         variant.tile_slots(a, tile);
         variant.slots.push(files::weight(a.weight));
         variant.slot(files::carry(passes));
-        let of_kernel =
-            if kernel == files::BACKWARD_QUERY { loops::backward_query } else { loops::backward_key_value };
+        let of_kernel = if kernel == files::BACKWARD_QUERY { loops::backward_query } else { loops::backward_key_value };
         self.steps.push(Step { loops: of_kernel(a, tile, passes), ..variant.step(a, kernel, tile, state, split) });
         Ok(())
     }
@@ -249,7 +248,8 @@ impl Planner<'_> {
         let mut variant = Variant::new("attention_backward_score_bias", a);
         variant.tile_slots(a, &tile);
         variant.slots.push(files::weight(a.weight));
-        self.steps.push(variant.step(a, files::BACKWARD_SCORE_BIAS, &tile, 0, split));
+        let loops = loops::backward_score_bias(a, &tile, work.stream);
+        self.steps.push(Step { loops, ..variant.step(a, files::BACKWARD_SCORE_BIAS, &tile, 0, split) });
         Ok(())
     }
 

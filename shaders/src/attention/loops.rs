@@ -110,3 +110,58 @@ pub(super) fn backward_key_value(a: &Attention, tile: &Tile, passes: usize) -> V
     let stream = Loop { edge, inner, ..Loop::new("main/tile", trips / passes as f64) };
     vec![Loop { inner: vec![stream], ..Loop::new("main/h", a.dims.group() as f64) }]
 }
+
+/// Loops of `backward_score_bias.wgsl`, whose matrix has this many sharers.
+pub(super) fn backward_score_bias(a: &Attention, tile: &Tile, sharers: u64) -> Vec<Loop> {
+    let inner = vec![product(tile, a.dims.head_dim), product(tile, a.dims.val_dim)];
+    vec![Loop { inner, ..Loop::new("main/n", sharers as f64) }]
+}
+
+#[cfg(test)]
+mod tests {
+    use gatefold_core::attention::{Dims, Window};
+
+    use super::*;
+    use crate::Limits;
+    use crate::attention::tiles::Stage;
+
+    fn tile() -> Tile {
+        Tile::choose(Stage::Forward, 64, 1024, &Limits::webgpu_default()).unwrap().0
+    }
+
+    /// Multiply-adds of an invocation over all loops.
+    fn mul_adds(loops: &[Loop]) -> f64 {
+        loops.iter().map(|l| l.trips * (l.mul_adds as f64 + mul_adds(&l.inner))).sum()
+    }
+
+    #[test]
+    fn the_loops_make_all_products() {
+        let a = Attention::softmax(Dims::new(1, 1, 1024, 64));
+        let tile = tile();
+        let lanes = f64::from(tile.invocations()) * 1024.0 / f64::from(tile.tile_own());
+        let all = 1024.0 * 1024.0 * 128.0;
+        assert_eq!(mul_adds(&forward(&a, &tile, 1)) * lanes, all);
+        assert_eq!(mul_adds(&backward_query(&a, &tile, 1)) * lanes, 1.5 * all);
+        assert_eq!(mul_adds(&backward_key_value(&a, &tile, 1)) * lanes, 2.0 * all);
+    }
+
+    #[test]
+    fn tiles_are_counted_as_the_kernel_visits_them() {
+        let plain = Attention::softmax(Dims::new(1, 1, 1024, 64));
+        let tile = tile();
+        let (own, stream) = (f64::from(tile.tile_own()), f64::from(tile.tile_stream()));
+        assert_eq!(tiles(&plain, &tile, true), (1024.0 / stream, 0.0));
+        let causal = Attention { causal: Causal::TopLeft, ..plain.clone() };
+        let (n, diagonal) = (1024.0 / own, (own / stream).max(1.0));
+        let all = (1024.0 + own) / 2.0 / stream;
+        for own_is_query in [true, false] {
+            let (trips, edge) = tiles(&causal, &tile, own_is_query);
+            assert_eq!(trips, all);
+            assert_eq!((edge * trips * n).round(), n * diagonal);
+        }
+        // A window of one tile to the left: two or three tiles, none of them wholly visible.
+        let window = Window { left: Some(tile.tile_stream() - 1), right: Some(0) };
+        let (trips, edge) = tiles(&Attention { window, ..plain }, &tile, true);
+        assert!(trips < 3.0 && edge == 1.0, "{trips} {edge}");
+    }
+}

@@ -69,8 +69,7 @@ impl<'a> Matcher<'a> {
             }
             let cost = inside + (has - needed);
             if best.as_ref().is_none_or(|(c, _)| cost < *c) {
-                let matched =
-                    Matched { tree, name: of.name, trips: of.trips, edge: of.edge, mul_adds: needed, inner };
+                let matched = Matched { tree, name: of.name, trips: of.trips, edge: of.edge, mul_adds: needed, inner };
                 best = Some((cost, matched));
             }
         }

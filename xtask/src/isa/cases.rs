@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
-use gatefold_core::attention::{Causal, Dims};
+use gatefold_core::attention::{Causal, Dims, ScoreBias};
 use gatefold_core::{Attention, AttentionBackward, Dtype, RowFunction, Rowwise, RowwiseBackward, for_each_op};
 use gatefold_shaders::{Kernels, Limits, Step};
 
@@ -30,13 +30,18 @@ impl Shown for Attention {
     fn shown() -> Vec<Self> {
         let causal = |a: Self| Self { causal: Causal::TopLeft, ..a };
         let is_causal = |a: &Self| a.dtype == Dtype::F32 && a.dims.head_dim == 64;
-        attentions().into_iter().flat_map(|a| std::iter::once(a.clone()).chain(is_causal(&a).then(|| causal(a)))).collect()
+        attentions()
+            .into_iter()
+            .flat_map(|a| std::iter::once(a.clone()).chain(is_causal(&a).then(|| causal(a))))
+            .collect()
     }
 }
 
 impl Shown for AttentionBackward {
     fn shown() -> Vec<Self> {
-        attentions().into_iter().filter(|a| a.dtype == Dtype::F32).map(Self::new).collect()
+        let shared = ScoreBias { per_batch: false, per_head: false };
+        let biased = Attention { score_bias: Some(shared), ..Attention::sigmoid(Dims::new(1, 8, 1024, 64)) };
+        attentions().into_iter().filter(|a| a.dtype == Dtype::F32).chain([biased]).map(Self::new).collect()
     }
 }
 

@@ -50,7 +50,13 @@ fn outline(of: &Figures) -> String {
     let line = |l: &LoopFigures| {
         let share = 100.0 * l.trip.issued * l.trips / of.all.issued.max(1.0);
         let indent = "  ".repeat(l.depth);
-        format!("{indent}{}: {:.0} trips, {:.0} needed, {share:.1} % of all; {}\n", l.name, l.trips, l.needed, classes(&l.trip))
+        format!(
+            "{indent}{}: {:.0} trips, {:.0} needed, {share:.1} % of all; {}\n",
+            l.name,
+            l.trips,
+            l.needed,
+            classes(&l.trip)
+        )
     };
     of.loops.iter().map(line).collect()
 }

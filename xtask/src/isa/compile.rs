@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use gatefold_shaders::reflect::BindingKind;
 
 use super::cases::Case;
 use super::density::figures;
 use super::driver::{Family, Radv};
-use super::listing;
-use super::report::{Report, Resources, Row};
+use super::listing::{self, Block, Count};
+use super::report::{Report, Resources, Row, version};
 use super::spirv::{self, BOTH, Checks};
 use super::worker::{Answer, Greeting, Remote, Request, Slot};
 
@@ -49,32 +49,43 @@ pub(super) fn shaders(cases: &[Case]) -> Result<Vec<Shader>> {
     Ok(all)
 }
 
-/// A family's worker with the first driver that has a null device of it.
+/// A family's worker with the newest driver that has a null device of it.
 fn open(drivers: &[Radv], family: Family) -> Result<(Remote, Greeting)> {
+    let mut best: Option<(Remote, Greeting)> = None;
     let mut why = Vec::new();
     for radv in drivers {
         match Remote::start(radv, family) {
-            Ok(opened) => return Ok(opened),
+            Ok(opened) if best.as_ref().is_none_or(|b| version(&b.1.driver) < version(&opened.1.driver)) => {
+                best = Some(opened);
+            }
+            Ok(_) => {}
             Err(e) => why.push(format!("{}: {e:#}", radv.icd().display())),
         }
     }
-    why.dedup();
-    Err(anyhow!("{}", why.join("\n")))
+    best.ok_or_else(|| anyhow!("{}", why.join("\n")))
 }
 
 /// What the driver makes of the shaders for one family, in their order; and its name.
-pub(super) fn answers(
-    drivers: &[Radv],
-    family: Family,
-    shaders: &[&Shader],
-) -> Result<(String, Vec<Result<Answer>>)> {
+pub(super) fn answers(drivers: &[Radv], family: Family, shaders: &[&Shader]) -> Result<(String, Vec<Result<Answer>>)> {
     let (mut remote, greeting) = open(drivers, family)?;
     Ok((greeting.driver, shaders.iter().map(|s| remote.compile(&s.request)).collect()))
+}
+
+/// The driver counts instructions, too; whether or not it counts hints depends on its version.
+fn understood(blocks: &[Block], answer: &Answer) -> Result<()> {
+    let Some((_, says)) = answer.statistics.iter().find(|s| s.0 == "Instructions") else { return Ok(()) };
+    let found = blocks.iter().fold(Count::default(), |a, b| a + b.count);
+    let says = *says as f64;
+    if says < found.issued || says > found.issued + found.hints {
+        bail!("the driver counts {says} instructions, its disassembly has {} and {} hints", found.issued, found.hints);
+    }
+    Ok(())
 }
 
 /// The figures of a case.
 fn row(case: &Case, shader: &Shader, family: Family, answer: &Answer) -> Result<Row> {
     let blocks = listing::parse(&answer.assembly, answer.subgroup)?;
+    understood(&blocks, answer)?;
     let resources = Resources::of(&answer.statistics, answer.subgroup);
     let figures = figures(&blocks, &case.step.loops, shader.workgroup, resources.lds)?;
     Ok(Row {
@@ -97,8 +108,7 @@ pub(super) fn report(drivers: &[Radv], families: &[Family], cases: &[Case]) -> R
     let all: Vec<&Shader> = shaders.iter().collect();
     let found: Vec<_> = std::thread::scope(|scope| {
         let all = &all;
-        let workers: Vec<_> =
-            families.iter().map(|&f| (f, scope.spawn(move || answers(drivers, f, all)))).collect();
+        let workers: Vec<_> = families.iter().map(|&f| (f, scope.spawn(move || answers(drivers, f, all)))).collect();
         let join = |(f, worker): (Family, std::thread::ScopedJoinHandle<'_, _>)| {
             (f, worker.join().unwrap_or_else(|_| Err(anyhow!("a thread panicked"))))
         };

@@ -61,7 +61,9 @@ impl Radv {
         let files = match given {
             Some(file) if file.is_file() => vec![std::path::absolute(file)?],
             Some(file) => bail!("{}: no such file", file.display()),
-            None => installed_drivers().into_iter().filter(|d| d.name.contains("radeon")).filter_map(|d| d.icd).collect(),
+            None => {
+                installed_drivers().into_iter().filter(|d| d.name.contains("radeon")).filter_map(|d| d.icd).collect()
+            }
         };
         let both = |icd: PathBuf| [true, false].map(|new_names| Self { icd: icd.clone(), new_names });
         Ok(files.into_iter().flat_map(both).collect())
@@ -81,6 +83,8 @@ impl Radv {
             ("VK_DRIVER_FILES", self.icd.clone().into()),
             // Loaders before 1.3.207 know this name only.
             ("VK_ICD_FILENAMES", self.icd.clone().into()),
+            // Some versions of the driver say only through the loader why they refuse.
+            ("VK_LOADER_DEBUG", "error,warn".into()),
             ("NODEVICE_SELECT", "1".into()),
             ("MESA_SHADER_CACHE_DISABLE", "true".into()),
         ]

@@ -204,7 +204,8 @@ pub(super) fn ways(blocks: &[Block], tree: &Tree, costs: &[Cost], needed: f64) -
     }
     let passed = cheap_ends.iter().map(|w| w.passed).max()?;
     let done = |w: &&Way| w.passed == passed && w.useful >= needed - 1e-6;
-    let cheapest = cheap_ends.iter().filter(done).min_by(|a, b| a.issued.all.issued.total_cmp(&b.issued.all.issued))?.issued;
+    let cheapest =
+        cheap_ends.iter().filter(done).min_by(|a, b| a.issued.all.issued.total_cmp(&b.issued.all.issued))?.issued;
     Some(Ways { cheapest, dearest: dear_end? })
 }
 

@@ -288,8 +288,7 @@ mod tests {
             \ts_cbranch_scc0 BB4 ; x\n\ts_cbranch_execz BB4\n\ts_branch BB1\nBB4:\n\ts_endpgm\n";
         let blocks = parse(text, 64).unwrap();
         let jumps: Vec<_> = blocks.iter().map(|b| b.jump).collect();
-        let wanted =
-            [Jump::Next, Jump::Next, Jump::Uniform(5), Jump::Divergent(5), Jump::Always(1), Jump::End];
+        let wanted = [Jump::Next, Jump::Next, Jump::Uniform(5), Jump::Divergent(5), Jump::Always(1), Jump::End];
         assert_eq!(jumps, wanted);
         assert_eq!((blocks[0].count.issued, blocks[0].count.hints), (1.0, 8.0));
         assert!(parse("BB0:\n\ts_branch BB7\n\ts_endpgm\n", 64).unwrap_err().to_string().contains("BB7"));

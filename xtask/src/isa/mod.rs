@@ -62,7 +62,13 @@ pub(crate) struct Isa {
 }
 
 /// Exit status where a driver is missing.
-const MISSING: u8 = 2;
+pub(crate) const MISSING: u8 = 2;
+
+/// Says why there is no driver to ask.
+fn missing(why: &anyhow::Error) -> u8 {
+    println!("RADV's null device cannot be used:\n{why:#}");
+    MISSING
+}
 
 impl Isa {
     fn families(&self) -> Vec<Family> {
@@ -87,7 +93,10 @@ impl Isa {
         }
         let drivers = Radv::find(self.driver.as_deref())?;
         if drivers.is_empty() {
-            println!("There is no RADV, Mesa's driver for AMD GPUs; it needs no GPU. {}", setup::advice());
+            println!(
+                "There is no RADV, Mesa's driver for AMD GPUs on Linux. No GPU is needed, only the driver. {}",
+                setup::advice()
+            );
             return Ok(MISSING);
         }
         if self.code {
@@ -95,10 +104,7 @@ impl Isa {
         }
         let report = match compile::report(&drivers, &self.families(), &cases) {
             Ok(report) => report,
-            Err(e) => {
-                println!("RADV's null device cannot be used:\n{e:#}");
-                return Ok(MISSING);
-            }
+            Err(e) => return Ok(missing(&e)),
         };
         self.families().iter().for_each(|&f| println!("{}", table::table(&report, f)));
         println!("{}", table::LEGEND);
@@ -135,7 +141,10 @@ impl Isa {
         let checks = if self.checks { Checks::On } else { Checks::Off };
         let shaders = compile::shaders(cases)?;
         let wanted: Vec<_> = shaders.iter().filter(|s| s.checks == checks).collect();
-        let (driver, mut answers) = compile::answers(drivers, family, &wanted)?;
+        let (driver, mut answers) = match compile::answers(drivers, family, &wanted) {
+            Ok(found) => found,
+            Err(e) => return Ok(missing(&e)),
+        };
         let answer = answers.swap_remove(0)?;
         println!("{}, {driver}, {}", family.name(), case.spec);
         if let Some(path) = &self.listing {

@@ -113,6 +113,13 @@ struct Saved {
     waves: u64,
 }
 
+/// Numbers of a version: 25, 0, 7 of `Mesa 25.0.7-2~bpo12+1`.
+pub(super) fn version(driver: &str) -> Vec<u32> {
+    let dotted =
+        driver.split(|c: char| !(c.is_ascii_digit() || c == '.')).find(|n| n.contains('.')).unwrap_or_default();
+    dotted.split('.').filter_map(|n| n.parse().ok()).collect()
+}
+
 /// A saved report: key figures by major version of Mesa, since every one compiles differently.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Baseline {
@@ -136,10 +143,9 @@ impl Report {
         Self { schema: SCHEMA, driver, ..Self::default() }
     }
 
-    /// Major version of Mesa: `25` of `Mesa 25.0.7-2`.
-    pub(super) fn major(&self) -> u32 {
-        let number = self.driver.split(|c: char| !c.is_ascii_digit()).find(|n| !n.is_empty());
-        number.and_then(|n| n.parse().ok()).unwrap_or(0)
+    /// Major version of Mesa.
+    fn major(&self) -> u32 {
+        version(&self.driver).first().copied().unwrap_or(0)
     }
 
     /// Writes the whole report.
@@ -169,9 +175,9 @@ impl Baseline {
         for (n, (major, rows)) in all.mesa.iter().enumerate() {
             text.push_str(if n == 0 { "\n" } else { ",\n" });
             text.push_str(&format!("\"{major}\": {{\n"));
-            let lines = rows.iter().map(|(key, row)| {
-                Ok(format!("  {}: {}", serde_json::to_string(key)?, serde_json::to_string(row)?))
-            });
+            let lines = rows
+                .iter()
+                .map(|(key, row)| Ok(format!("  {}: {}", serde_json::to_string(key)?, serde_json::to_string(row)?)));
             text.push_str(&lines.collect::<Result<Vec<_>>>()?.join(",\n"));
             text.push_str("\n}");
         }
@@ -234,5 +240,67 @@ fn compare(found: &mut Changes, row: &Row, old: &Saved) {
     if (new.vgprs, new.waves) != (old.vgprs, old.waves) {
         let (a, b) = (old.vgprs, old.waves);
         found.lines.push(format!("{}: VGPRs {a} → {}, waves {b} → {}", row.key(), new.vgprs, new.waves));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::listing::Count;
+    use super::*;
+
+    fn report(density: f64, spilled_vgprs: u64) -> Report {
+        let all = Count { issued: 1000.0, valu: 900.0, ..Count::default() };
+        let row = Row {
+            spec: "op [N1]".into(),
+            kernel: "op_forward".into(),
+            variant: "op_forward.f32".into(),
+            family: Family::Rdna3,
+            checks: Checks::Off,
+            resources: Resources { spilled_vgprs, ..Resources::default() },
+            figures: Figures { all, needed: 10.0 * density, loops: Vec::new() },
+        };
+        Report { rows: vec![row], ..Report::new("Mesa 25.0.7-2".into()) }
+    }
+
+    fn saved(of: &Report) -> Baseline {
+        let path = std::env::temp_dir().join(format!(
+            "gatefold_isa_{}_{:?}.json",
+            std::process::id(),
+            std::thread::current().id()
+        ));
+        Baseline::save(of, &path).unwrap();
+        Baseline::save(&Report { driver: "Mesa 22.3.6".into(), ..of.clone() }, &path).unwrap();
+        let found = Baseline::read(&path).unwrap();
+        std::fs::remove_file(path).unwrap();
+        found
+    }
+
+    #[test]
+    fn a_loss_of_more_than_two_points_is_a_fault() {
+        let baseline = saved(&report(80.0, 0));
+        assert_eq!(baseline.changes(&report(80.0, 0), true), Changes { compared: 1, ..Changes::default() });
+        assert_eq!(baseline.changes(&report(78.1, 0), true).faults.len(), 0);
+        assert_eq!(baseline.changes(&report(77.9, 0), true).faults.len(), 1);
+        let better = baseline.changes(&report(90.0, 0), true);
+        assert_eq!((better.faults.len(), better.lines.len()), (0, 1));
+    }
+
+    #[test]
+    fn a_new_spill_and_a_missing_row_are_faults() {
+        let baseline = saved(&report(80.0, 1));
+        assert_eq!(baseline.changes(&report(80.0, 1), true).faults.len(), 0);
+        assert_eq!(baseline.changes(&report(80.0, 2), true).faults.len(), 1);
+        let none = Report { rows: Vec::new(), ..report(80.0, 0) };
+        assert_eq!(baseline.changes(&none, true).faults.len(), 1);
+        assert_eq!(baseline.changes(&none, false).faults.len(), 0);
+    }
+
+    #[test]
+    fn another_version_of_mesa_has_figures_of_its_own() {
+        let baseline = saved(&report(80.0, 0));
+        let other = Report { driver: "Mesa 24.1.0".into(), ..report(10.0, 0) };
+        let changes = baseline.changes(&other, true);
+        assert!(changes.faults.is_empty() && changes.lines[0].contains("only for 22, 25"), "{changes:?}");
+        assert_eq!(version("Mesa 25.0.7-2~bpo12+1"), [25, 0, 7]);
     }
 }

@@ -53,11 +53,8 @@ pub(crate) fn compile(step: &Step, checks: Checks) -> Result<(Module, Vec<u32>)>
     let mut options = options(checks);
     for binding in &module.bindings {
         let at = naga::ResourceBinding { group: binding.group, binding: binding.binding };
-        let descriptor = spv::BindingInfo {
-            descriptor_set: binding.group,
-            binding: binding.binding,
-            binding_array_size: None,
-        };
+        let descriptor =
+            spv::BindingInfo { descriptor_set: binding.group, binding: binding.binding, binding_array_size: None };
         options.binding_map.insert(at, descriptor);
     }
     let entry = spv::PipelineOptions { shader_stage: naga::ShaderStage::Compute, entry_point: "main".into() };

@@ -39,7 +39,19 @@ fn percent(row: &Row) -> String {
 }
 
 const HEADS: [&str; 14] = [
-    "kernel", "spec", "VGPR", "spills", "scratch", "LDS", "waves", "instr", "fma", "trans", "lds", "mem", "density %",
+    "kernel",
+    "spec",
+    "VGPR",
+    "spills",
+    "scratch",
+    "LDS",
+    "waves",
+    "instr",
+    "fma",
+    "trans",
+    "lds",
+    "mem",
+    "density %",
     "of VALU %",
 ];
 
@@ -75,8 +87,7 @@ const LEFT: usize = 2;
 
 fn aligned(rows: &[Vec<String>]) -> String {
     let columns = rows.first().map_or(0, Vec::len);
-    let widths: Vec<_> =
-        (0..columns).map(|c| rows.iter().map(|r| r[c].chars().count()).max().unwrap_or(0)).collect();
+    let widths: Vec<_> = (0..columns).map(|c| rows.iter().map(|r| r[c].chars().count()).max().unwrap_or(0)).collect();
     let mut text = String::new();
     for row in rows {
         for (c, (cell, width)) in row.iter().zip(&widths).enumerate() {

@@ -144,7 +144,8 @@ fn layout_binding(at: u32, uniform: bool) -> vk::DescriptorSetLayoutBinding<'sta
 /// A device with what wgpu asks for, as far as it decides the code: robust buffers, 16-bit storage and arithmetic, the memory model.
 fn open_device(instance: &Instance, physical: vk::PhysicalDevice) -> Result<Device> {
     // SAFETY: the instance is alive and the device is one of its own.
-    let listed = unsafe { instance.enumerate_device_extension_properties(physical) }.context("asking for extensions")?;
+    let listed =
+        unsafe { instance.enumerate_device_extension_properties(physical) }.context("asking for extensions")?;
     let has = |name: &CStr| listed.iter().any(|e| e.extension_name_as_c_str().is_ok_and(|n| n == name));
     if !has(khr::pipeline_executable_properties::NAME) {
         bail!("the driver has no VK_KHR_pipeline_executable_properties");

@@ -116,16 +116,12 @@ impl Remote {
             }
             other => {
                 drop(stdin);
-                let noise = child.wait_with_output().map(|o| String::from_utf8_lossy(&o.stderr).trim().to_owned());
+                let noise = child.wait_with_output().map(|o| String::from_utf8_lossy(&o.stderr).into_owned());
                 let why = match other {
                     Ok(Err(why)) => why,
                     _ => "the driver ended the process".into(),
                 };
-                let noise = noise.unwrap_or_default();
-                if noise.contains("has been removed") {
-                    bail!("this Mesa no longer has RADV_FORCE_FAMILY (removed in Mesa 26): use an older one, --driver");
-                }
-                Err(anyhow!("{why} {noise}"))
+                bail!("{}", refusal(&why, &noise.unwrap_or_default()))
             }
         }
     }
@@ -170,10 +166,32 @@ impl Drop for Remote {
     }
 }
 
+/// Why a driver cannot be used: what the worker says and what the driver wrote.
+fn refusal(why: &str, noise: &str) -> String {
+    if noise.contains("has been removed") {
+        return "this Mesa has no null device any more (RADV_FORCE_FAMILY was removed in Mesa 26): name an older one with --driver".into();
+    }
+    let mut said: Vec<_> = noise.lines().filter(|l| l.contains("radv") || l.contains("ERROR")).map(str::trim).collect();
+    said.dedup();
+    if said.is_empty() { why.into() } else { format!("{why}; {}", said.join("; ")) }
+}
+
 fn hear<T: for<'de> Deserialize<'de>>(from: &mut impl BufRead) -> Result<T> {
     let mut line = String::new();
     if from.read_line(&mut line).context("reading an answer")? == 0 {
         bail!("no answer");
     }
     serde_json::from_str(&line).context("reading an answer")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_driver_without_a_null_device_is_told_apart() {
+        let removed = "radv: RADV_FORCE_FAMILY=<family> has been removed. Please use AMDGPU drm-shim now.";
+        assert!(refusal("no driver", removed).contains("removed in Mesa 26"));
+        assert_eq!(refusal("ended", "x\nradv: Unknown family: A\n"), "ended; radv: Unknown family: A");
+    }
 }
