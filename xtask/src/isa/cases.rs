@@ -1,11 +1,15 @@
 //! Which specs are compiled: an op needs one line in [`Shown`].
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
 use gatefold_core::attention::{Causal, Dims, ScoreBias};
-use gatefold_core::{Attention, AttentionBackward, Dtype, RowFunction, Rowwise, RowwiseBackward, for_each_op};
-use gatefold_shaders::{Kernels, Limits, Step};
+use gatefold_core::{Attention, AttentionBackward, Dtype, Op, RowFunction, Rowwise, RowwiseBackward, for_each_op};
+use gatefold_cpu_ref::Reference;
+use gatefold_shaders::{Kernels, Limits, PlanError, Step};
+
+/// Drawn cases of the tests that `--every` looks at after the planned ones.
+const DRAWN: u64 = 200;
 
 /// An op whose machine code is looked at.
 trait Shown: Kernels {
@@ -83,31 +87,60 @@ fn limits() -> Limits {
     }
 }
 
-fn add<O: Shown>(cases: &mut Vec<Case>) -> Result<()> {
-    for op in O::shown() {
-        let spec = format!("{} {} [{}]", O::NAME, op.label(), op.size_label());
-        let plan = op.plan(&limits()).with_context(|| format!("planning {spec}"))?;
-        for step in plan.steps {
-            let kernel = step.name.split('.').next().unwrap_or_default().to_owned();
-            cases.push(Case { spec: spec.clone(), kernel, step });
-        }
-    }
-    Ok(())
+/// Kernels, and the names of variants whose loops nobody has described: they have no figures.
+#[derive(Default)]
+pub(super) struct Cases {
+    pub(super) described: Vec<Case>,
+    pub(super) others: BTreeSet<String>,
 }
 
-/// All kernels of all specs, in the order of the documents. Those without described loops are not of interest here: how many there are.
-///
-/// # Errors
-/// If a spec has no plan.
-pub(super) fn cases() -> Result<(Vec<Case>, usize)> {
-    let mut all = Vec::new();
-    macro_rules! each {
-        ($($op:ty),*) => {$( add::<$op>(&mut all)?; )*};
+impl Cases {
+    fn add<O: Kernels>(&mut self, op: &O) -> Result<(), PlanError> {
+        let spec = format!("{} {} [{}]", O::NAME, op.label(), op.size_label());
+        for step in op.plan(&limits())?.steps {
+            if step.loops.is_empty() {
+                self.others.insert(step.name);
+                continue;
+            }
+            let kernel = step.name.split('.').next().unwrap_or_default().to_owned();
+            self.described.push(Case { spec: spec.clone(), kernel, step });
+        }
+        Ok(())
     }
-    for_each_op!(each);
-    let (described, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|c| !c.step.loops.is_empty());
-    let others: BTreeMap<_, _> = others.iter().map(|c| (&c.step.name, ())).collect();
-    Ok((described, others.len()))
+
+    /// The kernels of the specs that are shown, in the order of the documents.
+    ///
+    /// # Errors
+    /// If a spec has no plan.
+    pub(super) fn shown() -> Result<Self> {
+        let mut all = Self::default();
+        macro_rules! each {
+            ($($op:ty),*) => {$(
+                for op in <$op as Shown>::shown() {
+                    all.add(&op).with_context(|| format!("planning {}", op.label()))?;
+                }
+            )*};
+        }
+        for_each_op!(each);
+        Ok(all)
+    }
+
+    /// Every variant that the cases of the tests reach on such a GPU, each at the first spec that reaches it.
+    pub(super) fn every() -> Self {
+        let mut all = Self::default();
+        macro_rules! each {
+            ($($op:ty),*) => {$(
+                for seed in 0..<$op as Reference>::PLANNED + DRAWN {
+                    // What the planner refuses is refused on a GPU as well.
+                    let _ = all.add(&<$op as Reference>::case(seed).op);
+                }
+            )*};
+        }
+        for_each_op!(each);
+        let mut seen = BTreeSet::new();
+        all.described.retain(|c| seen.insert(c.step.name.clone()));
+        all
+    }
 }
 
 #[cfg(test)]
@@ -116,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_case_has_one_key() {
-        let (cases, _) = cases().unwrap();
+        let cases = Cases::shown().unwrap().described;
         let keys: std::collections::BTreeSet<_> = cases.iter().map(|c| (&c.spec, &c.kernel)).collect();
         assert_eq!(keys.len(), cases.len());
         assert!(keys.iter().any(|(_, k)| k.as_str() == "attention_backward_key_value"));

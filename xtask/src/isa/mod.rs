@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 
 use crate::setup;
-use cases::Case;
+use cases::{Case, Cases};
 use driver::{FAMILIES, Family, Radv};
 use report::{Baseline, Report};
 use spirv::Checks;
@@ -32,6 +32,9 @@ pub(crate) use worker::Worker;
 pub(crate) struct Isa {
     /// Only kernels whose variant name, op or label contains this
     name: Option<String>,
+    /// Every variant that the cases of the tests reach (minutes)
+    #[arg(long, conflicts_with_all = ["against", "save"])]
+    every: bool,
     /// Families to compile for (default: all)
     #[arg(long, value_delimiter = ',')]
     family: Vec<Family>,
@@ -81,14 +84,14 @@ impl Isa {
     }
 
     pub(crate) fn run(&self) -> Result<u8> {
-        let (all, others) = cases::cases()?;
-        let cases: Vec<_> = all.into_iter().filter(|c| self.wanted(c)).collect();
+        let Cases { described, others } = if self.every { Cases::every() } else { Cases::shown()? };
+        let cases: Vec<_> = described.into_iter().filter(|c| self.wanted(c)).collect();
         if cases.is_empty() {
             bail!("{}: no such kernel; --list names them", self.name.as_deref().unwrap_or_default());
         }
         if self.list {
             cases.iter().for_each(|c| println!("{}: {}", c.spec, c.step.name));
-            println!("{} kernels; {others} more variants have no described loops", cases.len());
+            println!("{} kernels; {} more variants have no described loops", cases.len(), others.len());
             return Ok(0);
         }
         let drivers = Radv::find(self.driver.as_deref())?;
@@ -108,7 +111,7 @@ impl Isa {
         };
         self.families().iter().for_each(|&f| println!("{}", table::table(&report, f)));
         println!("{}", table::LEGEND);
-        println!("{others} variants without described loops are left out");
+        println!("{} variants without described loops are left out", others.len());
         report.failures.iter().for_each(|f| println!("FAILED: {f}"));
         if let Some(path) = &self.json {
             report.write(path)?;
