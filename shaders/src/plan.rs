@@ -42,7 +42,7 @@ pub struct Dispatch {
 pub struct Loop {
     /// The function that it stands in and its variable: `product/d4`.
     pub name: &'static str,
-    /// Trips each time it is entered, on average over the invocations.
+    /// Trips each time it is entered, on average over the invocations; 0 if it is usually passed by (values that are not finite, say).
     pub trips: f64,
     /// Whether the count of trips is a constant of the variant: then a driver may write the loop out.
     pub fixed: bool,

@@ -70,7 +70,7 @@ fn weigh(blocks: &[Block], of: &Matched<'_>, depth: usize, outer: f64, found: &m
     let whole = ways(blocks, of.tree, &inner, needed)?;
     found[at].trip = mixed(of.edge, whole.cheapest.own, whole.dearest.own);
     let trip = mixed(of.edge, whole.cheapest.all, whole.dearest.all);
-    Some(Cost { count: trip.times(of.trips), needed: needed * of.trips })
+    Some(Cost { count: trip.times(of.trips), entered: of.trips > 0.0, needed: needed * of.trips })
 }
 
 /// Weighs a program against its plan.
@@ -106,5 +106,16 @@ mod tests {
         assert_eq!(found.all.issued, 1.0 + 4.0 * (2.0 + 1.0 + 30.0 + 1.0) + 1.0);
         assert_eq!(found.loops.iter().map(|l| l.trips).collect::<Vec<_>>(), [1.0, 4.0, 40.0]);
         assert_eq!(found.loops[1].trip.issued, 4.0);
+    }
+
+    #[test]
+    fn a_loop_that_is_not_entered_is_passed_by() {
+        // outer { choice of inner { 1 move } or nothing }
+        let text = "BB0:\n\ts_mov_b32 s0, 0\nBB1:\n\ts_cbranch_scc0 BB4\nBB2:\n\tv_mov_b32_e32 v0, v1\n\ts_cbranch_scc1 BB2\nBB3:\n\
+            \tv_mov_b32_e32 v0, v1\nBB4:\n\ts_cbranch_scc1 BB1\nBB5:\n\ts_endpgm\n";
+        let blocks = parse(text, 64).unwrap();
+        let plan = |trips| [Loop { inner: vec![Loop::fixed("inner", trips)], ..Loop::new("outer", 1.0) }];
+        let issued = |trips| figures(&blocks, &plan(trips), 64, 0).unwrap().all.issued;
+        assert_eq!((issued(0.0), issued(3.0)), (4.0, 2.0 + 2.0 * 3.0 + 3.0));
     }
 }

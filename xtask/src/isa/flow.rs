@@ -68,6 +68,8 @@ fn put(into: &mut Tree, new: Tree) -> Result<()> {
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Cost {
     pub(super) count: Count,
+    /// Whether it is entered at all; a way that passes it by is as good if not.
+    pub(super) entered: bool,
     pub(super) needed: f64,
 }
 
@@ -83,7 +85,7 @@ pub(super) struct Issued {
 /// The two ways through a body.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ways {
-    /// The cheapest that does the work: enough multiplications, and as many of the inner loops as any way has.
+    /// The cheapest that does the work: enough multiplications, and as many of the inner loops that are entered as any way has.
     pub(super) cheapest: Issued,
     /// The dearest.
     pub(super) dearest: Issued,
@@ -176,19 +178,23 @@ pub(super) fn ways(blocks: &[Block], tree: &Tree, costs: &[Cost], needed: f64) -
     dear[0] = Some(Issued::default());
     for (at, place) in places.iter().enumerate() {
         let Some(so_far) = dear[at] else { continue };
-        let (count, useful, passed) = match *place {
-            Place::Block(b) => (blocks[b].count, blocks[b].count.multiplying(), 0),
-            Place::Inner(n, _) => (costs[n].count, costs[n].needed, 1),
+        let (count, useful, is_own) = match *place {
+            Place::Block(b) => (blocks[b].count, blocks[b].count.multiplying(), true),
+            Place::Inner(n, _) => (costs[n].count, costs[n].needed, false),
+        };
+        let passed = match *place {
+            Place::Inner(n, _) => usize::from(costs[n].entered),
+            Place::Block(_) => 0,
         };
         let here: Vec<_> = cheap[at]
             .iter()
             .map(|w| Way {
                 useful: (w.useful + useful).min(needed),
                 passed: w.passed + passed,
-                issued: w.issued.and(count, passed == 0),
+                issued: w.issued.and(count, is_own),
             })
             .collect();
-        let so_far = so_far.and(count, passed == 0);
+        let so_far = so_far.and(count, is_own);
         let next = onward(blocks, place);
         // A trip ends where control goes back to the first block; the program, where it ends.
         let ends = next.contains(&tree.first) || matches!(*place, Place::Block(b) if blocks[b].jump == Jump::End);
@@ -251,7 +257,7 @@ mod tests {
     fn a_uniform_choice_has_two_ways_and_a_divergent_one_is_gone_through() {
         let blocks = parse(NESTED, 64).unwrap();
         let tree = &loops(&blocks).unwrap().inner[0];
-        let inner = Cost { count: Count { issued: 100.0, ..Count::default() }, needed: 50.0 };
+        let inner = Cost { count: Count { issued: 100.0, ..Count::default() }, entered: true, needed: 50.0 };
         let found = ways(&blocks, tree, &[inner], 50.0).unwrap();
         // Compare, branch, loop, branch, (two maxima), branch, move, branch.
         assert_eq!(found.cheapest.all.issued, 106.0);
