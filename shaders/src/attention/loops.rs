@@ -4,43 +4,61 @@
 use gatefold_core::Attention;
 use gatefold_core::attention::{Causal, Weight};
 
-use super::tiles::{DEPTH4, Schedule, Tile};
+use super::tiles::{Schedule, Tile};
 use crate::Loop;
+
+/// The constants that a schedule file is written in, by name: loops are described as the file has them.
+struct Consts(Vec<(&'static str, u32)>);
+
+impl Consts {
+    fn of(tile: &Tile) -> Self {
+        Self(tile.consts())
+    }
+
+    /// 0 for a constant that the schedule does not have; then no loop would match.
+    fn get(&self, name: &str) -> f64 {
+        self.0.iter().find(|c| c.0 == name).map_or(0.0, |c| c.1.into())
+    }
+
+    /// The product of constants, as a count of multiply-adds.
+    fn count(&self, factor: u64, names: &[&str]) -> u64 {
+        let all = self.0.iter().filter(|c| names.contains(&c.0)).map(|c| u64::from(c.1));
+        factor * all.product::<u64>()
+    }
+}
 
 /// `product` of the schedule over `dim` dims.
 fn product(tile: &Tile, dim: usize) -> Loop {
-    let depth4 = dim.div_ceil(4) as u64;
-    let pairs = u64::from(tile.own * 4 * tile.stream4);
+    let c = Consts::of(tile);
+    let depth4 = dim.div_ceil(4) as f64;
+    let mul_adds = c.count(16, &["OWN", "STREAM4"]);
     match tile.schedule {
-        Schedule::Lanes => Loop { mul_adds: 4 * pairs, ..Loop::new("product/d4", depth4 as f64) },
+        Schedule::Lanes => Loop { mul_adds, ..Loop::new("product/d4", depth4) },
         Schedule::MicroTile => {
-            let staging = |positions: u32| {
-                let trips = f64::from(positions * DEPTH4) / f64::from(tile.invocations());
-                Loop::fixed("product/n", trips)
-            };
+            let staging = |size| Loop::fixed("product/n", c.get(size) / c.get("INVOCATIONS"));
             let inner = vec![
-                staging(tile.tile_own()),
-                staging(tile.tile_stream()),
-                Loop { mul_adds: 4 * pairs, ..Loop::fixed("product/d4", DEPTH4.into()) },
+                staging("OWN_TILE"),
+                staging("STREAM_TILE"),
+                Loop { mul_adds, ..Loop::fixed("product/d4", c.get("DEPTH4")) },
             ];
-            Loop { inner, ..Loop::new("product/first", depth4.div_ceil(DEPTH4.into()) as f64) }
+            Loop { inner, ..Loop::new("product/first", (depth4 / c.get("DEPTH4")).ceil()) }
         }
     }
 }
 
 /// `accumulate` of the schedule.
 fn accumulate(tile: &Tile) -> Vec<Loop> {
+    let c = Consts::of(tile);
     match tile.schedule {
         Schedule::Lanes => {
-            let mul_adds = u64::from(tile.own * 4 * tile.stream4 * 4 * tile.width4);
-            vec![Loop { mul_adds, ..Loop::fixed("accumulate/source", tile.lanes.into()) }]
+            let mul_adds = c.count(16, &["OWN", "STREAM4", "WIDTH4"]);
+            vec![Loop { mul_adds, ..Loop::fixed("accumulate/source", c.get("LANES")) }]
         }
         Schedule::MicroTile => {
-            let values = tile.tile_stream() * tile.values4 * tile.lanes;
-            let staging = Loop::fixed("accumulate/n", f64::from(values) / f64::from(tile.invocations()));
-            let mul_adds = u64::from(tile.own * tile.values4 * 16);
-            let sum = Loop { mul_adds, ..Loop::fixed("accumulate/j4", f64::from(tile.tile_stream() / 4)) };
-            (0..tile.width4 / tile.values4).flat_map(|_| [staging.clone(), sum.clone()]).collect()
+            let staging = Loop::fixed("accumulate/n", c.get("VALUE_TILE") / c.get("INVOCATIONS"));
+            let mul_adds = c.count(16, &["OWN", "VALUES4"]);
+            let sum = Loop { mul_adds, ..Loop::fixed("accumulate/j4", c.get("TILE_STREAM4")) };
+            (0..c.count(1, &["VALUE_BLOCKS"])).flat_map(|_| [staging.clone(), sum.clone()]).collect()
         }
     }
 }
@@ -49,7 +67,10 @@ fn accumulate(tile: &Tile) -> Vec<Loop> {
 fn rows(tile: &Tile, name: &'static str) -> Vec<Loop> {
     match tile.schedule {
         Schedule::Lanes => Vec::new(),
-        Schedule::MicroTile => (0..tile.own).map(|_| Loop::fixed(name, tile.lanes.into())).collect(),
+        Schedule::MicroTile => {
+            let c = Consts::of(tile);
+            (0..tile.own).map(|_| Loop::fixed(name, c.get("SIDE"))).collect()
+        }
     }
 }
 

@@ -50,7 +50,7 @@ const TABLE: &[Row] = &[
 /// Invocations along each side of a micro-tile workgroup.
 const SIDE: u32 = 8;
 /// vec4s of dims staged at a time.
-pub(super) const DEPTH4: u32 = 8;
+const DEPTH4: u32 = 8;
 
 /// A tile: a row of the table made concrete for one width and one adapter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +65,7 @@ pub(super) struct Tile {
     /// vec4s of dims per invocation and accumulator row.
     pub(super) width4: u32,
     /// How many of these are staged at once where values are added up in workgroup memory.
-    pub(super) values4: u32,
+    values4: u32,
 }
 
 impl Tile {
