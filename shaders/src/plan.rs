@@ -48,6 +48,8 @@ pub struct Loop {
     pub fixed: bool,
     /// Multiply-adds that the algorithm needs of one invocation in one trip, those of the loops inside left out.
     pub mul_adds: u64,
+    /// Whether it reads or writes buffers itself, rather than in loops inside.
+    pub buffers: bool,
     /// Share of the trips that take the dearest way through the body: tiles at an edge of what is visible. The others take the cheapest.
     pub edge: f64,
     /// Loops inside, in program order.
@@ -58,6 +60,12 @@ impl Loop {
     /// A loop without multiply-adds whose count of trips is known at run time only.
     pub fn new(name: &'static str, trips: f64) -> Self {
         Self { name, trips, ..Self::default() }
+    }
+
+    /// The same loop, known to read or write buffers.
+    #[must_use]
+    pub fn with_buffers(self) -> Self {
+        Self { buffers: true, ..self }
     }
 
     /// A loop without multiply-adds whose count of trips is a constant.

@@ -33,9 +33,9 @@ fn product(tile: &Tile, dim: usize) -> Loop {
     let depth4 = dim.div_ceil(4) as f64;
     let mul_adds = c.count(16, &["OWN", "STREAM4"]);
     match tile.schedule {
-        Schedule::Lanes => Loop { mul_adds, ..Loop::new("product/d4", depth4) },
+        Schedule::Lanes => Loop { mul_adds, ..Loop::new("product/d4", depth4).with_buffers() },
         Schedule::MicroTile => {
-            let staging = |size| Loop::fixed("product/n", c.get(size) / c.get("INVOCATIONS"));
+            let staging = |size| Loop::fixed("product/n", c.get(size) / c.get("INVOCATIONS")).with_buffers();
             let inner = vec![
                 staging("OWN_TILE"),
                 staging("STREAM_TILE"),
@@ -52,10 +52,10 @@ fn accumulate(tile: &Tile) -> Vec<Loop> {
     match tile.schedule {
         Schedule::Lanes => {
             let mul_adds = c.count(16, &["OWN", "STREAM4", "WIDTH4"]);
-            vec![Loop { mul_adds, ..Loop::fixed("accumulate/source", c.get("LANES")) }]
+            vec![Loop { mul_adds, ..Loop::fixed("accumulate/source", c.get("LANES")).with_buffers() }]
         }
         Schedule::MicroTile => {
-            let staging = Loop::fixed("accumulate/n", c.get("VALUE_TILE") / c.get("INVOCATIONS"));
+            let staging = Loop::fixed("accumulate/n", c.get("VALUE_TILE") / c.get("INVOCATIONS")).with_buffers();
             let mul_adds = c.count(16, &["OWN", "VALUES4"]);
             let sum = Loop { mul_adds, ..Loop::fixed("accumulate/j4", c.get("TILE_STREAM4")) };
             (0..c.count(1, &["VALUE_BLOCKS"])).flat_map(|_| [staging.clone(), sum.clone()]).collect()

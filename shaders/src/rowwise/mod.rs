@@ -164,9 +164,9 @@ impl Job<'_> {
     /// Loops of a kernel: blocks read, the tree, quads written. None of them is made of multiply-adds.
     fn loops(&self, shape: &Shape) -> Vec<Loop> {
         let lanes = if shape.kernel == Kernel::RowPerInvocation { 1 } else { u64::from(shape.lanes) };
-        let read = Loop::new("main/col", shape.segment_cols.div_ceil(BLOCK * lanes) as f64);
+        let read = Loop::new("main/col", shape.segment_cols.div_ceil(BLOCK * lanes) as f64).with_buffers();
         let write = (!self.has_one_output_a_row())
-            .then(|| Loop::new("write/col", shape.segment_cols.div_ceil(4 * lanes) as f64));
+            .then(|| Loop::new("write/col", shape.segment_cols.div_ceil(4 * lanes) as f64).with_buffers());
         let merge = Loop::fixed("reduce/other", f64::from(self.fan() - 1));
         let levels = f64::from(lanes.ilog2()) / f64::from(self.fan().ilog2());
         let tree = Loop { inner: vec![merge], ..Loop::fixed("reduce/width", levels.ceil()) };

@@ -2,7 +2,7 @@
 //!
 //! Both are trees in program order. A loop whose count of trips is a constant may have been written out by the driver: then its work is its
 //! parent's, and its inner loops stand there as often as it had trips. Of all ways to match the two, the one is taken whose loops multiply
-//! at least as often as the plan needs and closest to it. If there is none, the variant has no figure: nothing is guessed.
+//! at least as often as the plan needs and closest to it, and touch buffers where the plan's do. If there is none, the variant has no figure: nothing is guessed.
 
 use std::collections::BTreeMap;
 
@@ -32,6 +32,18 @@ pub(super) struct Matched<'a> {
 /// Most copies of a written-out loop's inner loops.
 const MOST_COPIES: usize = 64;
 
+/// What it costs if a loop touches buffers that should not: more than any difference in multiplications.
+const ODD: f64 = 1e6;
+
+/// Whether a loop reads or writes buffers, in blocks that are not of its inner loops.
+fn touches_buffers(blocks: &[Block], tree: &Tree) -> bool {
+    let own = (tree.first..=tree.last).filter(|&b| !tree.inner.iter().any(|t| (t.first..=t.last).contains(&b)));
+    let is_access = |line: &String| {
+        ["buffer_load", "buffer_store", "buffer_atomic", "global_", "flat_"].iter().any(|p| line.starts_with(p))
+    };
+    own.flat_map(|b| &blocks[b].lines).any(is_access)
+}
+
 /// A match of some loops: how badly it fits, and the multiply-adds that written-out loops leave to the parent.
 type Fits<'a> = BTreeMap<u64, (f64, Vec<Matched<'a>>)>;
 
@@ -39,6 +51,16 @@ struct Matcher<'a> {
     blocks: &'a [Block],
     /// Bytes that 16-byte stores of the whole workgroup clear in a trip of a loop that zeroes workgroup memory, and all bytes.
     clears: (f64, f64),
+    lean: Lean,
+}
+
+/// Between equal fits, which loops were written out. Where the two differ in what they cost, the match is a guess.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lean {
+    /// Those of fewer trips.
+    Short,
+    /// Those of more.
+    Long,
 }
 
 /// Name of the loop that the driver adds to zero workgroup memory.
@@ -60,6 +82,12 @@ impl<'a> Matcher<'a> {
     /// All ways to match a loop of the machine with one of the plan; the best, with what it costs.
     fn one(&self, tree: &'a Tree, of: &Loop) -> Option<(f64, Matched<'a>)> {
         let has = most_multiplications(self.blocks, tree);
+        let touches = touches_buffers(self.blocks, tree);
+        if of.buffers && !touches {
+            return None;
+        }
+        // A loop in registers and workgroup memory may still have spills, which some versions keep in a buffer.
+        let odd = if touches && !of.buffers && of.inner.is_empty() { ODD } else { 0.0 };
         let fits = self.many(&tree.inner, &of.inner.iter().collect::<Vec<_>>());
         let mut best: Option<(f64, Matched<'a>)> = None;
         for (written_out, (inside, inner)) in fits {
@@ -67,7 +95,7 @@ impl<'a> Matcher<'a> {
             if has + 1e-6 < needed {
                 continue;
             }
-            let cost = inside + (has - needed);
+            let cost = inside + (has - needed) + odd;
             if best.as_ref().is_none_or(|(c, _)| cost < *c) {
                 let matched = Matched { tree, name: of.name, trips: of.trips, edge: of.edge, mul_adds: needed, inner };
                 best = Some((cost, matched));
@@ -104,8 +132,7 @@ impl<'a> Matcher<'a> {
             let inside = first.inner.iter().cycle().take(copies * first.inner.len());
             let spliced: Vec<_> = inside.chain(rest.iter().copied()).collect();
             let own = first.mul_adds * copies as u64;
-            // Between equal fits, the shorter loop is the one that was written out.
-            let doubt = 1e-6 * first.trips;
+            let doubt = if self.lean == Lean::Short { 1e-6 * first.trips } else { -1e-6 * first.trips };
             for (left, (cost, all)) in self.many(trees, &spliced) {
                 add(left + own, cost + doubt, all);
             }
@@ -114,7 +141,7 @@ impl<'a> Matcher<'a> {
     }
 }
 
-/// Matches the machine's loops with the plan's. `workgroup` is its count of invocations, `lds` its bytes of workgroup memory.
+/// Matches the machine's loops with the plan's. `clears`: bytes of workgroup memory that a trip of the driver's zeroing covers, and all.
 ///
 /// # Errors
 /// If no match is plausible.
@@ -122,10 +149,10 @@ pub(super) fn align<'a>(
     blocks: &'a [Block],
     root: &'a Tree,
     loops: &[Loop],
-    workgroup: f64,
-    lds: f64,
+    clears: (f64, f64),
+    lean: Lean,
 ) -> Result<Matched<'a>> {
-    let matcher = Matcher { blocks, clears: (16.0 * workgroup, lds) };
+    let matcher = Matcher { blocks, clears, lean };
     let whole = Loop { inner: loops.to_vec(), ..Loop::new("main", 1.0) };
     // The driver zeroes workgroup memory before anything else.
     let added = root.inner.first().filter(|t| matcher.zeroes(t));
@@ -186,8 +213,20 @@ mod tests {
             Loop::fixed("a", 3.0),
             Loop { mul_adds: 2, ..Loop::fixed("b", 5.0) },
         ];
-        let found = align(&blocks, &tree, &plan(inner), 64.0, 0.0).unwrap();
+        let found = align(&blocks, &tree, &plan(inner), (1024.0, 0.0), Lean::Short).unwrap();
         assert_eq!(names(&found), "main:0[outer:8[a:0[] b:2[]]]");
+    }
+
+    #[test]
+    fn loops_are_told_apart_by_what_they_touch() {
+        let text = "BB0:\n\ts_nop 0\nBB1:\n\tbuffer_load_b128 v[0:3], v4\n\ts_cbranch_scc1 BB1\nBB2:\n\tds_load_b32 v0, v1\n\
+            \ts_cbranch_scc1 BB2\nBB3:\n\ts_endpgm\n";
+        let blocks = parse(text, 64).unwrap();
+        let tree = loops(&blocks).unwrap();
+        let rows = Loop::fixed("rows", 8.0);
+        let plan = [rows.clone(), Loop::fixed("staging", 2.0).with_buffers(), rows];
+        let found = align(&blocks, &tree, &plan, (1024.0, 0.0), Lean::Short).unwrap();
+        assert_eq!(names(&found), "main:0[staging:0[] rows:0[]]");
     }
 
     #[test]
@@ -196,9 +235,9 @@ mod tests {
         let blocks = parse(&text, 64).unwrap();
         let tree = loops(&blocks).unwrap();
         let too_many = vec![Loop::new("a", 3.0), Loop { mul_adds: 3, ..Loop::new("b", 5.0) }];
-        let error = align(&blocks, &tree, &plan(too_many), 64.0, 0.0).unwrap_err().to_string();
+        let error = align(&blocks, &tree, &plan(too_many), (1024.0, 0.0), Lean::Short).unwrap_err().to_string();
         assert!(error.contains("{8 {0} {2}}"), "{error}");
-        assert!(align(&blocks, &tree, &plan(vec![Loop::new("a", 1.0)]), 64.0, 0.0).is_err());
+        assert!(align(&blocks, &tree, &plan(vec![Loop::new("a", 1.0)]), (1024.0, 0.0), Lean::Short).is_err());
     }
 
     #[test]
@@ -206,7 +245,7 @@ mod tests {
         let text = "BB0:\n\ts_nop 0\nBB1:\n\tds_store_b128 v1, v[2:5]\n\ts_cbranch_scc1 BB1\nBB2:\n\ts_endpgm\n";
         let blocks = parse(text, 64).unwrap();
         let tree = loops(&blocks).unwrap();
-        let found = align(&blocks, &tree, &[], 64.0, 4096.0).unwrap();
+        let found = align(&blocks, &tree, &[], (1024.0, 4096.0), Lean::Short).unwrap();
         assert_eq!((found.inner[0].name, found.inner[0].trips), (ZERO, 4.0));
     }
 }

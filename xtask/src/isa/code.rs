@@ -46,7 +46,7 @@ fn classes(c: &Count) -> String {
 }
 
 /// The program's loops, a line each.
-fn outline(of: &Figures) -> String {
+pub(super) fn outline(of: &Figures) -> String {
     let line = |l: &LoopFigures| {
         let share = 100.0 * l.trip.issued * l.trips / of.all.issued.max(1.0);
         let indent = "  ".repeat(l.depth);

@@ -1,10 +1,10 @@
 //! Figures of a variant: its loops, weighed with the plan's trips.
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, bail};
 use gatefold_shaders::Loop;
 use serde::{Deserialize, Serialize};
 
-use super::align::{Matched, align};
+use super::align::{Lean, Matched, align};
 use super::flow::{Cost, loops, ways};
 use super::listing::{Block, Count};
 
@@ -73,17 +73,30 @@ fn weigh(blocks: &[Block], of: &Matched<'_>, depth: usize, outer: f64, found: &m
     Some(Cost { count: trip.times(of.trips), entered: of.trips > 0.0, needed: needed * of.trips })
 }
 
+/// Share of what is issued that may depend on which of two equal matches is taken.
+const DOUBT: f64 = 0.005;
+
 /// Weighs a program against its plan.
 ///
 /// # Errors
-/// If its loops do not match the plan's.
+/// If its loops do not match the plan's, or match in two ways that differ in what they cost.
 pub(super) fn figures(blocks: &[Block], plan: &[Loop], workgroup: u32, lds: u64) -> Result<Figures> {
     let tree = loops(blocks)?;
-    let matched = align(blocks, &tree, plan, workgroup.into(), lds as f64)?;
-    let mut found = Vec::new();
-    let cost = weigh(blocks, &matched, 0, 1.0, &mut found)
-        .ok_or_else(|| anyhow!("loops do not match the plan: no way through them does the work"))?;
-    Ok(Figures { all: cost.count, needed: cost.needed, loops: found })
+    let one = |lean| {
+        // The driver's loop stores 16 bytes an invocation.
+        let clears = (16.0 * f64::from(workgroup), lds as f64);
+        let matched = align(blocks, &tree, plan, clears, lean)?;
+        let mut found = Vec::new();
+        let cost = weigh(blocks, &matched, 0, 1.0, &mut found)
+            .ok_or_else(|| anyhow!("loops do not match the plan: no way through them does the work"))?;
+        Ok::<_, anyhow::Error>(Figures { all: cost.count, needed: cost.needed, loops: found })
+    };
+    let (short, long) = (one(Lean::Short)?, one(Lean::Long)?);
+    let (a, b) = (short.all.issued, long.all.issued);
+    if (a - b).abs() > DOUBT * a {
+        bail!("loops match the plan in two ways, with {a:.0} and {b:.0} instructions");
+    }
+    Ok(short)
 }
 
 #[cfg(test)]
@@ -117,5 +130,15 @@ mod tests {
         let plan = |trips| [Loop { inner: vec![Loop::fixed("inner", trips)], ..Loop::new("outer", 1.0) }];
         let issued = |trips| figures(&blocks, &plan(trips), 64, 0).unwrap().all.issued;
         assert_eq!((issued(0.0), issued(3.0)), (4.0, 2.0 + 2.0 * 3.0 + 3.0));
+    }
+
+    #[test]
+    fn two_matches_that_differ_are_refused() {
+        let text = "BB0:\n\ts_nop 0\nBB1:\n\tds_load_b32 v0, v1\n\ts_cbranch_scc1 BB1\nBB2:\n\ts_endpgm\n";
+        let blocks = parse(text, 64).unwrap();
+        let plan = |a, b| [Loop::fixed("a", a), Loop::fixed("b", b)];
+        let error = figures(&blocks, &plan(4.0, 9.0), 64, 0).unwrap_err().to_string();
+        assert!(error.contains("in two ways, with 19 and 9"), "{error}");
+        assert_eq!(figures(&blocks, &plan(4.0, 4.0), 64, 0).unwrap().all.issued, 9.0);
     }
 }

@@ -50,6 +50,9 @@ pub(crate) struct Isa {
     /// Saves the key figures for the driver's version here; those of other versions stay
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
+    /// Also prints every kernel's loops, a line each
+    #[arg(long)]
+    loops: bool,
     /// Prints the hot loop of the only kernel that NAME leaves: its WGSL and its machine code for the first family
     #[arg(long)]
     code: bool,
@@ -111,6 +114,9 @@ impl Isa {
         };
         self.families().iter().for_each(|&f| println!("{}", table::table(&report, f)));
         println!("{}", table::LEGEND);
+        for row in report.rows.iter().filter(|_| self.loops) {
+            println!("{}\n{}", row.key(), code::outline(&row.figures));
+        }
         println!("{} variants without described loops are left out", others.len());
         report.failures.iter().for_each(|f| println!("FAILED: {f}"));
         if let Some(path) = &self.json {
