@@ -18,7 +18,7 @@ mod unroll;
 
 pub use error::{LinkError, PlanError};
 pub use limits::{DeviceKind, Limits};
-pub use plan::{Dispatch, Packed, Param, Plan, Scratch, Step, Window, fold_groups};
+pub use plan::{Dispatch, Loop, Packed, Param, Plan, Scratch, Step, Window, fold_groups};
 pub use source::Source;
 
 use gatefold_core::Op;

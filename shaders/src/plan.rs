@@ -37,6 +37,43 @@ pub struct Dispatch {
     pub windows: Vec<Window>,
 }
 
+/// A loop of a kernel as it is written, for a plan's shape: what machine code is weighed with, never what runs.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Loop {
+    /// The function that it stands in and its variable: `product/d4`.
+    pub name: &'static str,
+    /// Trips each time it is entered, on average over the invocations; 0 if it is usually passed by (values that are not finite, say).
+    pub trips: f64,
+    /// Whether the count of trips is a constant of the variant: then a driver may write the loop out.
+    pub fixed: bool,
+    /// Multiply-adds that the algorithm needs of one invocation in one trip, those of the loops inside left out.
+    pub mul_adds: u64,
+    /// Whether it reads or writes buffers itself, rather than in loops inside.
+    pub buffers: bool,
+    /// Share of the trips that take the dearest way through the body: tiles at an edge of what is visible. The others take the cheapest.
+    pub edge: f64,
+    /// Loops inside, in program order.
+    pub inner: Vec<Loop>,
+}
+
+impl Loop {
+    /// A loop without multiply-adds whose count of trips is known at run time only.
+    pub fn new(name: &'static str, trips: f64) -> Self {
+        Self { name, trips, ..Self::default() }
+    }
+
+    /// The same loop, known to read or write buffers.
+    #[must_use]
+    pub fn with_buffers(self) -> Self {
+        Self { buffers: true, ..self }
+    }
+
+    /// A loop without multiply-adds whose count of trips is a constant.
+    pub fn fixed(name: &'static str, trips: f64) -> Self {
+        Self { fixed: true, ..Self::new(name, trips) }
+    }
+}
+
 /// One kernel, linked and dispatched.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {
@@ -58,6 +95,8 @@ pub struct Step {
     pub dispatches: Vec<Dispatch>,
     /// Most loop trips that one invocation of one dispatch makes, counted as written.
     pub trips: u64,
+    /// Its loops in program order; empty where nobody has described them.
+    pub loops: Vec<Loop>,
 }
 
 /// A buffer that lives during one run.

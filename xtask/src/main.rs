@@ -1,10 +1,11 @@
 //! The one entry for people and CI: `cargo xtask bench`, `cargo xtask test`, and the tools behind them.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod bench;
 mod docs;
 mod inspect;
+mod isa;
 mod setup;
 mod shell;
 mod suite;
@@ -41,6 +42,11 @@ enum Task {
     Expand(inspect::Expand),
     /// Print the plan of a JSON op spec, and why each variant was taken
     Plan(inspect::PlanOf),
+    /// Compile the kernels for AMD GPUs, without one, and say how much of the machine code is useful work
+    Isa(isa::Isa),
+    /// A process of `isa`
+    #[command(hide = true)]
+    IsaWorker(isa::Worker),
     /// Check dependency order, file and function sizes, words, and that the generated documents are up to date
     Check(tidy::Check),
     /// Generate docs/ops.md and the README's table of ops
@@ -61,6 +67,8 @@ impl Task {
             Self::Mutants(t) => t.run(),
             Self::Expand(t) => t.run(),
             Self::Plan(t) => t.run(),
+            Self::Isa(t) => t.run(),
+            Self::IsaWorker(t) => t.run(),
             Self::Check(t) => t.run(),
             Self::Docs(t) => t.run(),
             Self::Setup(t) => t.run(),

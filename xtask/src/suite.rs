@@ -8,7 +8,7 @@ use gatefold_tests::adapters::{Driver, installed_drivers};
 use gatefold_tests::conformance::op_names;
 
 use crate::verify::{NO_ADAPTER, vector_folders};
-use crate::{setup, shell, tidy};
+use crate::{isa, setup, shell, tidy};
 
 /// `cargo xtask test`.
 #[derive(Debug, clap::Args)]
@@ -16,7 +16,7 @@ pub(crate) struct Suite {
     /// Do not install missing software drivers
     #[arg(long)]
     no_install: bool,
-    /// Only the stages whose name contains this: format, clippy, docs, layout, tests, mutants, conformance, vectors
+    /// Only the stages whose name contains this: format, layout, clippy, docs, machine code, tests, mutants, conformance, vectors
     #[arg(long)]
     only: Option<String>,
 }
@@ -165,14 +165,28 @@ fn vectors() -> Result<Count> {
     Ok(Count::told(sum(&text, "vectors:", ["passed", "failed"]), code == Some(0)))
 }
 
+/// The kernels' machine code against the saved figures. Where RADV is not there (or too new to have a null device), that is said.
+fn machine_code() -> Result<Count> {
+    let mut command = shell::again()?;
+    command.args(["isa", "--against", "benches/isa.json"]);
+    println!("  $ {}", shell::typed(&command));
+    let (text, code) = shell::tee(&mut command, "  ")?;
+    if code == Some(i32::from(isa::MISSING)) {
+        println!("  NOT CHECKED: no RADV with a null device");
+        return Ok(Count::default());
+    }
+    Ok(Count::told(sum(&text, "isa:", ["passed", "failed"]), code == Some(0)))
+}
+
 type Stage = (&'static str, fn() -> Result<Count>);
 
 /// The stages, quickest first: what is wrong is said early. Mutants are a test target of the workspace and run with the tests.
-const STAGES: [Stage; 7] = [
+const STAGES: [Stage; 8] = [
     ("format", || cargo(&["fmt", "--all", "--check"], &[])),
     ("layout", layout),
     ("clippy", || cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"], &[])),
     ("docs", || cargo(&["doc", "--workspace", "--no-deps", "--quiet"], &[("RUSTDOCFLAGS", "-D warnings")])),
+    ("machine code", machine_code),
     ("tests, examples and mutants", tests),
     ("conformance on every driver", conformance),
     ("vectors", vectors),

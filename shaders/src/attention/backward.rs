@@ -3,6 +3,7 @@
 use gatefold_core::attention::{NanPolicy, ScoreBias};
 use gatefold_core::{Attention, AttentionBackward, Dtype, Op};
 
+use super::loops;
 use super::marks::{Marks, reserve_flags};
 
 use super::layout::{Layout, Members, key_count, operand_bytes, row_count};
@@ -153,6 +154,7 @@ impl Planner<'_> {
             subgroups: false,
             dispatches: split.dispatches,
             trips: split.trips,
+            loops: Vec::new(),
         });
         Ok(())
     }
@@ -223,7 +225,8 @@ impl Planner<'_> {
         variant.tile_slots(a, access, tile);
         variant.slots.push(files::weight(a.weight));
         variant.slot(files::carry(passes));
-        self.steps.push(variant.step(a, kernel, tile, state, split));
+        let of_kernel = if kernel == files::BACKWARD_QUERY { loops::backward_query } else { loops::backward_key_value };
+        self.steps.push(Step { loops: of_kernel(a, tile, passes), ..variant.step(a, kernel, tile, state, split) });
         Ok(())
     }
 
@@ -245,7 +248,8 @@ impl Planner<'_> {
         let mut variant = Variant::new("attention_backward_score_bias", a);
         variant.tile_slots(a, files::ACCESS_QUERIES_OWN, &tile);
         variant.slots.push(files::weight(a.weight));
-        self.steps.push(variant.step(a, files::BACKWARD_SCORE_BIAS, &tile, 0, split));
+        let loops = loops::backward_score_bias(a, &tile, work.stream);
+        self.steps.push(Step { loops, ..variant.step(a, files::BACKWARD_SCORE_BIAS, &tile, 0, split) });
         Ok(())
     }
 
@@ -319,6 +323,7 @@ impl Planner<'_> {
             subgroups: false,
             dispatches: split.dispatches,
             trips: split.trips,
+            loops: Vec::new(),
         });
         Ok(())
     }

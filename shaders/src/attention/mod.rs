@@ -3,6 +3,7 @@
 mod backward;
 mod files;
 mod layout;
+mod loops;
 mod marks;
 mod split;
 mod tiles;
@@ -66,6 +67,7 @@ impl Variant {
             subgroups: tile.schedule == tiles::Schedule::Lanes,
             dispatches: split.dispatches,
             trips: split.trips,
+            loops: Vec::new(),
         }
     }
 }
@@ -204,7 +206,8 @@ impl Kernels for Attention {
         variant.slots.push(files::row(self.weight));
         variant.slot(files::lse(self.lse));
         variant.slot(files::carry(passes));
-        plan.steps.push(variant.step(self, files::FORWARD, &tile, state, split));
+        let loops = loops::forward(self, &tile, passes);
+        plan.steps.push(Step { loops, ..variant.step(self, files::FORWARD, &tile, state, split) });
         if exact {
             plan.steps.push(Marks { a: self, op: self, limits, layout: &layout }.queries(false, self.lse)?);
         }

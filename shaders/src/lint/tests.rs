@@ -31,6 +31,7 @@ fn broken(text: &str) -> Vec<Rule> {
         subgroups: true,
         dispatches: vec![],
         trips: 0,
+        loops: Vec::new(),
     };
     let names = vec![("x".into(), false), ("y".into(), true)];
     let context = LintContext { names, workgroup_bytes: 16_384, invocations: 256, storage_buffers: 8 };
@@ -213,6 +214,7 @@ fn a_finding_names_its_place() {
         subgroups: false,
         dispatches: vec![],
         trips: 0,
+        loops: Vec::new(),
     };
     let context = LintContext {
         names: vec![("x".into(), false)],

@@ -10,7 +10,7 @@ mod files;
 use gatefold_core::{Dtype, Op, Operand, RowFunction, Rowwise, RowwiseBackward};
 
 use crate::plan::wgsl_type;
-use crate::{DeviceKind, Kernels, Limits, Plan, PlanError, Scratch, Step};
+use crate::{DeviceKind, Kernels, Limits, Loop, Plan, PlanError, Scratch, Step};
 use dispatch::Shape;
 use files::Kernel;
 
@@ -161,6 +161,23 @@ impl Job<'_> {
         }
     }
 
+    /// Loops of a kernel: blocks read, the tree, quads written. None of them is made of multiply-adds.
+    fn loops(&self, shape: &Shape) -> Vec<Loop> {
+        let lanes = if shape.kernel == Kernel::RowPerInvocation { 1 } else { u64::from(shape.lanes) };
+        let read = Loop::new("main/col", shape.segment_cols.div_ceil(BLOCK * lanes) as f64).with_buffers();
+        let write = (!self.has_one_output_a_row())
+            .then(|| Loop::new("write/col", shape.segment_cols.div_ceil(4 * lanes) as f64).with_buffers());
+        let merge = Loop::fixed("reduce/other", f64::from(self.fan() - 1));
+        let levels = f64::from(lanes.ilog2()) / f64::from(self.fan().ilog2());
+        let tree = Loop { inner: vec![merge], ..Loop::fixed("reduce/width", levels.ceil()) };
+        match shape.kernel {
+            Kernel::RowPerInvocation => std::iter::once(read).chain(write).collect(),
+            Kernel::RowPerWorkgroup => [read, tree].into_iter().chain(write).collect(),
+            Kernel::SplitReduce => vec![read, tree],
+            Kernel::SplitWrite => std::iter::once(tree).chain(write).collect(),
+        }
+    }
+
     /// Branches of the reduction tree: a barrier costs a CPU-type driver more than a merge.
     fn fan(&self) -> u32 {
         if self.is_cpu() { 8 } else { 4 }
@@ -202,6 +219,7 @@ impl Job<'_> {
             subgroups: false,
             dispatches: dispatch::dispatches(self, &shape)?,
             trips,
+            loops: self.loops(&shape),
         })
     }
 }

@@ -1,0 +1,169 @@
+//! Loops of the tile kernels, in program order, with their trips and the multiply-adds that the algorithm needs of a lane: what the
+//! machine code of a variant is measured against. A function per kernel, built from a function per schedule function.
+
+use gatefold_core::Attention;
+use gatefold_core::attention::Causal;
+
+use super::tiles::{Schedule, Tile};
+use crate::Loop;
+
+/// The constants that a schedule file is written in, by name: loops are described as the file has them.
+struct Consts(Vec<(&'static str, u32)>);
+
+impl Consts {
+    fn of(tile: &Tile) -> Self {
+        Self(tile.consts())
+    }
+
+    /// 0 for a constant that the schedule does not have; then no loop would match.
+    fn get(&self, name: &str) -> f64 {
+        self.0.iter().find(|c| c.0 == name).map_or(0.0, |c| c.1.into())
+    }
+
+    /// The product of constants, as a count of multiply-adds.
+    fn count(&self, factor: u64, names: &[&str]) -> u64 {
+        let all = self.0.iter().filter(|c| names.contains(&c.0)).map(|c| u64::from(c.1));
+        factor * all.product::<u64>()
+    }
+}
+
+/// `product` of the schedule over `dim` dims.
+fn product(tile: &Tile, dim: usize) -> Loop {
+    let c = Consts::of(tile);
+    let depth4 = dim.div_ceil(4) as f64;
+    let mul_adds = c.count(16, &["OWN", "STREAM4"]);
+    match tile.schedule {
+        Schedule::Lanes => Loop { mul_adds, ..Loop::new("product/d4", depth4).with_buffers() },
+        Schedule::MicroTile | Schedule::SmallMicroTile => {
+            let mul_adds = c.count(16, &["OWN", "STREAM4", "DEPTH4"]);
+            Loop { mul_adds, ..Loop::new("product/first", (depth4 / c.get("DEPTH4")).ceil()).with_buffers() }
+        }
+    }
+}
+
+/// `accumulate` of the schedule.
+fn accumulate(tile: &Tile) -> Vec<Loop> {
+    let c = Consts::of(tile);
+    match tile.schedule {
+        Schedule::Lanes => {
+            let mul_adds = c.count(16, &["OWN", "STREAM4", "WIDTH4"]);
+            vec![Loop { mul_adds, ..Loop::fixed("accumulate/source", c.get("LANES")).with_buffers() }]
+        }
+        Schedule::MicroTile | Schedule::SmallMicroTile => {
+            // Values that are not finite are looked for only where the scan has found some.
+            let inner = vec![Loop::fixed("stage_values/n", 0.0)];
+            let mul_adds = c.count(16, &["OWN", "WIDTH4", "BLOCK_COLS"]);
+            let block = Loop::fixed("accumulate/b", c.get("COLS") / c.get("BLOCK_COLS")).with_buffers();
+            (0..tile.stream4).map(|_| Loop { mul_adds, inner: inner.clone(), ..block.clone() }).collect()
+        }
+    }
+}
+
+/// Tiles of the stream that a tile of own positions runs over on average, and the share of them that some pair of is hidden.
+fn tiles(a: &Attention, tile: &Tile, own_is_query: bool) -> (f64, f64) {
+    let d = &a.dims;
+    let (own, stream) = if own_is_query { (d.seq_q, d.seq_kv) } else { (d.seq_kv, d.seq_q) };
+    let (tile_own, tile_stream) = (i64::from(tile.tile_own()), i64::from(tile.tile_stream()));
+    let off = if a.causal == Causal::TopLeft { 0 } else { d.seq_kv as i64 - d.seq_q as i64 };
+    let left = a.window.left.map_or(i64::MAX / 4, i64::from);
+    let right = a.window.right.map_or(i64::MAX / 4, i64::from);
+    let right = if a.causal == Causal::None { right } else { right.min(0) };
+    // Stream positions from .. to that own position n sees.
+    let (back, ahead, off) = if own_is_query { (left, right, off) } else { (right, left, -off) };
+    let (own, stream) = (own as i64, stream as i64);
+    let from = |n: i64| (n + off - back).clamp(0, stream);
+    let to = |n: i64| (n + off + ahead + 1).clamp(0, stream);
+    let (mut all, mut cut) = (0, 0);
+    let groups = (own + tile_own - 1) / tile_own;
+    for first in (0..own).step_by(usize::try_from(tile_own).unwrap_or(1)) {
+        let last = (first + tile_own).min(own) - 1;
+        let begin = from(first) / tile_stream * tile_stream;
+        for at in (begin..to(last)).step_by(usize::try_from(tile_stream).unwrap_or(1)) {
+            all += 1;
+            let whole = from(last) <= at && at + tile_stream <= to(first) && first + tile_own <= own;
+            cut += i64::from(!whole);
+        }
+    }
+    (all as f64 / groups.max(1) as f64, cut as f64 / all.max(1) as f64)
+}
+
+/// Loops of `forward.wgsl`, whose stream is cut into `passes` dispatches.
+pub(super) fn forward(a: &Attention, tile: &Tile, passes: usize) -> Vec<Loop> {
+    let (trips, edge) = tiles(a, tile, true);
+    let mut inner = vec![product(tile, a.dims.head_dim)];
+    inner.extend(accumulate(tile));
+    vec![Loop { edge, inner, ..Loop::new("main/tile", trips / passes as f64) }]
+}
+
+/// Loops of `backward_query.wgsl`.
+pub(super) fn backward_query(a: &Attention, tile: &Tile, passes: usize) -> Vec<Loop> {
+    let (trips, edge) = tiles(a, tile, true);
+    let mut inner = vec![product(tile, a.dims.head_dim), product(tile, a.dims.val_dim)];
+    inner.extend(accumulate(tile));
+    vec![Loop { edge, inner, ..Loop::new("main/tile", trips / passes as f64) }]
+}
+
+/// Loops of `backward_key_value.wgsl`.
+pub(super) fn backward_key_value(a: &Attention, tile: &Tile, passes: usize) -> Vec<Loop> {
+    let (trips, edge) = tiles(a, tile, false);
+    let mut inner = vec![product(tile, a.dims.head_dim), product(tile, a.dims.val_dim)];
+    inner.extend(accumulate(tile));
+    inner.extend(accumulate(tile));
+    let stream = Loop { edge, inner, ..Loop::new("main/tile", trips / passes as f64) };
+    vec![Loop { inner: vec![stream], ..Loop::new("main/h", a.dims.group() as f64) }]
+}
+
+/// Loops of `backward_score_bias.wgsl`, whose matrix has this many sharers.
+pub(super) fn backward_score_bias(a: &Attention, tile: &Tile, sharers: u64) -> Vec<Loop> {
+    let inner = vec![product(tile, a.dims.head_dim), product(tile, a.dims.val_dim)];
+    vec![Loop { inner, ..Loop::new("main/n", sharers as f64) }]
+}
+
+#[cfg(test)]
+mod tests {
+    use gatefold_core::attention::{Dims, Window};
+
+    use super::*;
+    use crate::Limits;
+    use crate::attention::tiles::Stage;
+
+    fn tile() -> Tile {
+        Tile::choose(Stage::Forward, 64, 1024, &Limits::webgpu_default()).unwrap().0
+    }
+
+    /// Multiply-adds of an invocation over all loops.
+    fn mul_adds(loops: &[Loop]) -> f64 {
+        loops.iter().map(|l| l.trips * (l.mul_adds as f64 + mul_adds(&l.inner))).sum()
+    }
+
+    #[test]
+    fn the_loops_make_all_products() {
+        let a = Attention::softmax(Dims::new(1, 1, 1024, 64));
+        let tile = tile();
+        let lanes = f64::from(tile.invocations()) * 1024.0 / f64::from(tile.tile_own());
+        let all = 1024.0 * 1024.0 * 128.0;
+        assert_eq!(mul_adds(&forward(&a, &tile, 1)) * lanes, all);
+        assert_eq!(mul_adds(&backward_query(&a, &tile, 1)) * lanes, 1.5 * all);
+        assert_eq!(mul_adds(&backward_key_value(&a, &tile, 1)) * lanes, 2.0 * all);
+    }
+
+    #[test]
+    fn tiles_are_counted_as_the_kernel_visits_them() {
+        let plain = Attention::softmax(Dims::new(1, 1, 1024, 64));
+        let tile = tile();
+        let (own, stream) = (f64::from(tile.tile_own()), f64::from(tile.tile_stream()));
+        assert_eq!(tiles(&plain, &tile, true), (1024.0 / stream, 0.0));
+        let causal = Attention { causal: Causal::TopLeft, ..plain.clone() };
+        let (n, diagonal) = (1024.0 / own, (own / stream).max(1.0));
+        let all = (1024.0 + own) / 2.0 / stream;
+        for own_is_query in [true, false] {
+            let (trips, edge) = tiles(&causal, &tile, own_is_query);
+            assert_eq!(trips, all);
+            assert_eq!((edge * trips * n).round(), n * diagonal);
+        }
+        // A window of one tile to the left: two or three tiles, none of them wholly visible.
+        let window = Window { left: Some(tile.tile_stream() - 1), right: Some(0) };
+        let (trips, edge) = tiles(&Attention { window, ..plain }, &tile, true);
+        assert!(trips < 3.0 && edge == 1.0, "{trips} {edge}");
+    }
+}

@@ -1,0 +1,158 @@
+//! Which specs are compiled: an op needs one line in [`Shown`].
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result};
+use gatefold_core::attention::{Causal, Dims, ScoreBias};
+use gatefold_core::{Attention, AttentionBackward, Dtype, Op, RowFunction, Rowwise, RowwiseBackward, for_each_op};
+use gatefold_cpu_ref::Reference;
+use gatefold_shaders::{Kernels, Limits, PlanError, Step};
+
+/// Drawn cases of the tests that `--every` looks at after the planned ones.
+const DRAWN: u64 = 200;
+
+/// An op whose machine code is looked at.
+trait Shown: Kernels {
+    /// Specs that reach the variants that matter.
+    fn shown() -> Vec<Self>;
+}
+
+/// Every dtype and width at a length that is a multiple of every tile.
+fn attentions() -> Vec<Attention> {
+    let mut all = Vec::new();
+    for dtype in [Dtype::F32, Dtype::F16] {
+        for dim in [64, 128] {
+            for make in [Attention::softmax, Attention::sigmoid] {
+                all.push(Attention { dtype, ..make(Dims::new(1, 8, 1024, dim)) });
+            }
+        }
+    }
+    all
+}
+
+impl Shown for Attention {
+    fn shown() -> Vec<Self> {
+        let causal = |a: Self| Self { causal: Causal::TopLeft, ..a };
+        let is_causal = |a: &Self| a.dtype == Dtype::F32 && a.dims.head_dim == 64;
+        attentions()
+            .into_iter()
+            .flat_map(|a| std::iter::once(a.clone()).chain(is_causal(&a).then(|| causal(a))))
+            .collect()
+    }
+}
+
+impl Shown for AttentionBackward {
+    fn shown() -> Vec<Self> {
+        let shared = ScoreBias { per_batch: false, per_head: false };
+        let biased = Attention { score_bias: Some(shared), ..Attention::sigmoid(Dims::new(1, 8, 1024, 64)) };
+        attentions().into_iter().filter(|a| a.dtype == Dtype::F32).chain([biased]).map(Self::new).collect()
+    }
+}
+
+impl Shown for Rowwise {
+    fn shown() -> Vec<Self> {
+        let functions = [RowFunction::Softmax, RowFunction::LogSoftmax, RowFunction::LogSumExp];
+        let shapes = [(65_536, 32), (4096, 4096), (4, 1 << 18)];
+        functions.into_iter().flat_map(|f| shapes.map(|(rows, cols)| Self::new(f, rows, cols))).collect()
+    }
+}
+
+impl Shown for RowwiseBackward {
+    fn shown() -> Vec<Self> {
+        vec![Self { forward: Rowwise::new(RowFunction::Softmax, 4096, 4096) }]
+    }
+}
+
+/// A kernel of a spec.
+#[derive(Debug, Clone)]
+pub(super) struct Case {
+    /// The spec: `attention sigmoid.f32 [B1 H8 T1024 D64]`.
+    pub(super) spec: String,
+    /// The kernel's stem: `attention_forward`. Spec and kernel stay the same if a tile or a schedule changes.
+    pub(super) kernel: String,
+    /// Step of the plan.
+    pub(super) step: Step,
+}
+
+/// What wgpu reports for RADV: 64 KiB of workgroup memory, f16, two subgroup sizes.
+fn limits() -> Limits {
+    Limits {
+        workgroup_memory: 64 << 10,
+        invocations: 1024,
+        workgroup_size_x: 1024,
+        f16: true,
+        subgroup: None,
+        mul_adds_per_second: 1e12,
+        wave: 32,
+        ..Limits::webgpu_default()
+    }
+}
+
+/// Kernels, and the names of variants whose loops nobody has described: they have no figures.
+#[derive(Default)]
+pub(super) struct Cases {
+    pub(super) described: Vec<Case>,
+    pub(super) others: BTreeSet<String>,
+}
+
+impl Cases {
+    fn add<O: Kernels>(&mut self, op: &O) -> Result<(), PlanError> {
+        let spec = format!("{} {} [{}]", O::NAME, op.label(), op.size_label());
+        for step in op.plan(&limits())?.steps {
+            if step.loops.is_empty() {
+                self.others.insert(step.name);
+                continue;
+            }
+            let kernel = step.name.split('.').next().unwrap_or_default().to_owned();
+            self.described.push(Case { spec: spec.clone(), kernel, step });
+        }
+        Ok(())
+    }
+
+    /// The kernels of the specs that are shown, in the order of the documents.
+    ///
+    /// # Errors
+    /// If a spec has no plan.
+    pub(super) fn shown() -> Result<Self> {
+        let mut all = Self::default();
+        macro_rules! each {
+            ($($op:ty),*) => {$(
+                for op in <$op as Shown>::shown() {
+                    all.add(&op).with_context(|| format!("planning {}", op.label()))?;
+                }
+            )*};
+        }
+        for_each_op!(each);
+        Ok(all)
+    }
+
+    /// Every variant that the cases of the tests reach on such a GPU, each at the first spec that reaches it.
+    pub(super) fn every() -> Self {
+        let mut all = Self::default();
+        macro_rules! each {
+            ($($op:ty),*) => {$(
+                for seed in 0..<$op as Reference>::PLANNED + DRAWN {
+                    // What the planner refuses is refused on a GPU as well.
+                    let _ = all.add(&<$op as Reference>::case(seed).op);
+                }
+            )*};
+        }
+        for_each_op!(each);
+        let mut seen = BTreeSet::new();
+        all.described.retain(|c| seen.insert(c.step.name.clone()));
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_case_has_one_key() {
+        let cases = Cases::shown().unwrap().described;
+        let keys: std::collections::BTreeSet<_> = cases.iter().map(|c| (&c.spec, &c.kernel)).collect();
+        assert_eq!(keys.len(), cases.len());
+        assert!(keys.iter().any(|(_, k)| k.as_str() == "attention_backward_key_value"));
+    }
+}
