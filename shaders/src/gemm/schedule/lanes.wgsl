@@ -24,8 +24,9 @@ fn product(acc: ptr<function, Sums>) {
         }
         var right: array<Block, COLS4>;                     // [COLS4, 4 terms, 4 columns]
         for (var c = 0u; c < COLS4; c++) { // unroll
-            right[c] = right_block(places[c], depth);
-            mask(&right[c], depth);
+            var block = right_block(places[c], depth);
+            mask(&block, depth);
+            right[c] = block;
         }
         for (var r = 0u; r < ROWS; r++) { // unroll
             for (var e = 0u; e < 4u; e++) { // unroll
