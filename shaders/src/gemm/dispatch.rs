@@ -187,6 +187,11 @@ impl Job<'_> {
         Ok(most.min(waiting))
     }
 
+    /// Words of the bias in `side`, whole quads.
+    fn bias_words(&self) -> u64 {
+        if self.op.bias { (self.op.n as u64).next_multiple_of(4) } else { 0 }
+    }
+
     /// Words of the sums of a workgroup.
     fn group_words(&self) -> u64 {
         u64::from(self.tile.invocations()) * u64::from(self.tile.state_words())
@@ -199,7 +204,7 @@ impl Job<'_> {
     pub(super) fn split(&self) -> Result<Split, PlanError> {
         let cut = self.cut()?;
         let spans = self.spans(&cut);
-        let bias_words = if self.op.bias { self.op.n as u64 } else { 0 };
+        let bias_words = self.bias_words();
         let most_groups = self.most_groups(&spans, bias_words)?;
         let mut dispatches = Vec::new();
         let mut waiting = 0;
@@ -286,7 +291,7 @@ impl Job<'_> {
             ("b_last", Param::U32(b_last)),
             ("alpha", Param::F32(op.alpha)),
             ("bias_at", Param::U32(if op.bias { 0 } else { ABSENT })),
-            ("state_at", count(if op.bias { op.n as u64 } else { 0 })),
+            ("state_at", count(self.bias_words() / 4)),
         ];
         Dispatch { grid: fold_groups(chunk.end - chunk.start, self.limits.groups_per_dim), params, windows }
     }

@@ -35,8 +35,9 @@ impl Access {
 }
 
 /// The slot files of a variant.
-pub(super) fn slots(op: &Gemm, schedule: Schedule, access: Access) -> Vec<Source> {
+pub(super) fn slots(op: &Gemm, schedule: Schedule, access: Access, passes: usize) -> Vec<Source> {
     let mut files = vec![wgsl!("gemm/shape.wgsl")];
+    files.push(if passes > 1 { wgsl!("gemm/carry/side.wgsl") } else { wgsl!("gemm/carry/none.wgsl") });
     match schedule {
         Schedule::MicroTile => {
             files.push(wgsl!("gemm/schedule/micro_tile.wgsl"));

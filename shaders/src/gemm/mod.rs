@@ -51,11 +51,12 @@ impl Kernels for Gemm {
         if self.bias {
             plan.packed.push(Packed { operand: "bias", scratch: SIDE, offset: 0, bytes: 4 * self.n as u64 });
         }
+        let carry = if split.passes > 1 { ".carry" } else { "" };
         plan.scratch.push(Scratch { name: SIDE, bytes: split.side_bytes });
         plan.steps.push(Step {
-            name: format!("gemm.{}.{}.{}.{}", op.layout(), op.dtype, access.name(), tile.name()),
+            name: format!("gemm.{}{carry}.{}.{}.{}", op.layout(), op.dtype, access.name(), tile.name()),
             kernel: files::PRODUCT,
-            slots: files::slots(&op, tile.schedule, access),
+            slots: files::slots(&op, tile.schedule, access, split.passes),
             consts: tile.consts(),
             aliases: vec![
                 ("Elem", wgsl_type(op.dtype)),

@@ -26,12 +26,12 @@ struct Params {
     a_last: u32,        // last unit that is bound
     b_last: u32,
     alpha: f32,
-    bias_at: u32,       // word of side where it starts; ABSENT if there is none
+    bias_at: u32,       // quad of side where it starts; ABSENT if there is none
     state_at: u32,      // sums between two dispatches of one workgroup
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read_write> side: array<u32>;
+@group(0) @binding(1) var<storage, read_write> side: array<vec4<u32>>;
 
 const ABSENT: u32 = 0xffffffffu;
 const BAND: u32 = 8u;   // rows of tiles that are walked together, so that neighbours find b in a cache
@@ -63,10 +63,10 @@ fn enter(group: u32) {
 alias Block = array<vec4<f32>, 4>;
 
 // Terms from k_to on count as 0 on both sides: what is read in their place may be a NaN.
-fn mask(block: ptr<function, Block>, depth: u32) {
-    for (var e = 0u; e < 4u; e++) { // unroll
-        (*block)[e] = select(vec4(0.0), (*block)[e], depth + e < params.k_to);
-    }
+fn masked(block: Block, depth: u32) -> Block {
+    let there = vec4(depth) + vec4(0u, 1u, 2u, 3u) < vec4(params.k_to);
+    return Block(select(vec4(0.0), block[0], there.x), select(vec4(0.0), block[1], there.y),
+                 select(vec4(0.0), block[2], there.z), select(vec4(0.0), block[3], there.w));
 }
 
 // Four stored rows of four terms as four terms of four rows.

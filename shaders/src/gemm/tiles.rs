@@ -132,15 +132,22 @@ impl Tile {
         ];
         match self.schedule {
             Schedule::Lanes => all.extend([("LANES", self.side), ("BLOCKS", self.rows / self.side)]),
-            Schedule::MicroTile => all.extend([
-                ("SIDE", self.side),
-                ("ROWS4", self.rows / 4),
-                ("DEPTH", self.depth),
-                ("LEFT_TILE", rows4 * self.depth),
-                ("RIGHT_TILE", cols4 * self.depth),
-                ("LEFT_BLOCKS", rows4 * depth4),
-                ("SHARES", (rows4 + cols4) * depth4 / self.invocations()),
-            ]),
+            Schedule::MicroTile => {
+                // Blocks of four rows or columns and four terms that an invocation brings.
+                let (left, right) = (rows4 * depth4 / self.invocations(), cols4 * depth4 / self.invocations());
+                all.extend([
+                    ("SIDE", self.side),
+                    ("ROWS4", self.rows / 4),
+                    ("DEPTH", self.depth),
+                    ("LEFT_TILE", rows4 * self.depth),
+                    ("RIGHT_TILE", cols4 * self.depth),
+                    ("LEFT_BLOCKS", rows4 * depth4),
+                    ("LEFT_SHARES", left),
+                    ("RIGHT_SHARES", right),
+                    ("SPLIT_SHARES", u32::from(left == 0)),
+                    ("SHARES", left.max(right).max(1)),
+                ])
+            }
         }
         all
     }

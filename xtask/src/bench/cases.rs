@@ -2,7 +2,9 @@
 
 use anyhow::Result;
 use gatefold_core::attention::{Causal, Dims};
-use gatefold_core::{Attention, AttentionBackward, Dtype, Gemm, Op, RowFunction, Rowwise, RowwiseBackward, Tensor, Tensors};
+use gatefold_core::{
+    Attention, AttentionBackward, Dtype, Gemm, Op, RowFunction, Rowwise, RowwiseBackward, Tensor, Tensors,
+};
 use gatefold_cpu_ref::Reference;
 use gatefold_shaders::Kernels;
 use gatefold_wgpu::Gpu;

@@ -4,7 +4,7 @@ fn deal_place(first: u32) -> u32 {
 }
 fn dealt(place: u32, depth: u32) -> vec4<f32> {
     let inside = vec4(depth) + vec4(0u, 1u, 2u, 3u) < vec4(params.k_to);
-    return select(vec4(0.0), load_a(place + depth / UNIT), inside);
+    return select(vec4(0.0), load_a(min(place + depth / UNIT, params.a_last)), inside);
 }
 // Term e of row r of LANES, for every lane.
 fn hand(quad: vec4<f32>, r: u32, e: u32) -> f32 { return subgroupShuffle(quad[e], r); }

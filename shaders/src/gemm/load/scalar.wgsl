@@ -1,4 +1,5 @@
-// Slot load: stored rows of any length, read one element at a time.
+// Slot load: stored rows of any length, read one element at a time; four from the unit on, of which those beyond the end
+// read as the last one.
 @group(0) @binding(2) var<storage, read> a: array<Elem>;
 @group(0) @binding(3) var<storage, read> b: array<Elem>;
 

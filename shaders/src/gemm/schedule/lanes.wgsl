@@ -15,7 +15,7 @@ fn product(acc: ptr<function, Sums>) {
     }
     var places: array<Place, COLS4>;
     for (var c = 0u; c < COLS4; c++) { // unroll
-        places[c] = right_place(column(c));
+        places[c] = right_place(column(c), 0u);
     }
     for (var depth = params.k_from; depth < params.k_to; depth += 4u) {
         var quads: array<vec4<f32>, BLOCKS>;                // [BLOCKS, 4], one quad a lane
@@ -24,9 +24,7 @@ fn product(acc: ptr<function, Sums>) {
         }
         var right: array<Block, COLS4>;                     // [COLS4, 4 terms, 4 columns]
         for (var c = 0u; c < COLS4; c++) { // unroll
-            var block = right_block(places[c], depth);
-            mask(&block, depth);
-            right[c] = block;
+            right[c] = right_part(places[c], depth, 0u);
         }
         for (var r = 0u; r < ROWS; r++) { // unroll
             for (var e = 0u; e < 4u; e++) { // unroll

@@ -19,44 +19,71 @@ fn row(r: u32) -> u32 { return at.row + (r / 4u * SIDE + row_lane) * 4u + r % 4u
 fn column(c: u32) -> u32 { return at.col + (c * SIDE + col_lane) * 4u; }
 fn swizzled(quad: u32, block: u32) -> u32 { return quad ^ (2u * block % SIDE); }
 
-fn bring_left(member: vec2<u32>, block: Block) {
+// What an invocation brings of a step, as one of many: a block of op(a) or of op(b).
+struct Share {
+    place: Place,
+    depth: u32,   // first term, within the step
+    quad: u32,    // where the quad of that term goes
+}
+fn left_share(n: u32) -> Share {
+    let member = left_member(n);
+    let quad = member.y * 4u * TILE_ROWS4 + swizzled(member.x, member.y);
+    return Share(left_place(at.row + member.x * 4u, member.y * 4u), member.y * 4u, quad);
+}
+fn right_share(n: u32) -> Share {
+    let member = right_member(n);
+    let quad = member.y * 4u * TILE_COLS4 + swizzled(member.x, member.y);
+    return Share(right_place(at.col + member.x * 4u, member.y * 4u), member.y * 4u, quad);
+}
+fn put_left(quad: u32, block: Block) {
     for (var e = 0u; e < 4u; e++) { // unroll
-        left_tile[(member.y * 4u + e) * TILE_ROWS4 + swizzled(member.x, member.y)] = block[e];
+        left_tile[quad + e * TILE_ROWS4] = block[e];
     }
 }
-fn bring_right(member: vec2<u32>, block: Block) {
+fn put_right(quad: u32, block: Block) {
     for (var e = 0u; e < 4u; e++) { // unroll
-        right_tile[(member.y * 4u + e) * TILE_COLS4 + swizzled(member.x, member.y)] = block[e];
+        right_tile[quad + e * TILE_COLS4] = block[e];
+    }
+}
+fn bring_left(share: Share, first: u32) {
+    if first + DEPTH <= params.k_to {
+        put_left(share.quad, left_block(share.place, first));
+    } else {
+        put_left(share.quad, left_part(share.place, first, share.depth));
+    }
+}
+fn bring_right(share: Share, first: u32) {
+    if first + DEPTH <= params.k_to {
+        put_right(share.quad, right_block(share.place, first));
+    } else {
+        put_right(share.quad, right_part(share.place, first, share.depth));
     }
 }
 
 fn product(acc: ptr<function, Sums>) {
-    // What this invocation brings: SHARES blocks, of a or of b.
-    var members: array<vec2<u32>, SHARES>;
-    var places: array<Place, SHARES>;
-    for (var s = 0u; s < SHARES; s++) { // unroll
-        let n = s * INVOCATIONS + lane;
-        if n < LEFT_BLOCKS {
-            members[s] = left_member(n);
-            places[s] = left_place(at.row + members[s].x * 4u);
-        } else {
-            members[s] = right_member(n - LEFT_BLOCKS);
-            places[s] = right_place(at.col + members[s].x * 4u);
-        }
+    // Blocks of op(a), then of op(b), are shared out evenly: LEFT_SHARES and RIGHT_SHARES to each invocation, or SPLIT_SHARES, of which the
+    // first half of the invocations bring op(a).
+    var left_shares: array<Share, SHARES>;
+    var right_shares: array<Share, SHARES>;
+    for (var s = 0u; s < LEFT_SHARES; s++) { // unroll
+        left_shares[s] = left_share(s * INVOCATIONS + lane);
+    }
+    for (var s = 0u; s < RIGHT_SHARES; s++) { // unroll
+        right_shares[s] = right_share(s * INVOCATIONS + lane);
+    }
+    for (var s = 0u; s < SPLIT_SHARES; s++) { // unroll
+        if lane < LEFT_BLOCKS { left_shares[s] = left_share(lane); } else { left_shares[s] = right_share(lane - LEFT_BLOCKS); }
     }
     for (var first = params.k_from; first < params.k_to; first += DEPTH) {
         workgroupBarrier();
-        for (var s = 0u; s < SHARES; s++) { // unroll
-            let depth = first + members[s].y * 4u;
-            if s * INVOCATIONS + lane < LEFT_BLOCKS {
-                var block = left_block(places[s], depth);
-                if first + DEPTH > params.k_to { mask(&block, depth); }
-                bring_left(members[s], block);
-            } else {
-                var block = right_block(places[s], depth);
-                if first + DEPTH > params.k_to { mask(&block, depth); }
-                bring_right(members[s], block);
-            }
+        for (var s = 0u; s < LEFT_SHARES; s++) { // unroll
+            bring_left(left_shares[s], first);
+        }
+        for (var s = 0u; s < RIGHT_SHARES; s++) { // unroll
+            bring_right(right_shares[s], first);
+        }
+        for (var s = 0u; s < SPLIT_SHARES; s++) { // unroll
+            if lane < LEFT_BLOCKS { bring_left(left_shares[s], first); } else { bring_right(left_shares[s], first); }
         }
         workgroupBarrier();
         for (var d = 0u; d < DEPTH; d++) { // unroll
