@@ -8,9 +8,9 @@ const MICRO_TILE: &str = "gemm/schedule/micro_tile.wgsl";
 const LANES: &str = "gemm/schedule/lanes.wgsl";
 
 pub(super) const ALL: &[Row] = &[
-    ("product_not_scaled", PRODUCT, "alpha is left out", "params.alpha * acc[", "acc[", "gemm", &[".alpha"]),
+    ("gemm_not_scaled", PRODUCT, "alpha is left out", "params.alpha * acc[", "acc[", "gemm", &[".alpha"]),
     (
-        "product_bias_scaled",
+        "gemm_bias_scaled",
         PRODUCT,
         "alpha is multiplied to the bias too",
         "params.alpha * acc[r * COLS4 + c] + bias",
@@ -19,7 +19,7 @@ pub(super) const ALL: &[Row] = &[
         &[".alpha", ".bias"],
     ),
     (
-        "product_bias_of_first_columns",
+        "gemm_bias_of_first_columns",
         PRODUCT,
         "every column has the bias of the first",
         "min(col, params.n - 1u) / 4u]",
@@ -28,7 +28,7 @@ pub(super) const ALL: &[Row] = &[
         &[".bias"],
     ),
     (
-        "product_row_too_many",
+        "gemm_row_too_many",
         PRODUCT,
         "a row beyond the last one is written",
         "if row(r) < params.m_to {",
@@ -37,7 +37,7 @@ pub(super) const ALL: &[Row] = &[
         &[],
     ),
     (
-        "product_column_too_many",
+        "gemm_column_too_many",
         "gemm/store/scalar.wgsl",
         "a column beyond the last one is written",
         "if col + e < params.n_to {",
@@ -46,7 +46,7 @@ pub(super) const ALL: &[Row] = &[
         &[],
     ),
     (
-        "padding_read_as_it_is",
+        "gemm_padding_read_as_it_is",
         SHAPE,
         "what lies beyond the last term counts",
         "< vec4(params.k_to);",
@@ -55,7 +55,7 @@ pub(super) const ALL: &[Row] = &[
         &[],
     ),
     (
-        "block_not_turned",
+        "gemm_block_not_turned",
         SHAPE,
         "four rows of four terms are taken for four terms of four rows",
         "vec4(x[0].y, x[1].y, x[2].y, x[3].y)",
@@ -64,7 +64,7 @@ pub(super) const ALL: &[Row] = &[
         &[],
     ),
     (
-        "batch_shares_a",
+        "gemm_batch_shares_a",
         SHAPE,
         "every batch entry meets the first a",
         "at.a = batch * params.a_matrix",
@@ -73,16 +73,16 @@ pub(super) const ALL: &[Row] = &[
         &["!\"batch\":1,"],
     ),
     (
-        "tiles_walked_wrongly",
+        "gemm_tiles_walked_wrongly",
         SHAPE,
         "the last band of tiles is taken to be as high as the others",
         "min(BAND, params.tiles_m - band * BAND);",
         "BAND;",
         "gemm",
-        &[],
+        &["\"m\":129,"],
     ),
     (
-        "last_step_as_whole",
+        "gemm_last_step_as_whole",
         MICRO_TILE,
         "a step beyond the last term is read without its mask",
         "put_left(share.quad, left_part(share.place, first, share.depth));",
@@ -91,7 +91,7 @@ pub(super) const ALL: &[Row] = &[
         &["NanA"],
     ),
     (
-        "quads_swizzled_on_one_side",
+        "gemm_quads_swizzled_on_one_side",
         MICRO_TILE,
         "quads are read where they were not written",
         "right_tile[d * TILE_COLS4 + c * SIDE + swizzled(col_lane, d / 4u)]",
@@ -100,7 +100,7 @@ pub(super) const ALL: &[Row] = &[
         &[],
     ),
     (
-        "step_not_awaited",
+        "gemm_step_not_awaited",
         MICRO_TILE,
         "sums begin before all blocks are there",
         "        workgroupBarrier();\n        for (var d = 0u;",
@@ -109,7 +109,7 @@ pub(super) const ALL: &[Row] = &[
         &[],
     ),
     (
-        "rows_go_round_by_one",
+        "gemm_rows_go_round_by_one",
         LANES,
         "each row gets what the next lane holds",
         "hand(quads[r / LANES], r % LANES, e)",
@@ -118,7 +118,7 @@ pub(super) const ALL: &[Row] = &[
         &[],
     ),
     (
-        "one_row_dealt",
+        "gemm_one_row_dealt",
         "gemm/deal/rows.wgsl",
         "every lane holds the first row",
         "min(first + lane,",
@@ -127,16 +127,16 @@ pub(super) const ALL: &[Row] = &[
         &[],
     ),
     (
-        "terms_beyond_the_last_dealt",
+        "gemm_one_term_dealt",
         "gemm/deal/columns.wgsl",
-        "a lane whose term is not there holds the last one",
-        "depth + lane % 4u < params.k_to",
-        "depth < params.k_to",
+        "every lane holds the first of four terms",
+        "+ lane % 4u * params.a_row",
+        "+ 0u * params.a_row",
         "gemm",
-        &["NanA"],
+        &[],
     ),
     (
-        "waiting_sums_lost",
+        "gemm_waiting_sums_lost",
         "gemm/carry/side.wgsl",
         "a later dispatch begins at 0",
         "if params.k_from == 0u { return; }",
@@ -145,11 +145,11 @@ pub(super) const ALL: &[Row] = &[
         &["split"],
     ),
     (
-        "waiting_sums_overlap",
+        "gemm_waiting_sums_overlap",
         PRODUCT,
         "neighbours leave their sums in one place",
         "(place * INVOCATIONS + invocation) * SUMS;",
-        "(place + invocation) * SUMS;",
+        "(place * INVOCATIONS + invocation) * (SUMS - 1u);",
         "gemm",
         &["split", " carry of gemm"],
     ),
