@@ -17,6 +17,7 @@ struct Row(Schedule, u32, u32, u32, u32, u64);
 
 /// First row that fits wins.
 const TABLE: &[Row] = &[
+    Row(Schedule::Lanes, 0, 32, 2, 4, 32),
     Row(Schedule::Lanes, 0, 16, 2, 4, 0),
     Row(Schedule::MicroTile, 16, 8, 2, 16, 64),
     Row(Schedule::MicroTile, 8, 8, 2, 16, 0),
