@@ -2,7 +2,8 @@
 
 use gatefold_core::attention::{Bias, Dims, ScoreBias, Sequences, Weight, Window};
 use gatefold_core::{
-    Attention, AttentionBackward, Dtype, Op, Role, RowFunction, Rowwise, RowwiseBackward, SpecError, Tensor, Tensors,
+    Attention, AttentionBackward, Dtype, Gemm, Op, Role, RowFunction, Rowwise, RowwiseBackward, SpecError, Tensor,
+    Tensors,
 };
 use gatefold_shaders::{Kernels, Limits, PlanError};
 use gatefold_tests::compare::same_bits;
@@ -279,6 +280,24 @@ fn rows() {
     let log_sum_exp = RowwiseBackward { forward: Rowwise { function: RowFunction::LogSumExp, ..base } };
     t.refuse_without(&log_sum_exp, "x");
     t.refuse_with(&log_sum_exp, "y", zeros(Dtype::F32, &[3, 11]), "Unexpected", "y");
+}
+
+#[test]
+fn products() {
+    let mut t = Trial::new();
+    let base = Gemm { batch: 2, bias: true, ..Gemm::new(3, 4, 5) };
+    for (name, wrong) in [("a", vec![2, 5, 3]), ("b", vec![1, 5, 4]), ("bias", vec![1, 4])] {
+        t.refuse_without(&base, name);
+        t.refuse_with(&base, name, zeros(Dtype::F32, &wrong), "Shape", name);
+        let right = legal(&base)[name].dims().to_vec();
+        t.refuse_with(&base, name, zeros(Dtype::F16, &right), "Dtype", name);
+    }
+    t.refuse_with(&base, "c", zeros(Dtype::F32, &[2, 3, 4]), "Unexpected", "c");
+    t.refuse_spec(&Gemm { alpha: f32::INFINITY, ..base.clone() }, "Option", "alpha");
+    t.refuse_spec(&Gemm { dtype: Dtype::U32, ..base.clone() }, "Option", "dtype");
+    t.refuse_spec(&Gemm { k: usize::MAX, ..base.clone() }, "Dim", "k");
+    t.refuse_spec(&Gemm { m: 1 << 20, n: 1 << 20, ..base.clone() }, "TooManyElements", "c");
+    t.refuse_with(&Gemm { bias: false, ..base.clone() }, "bias", zeros(Dtype::F32, &[4]), "Unexpected", "bias");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A first look at every op on the adapter: the thousands of cases are `cargo xtask conformance`, which `cargo xtask test` runs.
 
-use gatefold_core::{Attention, AttentionBackward, Rowwise, RowwiseBackward};
+use gatefold_core::{Attention, AttentionBackward, Gemm, Rowwise, RowwiseBackward};
 use gatefold_cpu_ref::Reference;
 use gatefold_shaders::Kernels;
 use gatefold_tests::conformance::{Options, conformance, gate, op_names, repro, run_op};
@@ -44,6 +44,11 @@ fn rowwise() {
 #[test]
 fn rowwise_backward() {
     look::<RowwiseBackward>();
+}
+
+#[test]
+fn gemm() {
+    look::<Gemm>();
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The same adapter, driver and plan give the same bits.
 
 use gatefold_core::attention::{Causal, Dims};
-use gatefold_core::{Attention, AttentionBackward, Op, Role, RowFunction, Rowwise, RowwiseBackward, Tensors};
+use gatefold_core::{Attention, AttentionBackward, Gemm, Op, Role, RowFunction, Rowwise, RowwiseBackward, Tensors};
 use gatefold_cpu_ref::Reference;
 use gatefold_cpu_ref::data::{Family, Rng};
 use gatefold_shaders::Kernels;
@@ -69,6 +69,14 @@ fn rows_forward_and_backward() {
         let inputs = if inputs.get("x").is_some() { inputs.with("x", x["x"].clone()) } else { inputs.with("y", y) };
         repeat(&backward, &inputs, 20);
     }
+}
+
+#[test]
+fn products() {
+    let base = Gemm { batch: 3, bias: true, ..Gemm::new(65, 70, 131) };
+    repeat(&base, &draw(&base, 12), 20);
+    let turned = Gemm { transpose_a: true, transpose_b: true, shared_b: true, ..base };
+    repeat(&turned, &draw(&turned, 13), 20);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The smallest device the library promises to run on, splits, folds and memory.
 
 use gatefold_core::attention::{Dims, Sequences};
-use gatefold_core::{Attention, AttentionBackward, Op, RowFunction, Rowwise, RowwiseBackward, for_each_op};
+use gatefold_core::{Attention, AttentionBackward, Gemm, Op, RowFunction, Rowwise, RowwiseBackward, for_each_op};
 use gatefold_cpu_ref::Reference;
 use gatefold_shaders::{Kernels, Limits, Plan, PlanError};
 use gatefold_tests::compare::compare;
@@ -87,6 +87,7 @@ fn more_groups_than_fit_in_one_dimension_are_folded() {
     squeezed::<AttentionBackward>(&limits, 6, folded);
     squeezed::<Rowwise>(&limits, 4, folded);
     squeezed::<RowwiseBackward>(&limits, 4, folded);
+    squeezed::<Gemm>(&limits, 4, folded);
 }
 
 #[test]
@@ -104,6 +105,7 @@ fn operands_beyond_a_binding_are_split() {
     squeezed::<AttentionBackward>(&limits, 4, split);
     squeezed::<Rowwise>(&limits, 4, split);
     squeezed::<RowwiseBackward>(&limits, 4, split);
+    squeezed::<Gemm>(&limits, 12, split);
 }
 
 #[test]
@@ -112,6 +114,8 @@ fn what_cannot_be_split_is_refused_with_both_numbers() {
     let error = Attention::softmax(Dims::new(1, 1, 4_096, 64)).plan(&limits).unwrap_err();
     let PlanError::TooLarge { need, have, .. } = error else { panic!("{error}") };
     assert!(need > have && have == 1 << 10, "{need} {have}");
+    let error = Gemm::new(64, 4_096, 64).plan(&limits).unwrap_err();
+    assert!(matches!(&error, PlanError::TooLarge { need, have, .. } if need > have), "{error}");
 }
 
 #[test]
@@ -120,6 +124,7 @@ fn few_loop_trips_are_enough() {
     let many = |plan: &Plan| plan.steps.iter().any(|s| s.dispatches.len() > 1);
     squeezed::<Attention>(&limits, 6, many);
     squeezed::<AttentionBackward>(&limits, 6, many);
+    squeezed::<Gemm>(&Limits { loop_trips: 4, ..limits }, 8, many);
 }
 
 #[test]
@@ -129,6 +134,7 @@ fn little_time_is_enough() {
     squeezed::<Attention>(&limits, 6, many);
     squeezed::<AttentionBackward>(&limits, 6, many);
     squeezed::<Rowwise>(&limits, 2, many);
+    squeezed::<Gemm>(&limits, 6, many);
 }
 
 /// Bytes beside the operands at `seq` and twice that.

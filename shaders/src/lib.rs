@@ -7,6 +7,7 @@
 
 pub mod attention;
 mod error;
+pub mod gemm;
 mod limits;
 pub mod link;
 pub mod lint;

@@ -8,6 +8,7 @@
 
 pub mod attention;
 mod error;
+pub mod gemm;
 mod op;
 mod registry;
 pub mod rowwise;
@@ -15,6 +16,7 @@ mod tensor;
 
 pub use attention::{Attention, AttentionBackward};
 pub use error::SpecError;
+pub use gemm::Gemm;
 pub use op::{Cost, Op, Operand, Role};
 pub use rowwise::{RowFunction, Rowwise, RowwiseBackward};
 pub use tensor::{Data, Dtype, Tensor, Tensors};

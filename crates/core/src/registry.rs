@@ -9,7 +9,8 @@ macro_rules! for_each_op {
             $crate::Attention,
             $crate::AttentionBackward,
             $crate::Rowwise,
-            $crate::RowwiseBackward
+            $crate::RowwiseBackward,
+            $crate::Gemm
         }
     };
 }

@@ -18,6 +18,7 @@ mod attention;
 mod attention_backward;
 pub mod case;
 pub mod data;
+mod gemm;
 pub mod real;
 mod reference;
 mod rowwise;

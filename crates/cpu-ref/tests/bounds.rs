@@ -1,7 +1,7 @@
 //! The bounds are sound (a plain f32 evaluation stays within them) and sharp (a small fault does not).
 
 use gatefold_core::attention::Dims;
-use gatefold_core::{Attention, AttentionBackward, Op, Rowwise, RowwiseBackward, Tensor, Tensors};
+use gatefold_core::{Attention, AttentionBackward, Gemm, Op, Rowwise, RowwiseBackward, Tensor, Tensors};
 use gatefold_cpu_ref::data::{Family, Rng};
 use gatefold_cpu_ref::{Reference, Values, bounded};
 
@@ -64,6 +64,29 @@ fn f32_rowwise_is_within_bounds() {
 #[test]
 fn f32_rowwise_backward_is_within_bounds() {
     assert!(median(check::<RowwiseBackward>((0..48).chain(57..400))) < 1e-3);
+}
+
+#[test]
+fn f32_gemm_is_within_bounds() {
+    assert!(median(check::<Gemm>(0..500)) < 1e-3);
+}
+
+/// A product that lacks one of 512 terms must be seen in most elements.
+#[test]
+fn a_term_left_out_breaks_the_bounds() {
+    let mut rng = Rng::new(3, 4);
+    let spec = Gemm { transpose_b: true, ..Gemm::new(16, 24, 512) };
+    let mut draw = |rows: usize| Family::Normal(1.0).fill(&mut rng, rows, 512);
+    let (a, b) = (draw(16), draw(24));
+    let tensors = |a: Vec<f32>, b: Vec<f32>, k: usize| {
+        Tensors::new().with("a", Tensor::f32([1, 16, k], a).unwrap()).with("b", Tensor::f32([1, 24, k], b).unwrap())
+    };
+    let cut = |x: &[f32]| x.chunks(512).flat_map(|row| row[..511].to_vec()).collect::<Vec<_>>();
+    let fewer = Gemm { k: 511, ..spec.clone() };
+    let got = fewer.eval(&Values::<f64>::of(&tensors(cut(&a), cut(&b), 511)));
+    let truth = bounded(&spec, &tensors(a, b, 512)).outputs["c"].clone();
+    let broken = got.float("c").iter().enumerate().filter(|&(i, &x)| truth.ratio(i, x) > 1.0).count();
+    assert!(broken * 10 > 9 * 16 * 24, "{broken}");
 }
 
 /// A kernel that skips the last of 512 keys, or takes a scale that is off by 1 %, must be seen in most elements.

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use gatefold_core::attention::Weight;
-use gatefold_core::{AttentionBackward, Op, RowFunction, Rowwise, RowwiseBackward};
+use gatefold_core::gemm::Gradient;
+use gatefold_core::{AttentionBackward, Gemm, Op, RowFunction, Rowwise, RowwiseBackward};
 use gatefold_cpu_ref::data::Rng;
 use gatefold_cpu_ref::{Dual, Reference, Values};
 
@@ -167,4 +168,58 @@ fn rowwise() {
             }
         }
     }
+}
+
+/// Runs a gradient of a product on the tensors it names.
+fn gradient_of(gradient: &Gradient, inputs: &Values<f64>, d_c: &[f64]) -> Vec<f64> {
+    let Gradient { op, a, b } = gradient;
+    let of = |name: &str, count: usize| match name {
+        "d_c" => d_c.to_vec(),
+        "ones" => vec![1.0; count],
+        other => inputs.float(other).to_vec(),
+    };
+    let count = |dims: [usize; 3]| dims.iter().product();
+    let given = [("a".to_string(), of(a, count(op.a_dims()))), ("b".to_string(), of(b, count(op.b_dims())))];
+    given.iter().zip([op.a_dims(), op.b_dims()]).for_each(|((_, x), dims)| assert_eq!(x.len(), count(dims)));
+    op.eval(&Values { floats: given.into(), ints: [].into() }).floats.remove("c").unwrap()
+}
+
+#[test]
+fn gemm() {
+    let mut rng = Rng::new(7, 7);
+    let mut refused = 0;
+    for options in 0..32usize {
+        let is = |bit: usize| options >> bit & 1 == 1;
+        for (batch, m, n, k) in [(1, 3, 4, 5), (3, 2, 5, 7), (2, 1, 3, 1)] {
+            let forward = Gemm {
+                batch,
+                transpose_a: is(0),
+                transpose_b: is(1),
+                shared_a: is(2),
+                shared_b: is(3),
+                bias: is(4),
+                alpha: if is(4) { -0.75 } else { 1.0 },
+                ..Gemm::new(m, n, k)
+            };
+            let mut draw = |n: usize| -> Vec<f64> { (0..n).map(|_| f64::from(rng.normal())).collect() };
+            let operands = forward.operands();
+            let floats = |role| operands.iter().filter(move |o| o.role == role).map(|o| (o.name.to_string(), o.len()));
+            let inputs: Floats = floats(gatefold_core::Role::Input).map(|(name, n)| (name, draw(n))).collect();
+            let upstream: Floats = floats(gatefold_core::Role::Output).map(|(name, n)| (name, draw(n))).collect();
+            let inputs = Values { floats: inputs, ints: [].into() };
+            let mut gradients = Values::<f64>::default();
+            let mut add = |name: &str, gradient: Option<Gradient>| match gradient {
+                Some(g) => drop(gradients.floats.insert(name.into(), gradient_of(&g, &inputs, &upstream["c"]))),
+                None => refused += 1,
+            };
+            add("d_a", forward.gradient_a().ok());
+            add("d_b", forward.gradient_b().ok());
+            if forward.bias {
+                add("d_bias", Some(forward.gradient_bias()));
+            }
+            check(&forward, &inputs, &upstream, &gradients, true);
+        }
+    }
+    // shared a in a batch; shared b in a batch with a transposed or shared
+    assert_eq!(refused, 2 * 16 + 2 * 12);
 }

@@ -132,7 +132,8 @@ impl Tile {
             SmallMicroTile => COLS,
         };
         let made = |r: &Row| Self { schedule, rows, cols, own: r.own, stream4: r.stream4, width4 };
-        let mut fitting = TABLE.iter().filter(|r| r.schedule == schedule && r.stage == stage && width4 <= r.width4).map(made);
+        let mut fitting =
+            TABLE.iter().filter(|r| r.schedule == schedule && r.stage == stage && width4 <= r.width4).map(made);
         let first = fitting.next();
         // A smaller tile where workgroup memory is scarce.
         let mut tile = first
@@ -206,9 +207,7 @@ impl Tile {
         let uniform_range = 8;
         match self.schedule {
             Lanes => uniform_range,
-            MicroTile | SmallMicroTile => {
-                16 * (self.own_tile() + self.stream_tile())
-            }
+            MicroTile | SmallMicroTile => 16 * (self.own_tile() + self.stream_tile()),
         }
     }
 

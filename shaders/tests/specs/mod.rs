@@ -1,7 +1,7 @@
 //! Specs that between them reach every kernel, slot and schedule.
 
 use gatefold_core::attention::{Bias, Causal, Dims, NanPolicy, ScoreBias, Sequences, Window};
-use gatefold_core::{Attention, AttentionBackward, Dtype, Op, RowFunction, Rowwise, RowwiseBackward};
+use gatefold_core::{Attention, AttentionBackward, Dtype, Gemm, Op, RowFunction, Rowwise, RowwiseBackward};
 
 /// An op with specs to try.
 pub(crate) trait Specs: Op {
@@ -113,6 +113,37 @@ impl Specs for AttentionBackward {
         all.push(Self { d_lse: true, ..Self::new(Attention::softmax(dims)) });
         for base in [Attention::softmax(dims), Attention::sigmoid(dims)] {
             all.push(Self { d_bias: true, ..Self::new(Attention { bias: Bias::Const(-1.0), ..base }) });
+        }
+        all
+    }
+}
+
+impl Specs for Gemm {
+    fn specs() -> Vec<Self> {
+        let sizes = [
+            (1, 1, 1, 1),
+            (3, 0, 4, 4),
+            (1, 5, 7, 0),
+            (2, 128, 128, 64),
+            (1, 1024, 1024, 1024),
+            (1, 100, 50_257, 768),
+            (70, 33, 37, 41),
+            (1, 4, 4, 1 << 20),
+            (1, 8192, 8192, 64),
+            (100_000, 3, 3, 3),
+            (2, 100_000, 260, 64),
+        ];
+        let mut all = vec![Self::linear(8, 300, 768, 3072)];
+        for (batch, m, n, k) in sizes {
+            for layout in 0..4 {
+                for dtype in [Dtype::F32, Dtype::F16] {
+                    let (transpose_a, transpose_b) = (layout & 2 != 0, layout & 1 != 0);
+                    let base = Self { batch, transpose_a, transpose_b, dtype, ..Self::new(m, n, k) };
+                    all.push(Self { bias: true, alpha: 0.5, ..base.clone() });
+                    all.push(Self { shared_a: true, ..base.clone() });
+                    all.push(Self { shared_b: true, ..base });
+                }
+            }
         }
         all
     }

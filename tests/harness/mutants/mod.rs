@@ -127,7 +127,7 @@ impl Candidate {
             let folded = step.dispatches.iter().any(|d| d.grid[1] > 1);
             text.push_str(if folded { " folded" } else { "" });
             text.push_str(if step.dispatches.len() > 1 { " split" } else { "" });
-            if step.slots.iter().any(|s| s.path == "attention/carry/side.wgsl") {
+            if step.slots.iter().any(|s| s.path.ends_with("carry/side.wgsl")) {
                 text.push_str(&format!(" carry of {}", step.name));
             }
         }

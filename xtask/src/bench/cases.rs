@@ -2,7 +2,9 @@
 
 use anyhow::Result;
 use gatefold_core::attention::{Causal, Dims};
-use gatefold_core::{Attention, AttentionBackward, Dtype, Op, RowFunction, Rowwise, RowwiseBackward, Tensor, Tensors};
+use gatefold_core::{
+    Attention, AttentionBackward, Dtype, Gemm, Op, RowFunction, Rowwise, RowwiseBackward, Tensor, Tensors,
+};
 use gatefold_cpu_ref::Reference;
 use gatefold_shaders::Kernels;
 use gatefold_wgpu::Gpu;
@@ -126,6 +128,23 @@ impl Timed for RowwiseBackward {
     }
 }
 
+impl Timed for Gemm {
+    fn facts(&self) -> Facts {
+        let function = "product".into();
+        Facts { function, backward: false, causal: false, dtype: self.dtype, length: self.m, head_dim: self.k }
+    }
+
+    fn twins(&self) -> Vec<Self> {
+        // The second has enough tiles for the largest ones of a GPU.
+        let small = |batch, m| Self { batch, m, n: 132, k: 68, shared_b: false, ..self.clone() };
+        vec![small(1, 100), small(16, 260)]
+    }
+
+    fn sampled(&self, inputs: &Tensors, outputs: &Tensors) -> Result<Option<f64>> {
+        sampled::product(self, inputs, outputs).map(Some)
+    }
+}
+
 /// A generator of the normal distribution, the same on every machine.
 struct Drawn(u64);
 
@@ -164,6 +183,7 @@ pub(super) enum Case {
     AttentionBackward(AttentionBackward),
     Rowwise(Rowwise),
     RowwiseBackward(RowwiseBackward),
+    Gemm(Gemm),
 }
 
 /// Calls `$call` with the op that a case holds.
@@ -174,6 +194,7 @@ macro_rules! with_op {
             $crate::bench::cases::Case::AttentionBackward($op) => $call,
             $crate::bench::cases::Case::Rowwise($op) => $call,
             $crate::bench::cases::Case::RowwiseBackward($op) => $call,
+            $crate::bench::cases::Case::Gemm($op) => $call,
         }
     };
 }
@@ -229,6 +250,19 @@ fn rowwise(cases: &mut Vec<Case>, cols: usize, elements: usize, dtype: Dtype) {
     cases.push(Case::RowwiseBackward(RowwiseBackward { forward }));
 }
 
+/// Matrix products: cubes in the three layouts that training has, and a linear layer.
+fn products(cases: &mut Vec<Case>, sizes: &[usize], dtype: Dtype) {
+    for &size in sizes {
+        let cube = Gemm { dtype, ..Gemm::new(size, size, size) };
+        cases.push(Case::Gemm(cube.clone()));
+        if size == 1024 && dtype == Dtype::F32 {
+            cases.push(Case::Gemm(Gemm { transpose_b: true, ..cube.clone() }));
+            cases.push(Case::Gemm(Gemm { transpose_a: true, ..cube }));
+        }
+    }
+    cases.push(Case::Gemm(Gemm { dtype, ..Gemm::linear(1, 1024, 768, 3072) }));
+}
+
 /// Everything that is timed, what matters most first: on a slow machine the end may be left out.
 pub(super) fn cases(scope: Scope) -> Vec<Case> {
     let mut all = Vec::new();
@@ -240,6 +274,7 @@ pub(super) fn cases(scope: Scope) -> Vec<Case> {
     };
     let dtypes: &[Dtype] = if scope.f16 { &[Dtype::F32, Dtype::F16] } else { &[Dtype::F32] };
     let head_dims: &[usize] = if scope.full { &[64, 128] } else { &[64] };
+    let cubes: &[usize] = if scope.cpu && !scope.full { &[512, 1024] } else { &[512, 1024, 2048, 4096] };
     let elements = if scope.cpu { 4 << 20 } else { 32 << 20 };
     for &dtype in dtypes {
         // On a software driver f16 costs what f32 costs: one length says so.
@@ -249,6 +284,7 @@ pub(super) fn cases(scope: Scope) -> Vec<Case> {
                 rowwise(&mut all, cols, elements, dtype);
             }
         }
+        products(&mut all, if few { &[1024] } else { cubes }, dtype);
         for &head_dim in head_dims {
             for &seq in lengths.iter().filter(|&&seq| !few || seq == 512) {
                 for causal in [Causal::None, Causal::TopLeft] {

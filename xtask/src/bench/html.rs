@@ -38,7 +38,8 @@ fn tiles(page: &mut String, adapter: &AdapterReport) {
         let what = format!("sigmoid against softmax, {} ({} shapes)", v.direction, v.shapes);
         tile(page, &format!("{:.1} % {word}", v.percent.abs()), &what);
     }
-    let best = adapter.rows.iter().filter(|r| r.head_dim > 0).max_by(|a, b| a.gflops.total_cmp(&b.gflops));
+    let best =
+        adapter.rows.iter().filter(|r| r.op.starts_with("attention")).max_by(|a, b| a.gflops.total_cmp(&b.gflops));
     if let Some(best) = best {
         let what = format!("best attention: {} {}", best.label, best.shape);
         tile(page, &format!("{} GFLOP/s", number(best.gflops)), &what);
@@ -66,6 +67,8 @@ fn families(rows: &[Row]) -> Vec<(String, Vec<&Row>)> {
     for row in rows {
         let name = if row.head_dim == 0 {
             format!("Row-wise softmax, {}", row.dtype)
+        } else if row.function == "product" {
+            format!("Matrix products, {}", row.dtype)
         } else {
             let mask = if row.causal { "causal" } else { "full" };
             format!("Attention, {mask}, {}, head dimension {}", row.dtype, row.head_dim)

@@ -37,13 +37,14 @@ const fn series(
 }
 
 /// Every series, in the order of the legends.
-pub(super) const SERIES: [Series; 6] = [
+pub(super) const SERIES: [Series; 7] = [
     series("softmax attention", "--softmax", 20, ("softmax", false, false)),
     series("sigmoid attention", "--sigmoid", 21, ("sigmoid", false, false)),
     series("softmax attention, backward", "--softmax-back", 22, ("softmax", true, false)),
     series("sigmoid attention, backward", "--sigmoid-back", 23, ("sigmoid", true, false)),
     series("row-wise softmax", "--rowwise", 24, ("softmax", false, true)),
     series("row-wise softmax, backward", "--rowwise-back", 25, ("softmax", true, true)),
+    series("matrix product", "--product", 26, ("product", false, false)),
 ];
 
 impl Series {

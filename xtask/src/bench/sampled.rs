@@ -5,7 +5,7 @@
 
 use anyhow::{Result, anyhow};
 use gatefold_core::attention::{Causal, Dims, Sequences};
-use gatefold_core::{Attention, AttentionBackward, Op, Tensor, Tensors};
+use gatefold_core::{Attention, AttentionBackward, Gemm, Op, Tensor, Tensors};
 use gatefold_cpu_ref::{Bounded, bounded};
 
 /// Rows looked at: batch entry, head and query as shares of their counts; the first, the last, and some between.
@@ -19,7 +19,7 @@ struct Place {
     row: usize,
 }
 
-fn places(dims: &Dims) -> impl Iterator<Item = Place> {
+fn places_of(dims: &Dims) -> impl Iterator<Item = Place> {
     let (batch, heads, seq) = (dims.batch, dims.q_heads, dims.seq_q);
     let share = |ninths: usize, count: usize| (count - 1) * ninths / 9;
     PLACES.iter().map(move |&(b, h, i)| Place { batch: share(b, batch), head: share(h, heads), row: share(i, seq) })
@@ -73,7 +73,7 @@ pub(super) fn forward(op: &Attention, inputs: &Tensors, outputs: &Tensors) -> Re
     check_plain(op, inputs)?;
     let d = op.dims;
     let mut ratio = 0.0f64;
-    for at in places(&d) {
+    for at in places_of(&d) {
         let (one, taken) = alone(op, inputs, at)?;
         one.check_inputs(&taken)?;
         let query = (at.batch * d.q_heads + at.head) * d.seq_q + at.row;
@@ -88,7 +88,7 @@ pub(super) fn backward(op: &AttentionBackward, inputs: &Tensors, outputs: &Tenso
     check_plain(&op.forward, inputs)?;
     let d = op.forward.dims;
     let mut ratio = 0.0f64;
-    for at in places(&d) {
+    for at in places_of(&d) {
         let (one, mut taken) = alone(&op.forward, inputs, at)?;
         let query = (at.batch * d.q_heads + at.head) * d.seq_q + at.row;
         for name in ["o", "d_o"] {
@@ -107,11 +107,53 @@ pub(super) fn backward(op: &AttentionBackward, inputs: &Tensors, outputs: &Tenso
     Ok(ratio)
 }
 
+/// Largest error ÷ bound of `c` over some rows of a product: one row of it is a product with one row.
+pub(super) fn product(op: &Gemm, inputs: &Tensors, outputs: &Tensors) -> Result<f64> {
+    let places = Dims::new(op.batch, 1, op.m, 1);
+    let mut ratio = 0.0f64;
+    for at in places_of(&places) {
+        let of = |name: &str, shared: bool, dims: [usize; 3]| {
+            let entry = if shared { 0 } else { at.batch };
+            rows(&inputs[name], entry, 1, dims[1] * dims[2], vec![1, dims[1], dims[2]])
+        };
+        let a = of("a", op.shared_a, op.a_dims())?;
+        let taken = if op.transpose_a {
+            let column: Vec<f32> = a.to_f32().chunks(op.m).map(|row| row[at.row]).collect();
+            Tensor::float(op.dtype, [1, op.k, 1], column)?
+        } else {
+            rows(&a, at.row, 1, op.k, vec![1, 1, op.k])?
+        };
+        let taken = Tensors::new()
+            .with("a", taken)
+            .with("b", of("b", op.shared_b, op.b_dims())?)
+            .with_some("bias", inputs.get("bias").cloned());
+        let one = Gemm { batch: 1, m: 1, ..op.clone() };
+        one.check_inputs(&taken)?;
+        let got = rows(&outputs["c"], at.batch * op.m + at.row, 1, op.n, vec![op.n])?;
+        ratio = ratio.max(worst(&bounded(&one, &taken), "c", &got)?);
+    }
+    Ok(ratio)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::bench::cases::draw;
     use gatefold_cpu_ref::outputs;
+
+    #[test]
+    fn a_row_of_a_product_alone_is_the_same_problem() {
+        for (transpose_a, transpose_b) in [(false, true), (true, false)] {
+            let op = Gemm { batch: 2, transpose_a, transpose_b, bias: true, alpha: 0.5, ..Gemm::new(11, 5, 7) };
+            let inputs = draw(&op).unwrap();
+            let sound = outputs(&op, &inputs);
+            assert!(product(&op, &inputs, &sound).unwrap() < 0.5);
+            let mut wrong = sound["c"].to_f32();
+            wrong[0] += 0.1;
+            let wrong = Tensors::new().with("c", Tensor::f32(sound["c"].dims(), wrong).unwrap());
+            assert!(product(&op, &inputs, &wrong).unwrap() > 1.0);
+        }
+    }
 
     /// The reference's own outputs pass, and a wrong element fails: the sub-problem is the same problem.
     #[test]

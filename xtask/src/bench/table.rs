@@ -31,7 +31,7 @@ pub(super) fn spread(row: &Row) -> String {
     format!("±{half:.1} %")
 }
 
-/// What a row is measured in: GFLOP/s for attention, GB/s for row-wise ops.
+/// What a row is measured in: GFLOP/s for attention and products, GB/s for row-wise ops.
 pub(super) fn rate(row: &Row) -> String {
     if row.head_dim > 0 { format!("{} GFLOP/s", number(row.gflops)) } else { format!("{} GB/s", number(row.gbs)) }
 }

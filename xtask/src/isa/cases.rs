@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
 use gatefold_core::attention::{Causal, Dims, ScoreBias};
-use gatefold_core::{Attention, AttentionBackward, Dtype, Op, RowFunction, Rowwise, RowwiseBackward, for_each_op};
+use gatefold_core::{
+    Attention, AttentionBackward, Dtype, Gemm, Op, RowFunction, Rowwise, RowwiseBackward, for_each_op,
+};
 use gatefold_cpu_ref::Reference;
 use gatefold_shaders::{Kernels, Limits, PlanError, Step};
 
@@ -46,6 +48,13 @@ impl Shown for AttentionBackward {
         let shared = ScoreBias { per_batch: false, per_head: false };
         let biased = Attention { score_bias: Some(shared), ..Attention::sigmoid(Dims::new(1, 8, 1024, 64)) };
         attentions().into_iter().filter(|a| a.dtype == Dtype::F32).chain([biased]).map(Self::new).collect()
+    }
+}
+
+impl Shown for Gemm {
+    fn shown() -> Vec<Self> {
+        let square = |dtype| Self { dtype, ..Self::new(1024, 1024, 1024) };
+        vec![square(Dtype::F32), square(Dtype::F16), Self::linear(1, 1024, 768, 3072), Self::new(256, 256, 1024)]
     }
 }
 

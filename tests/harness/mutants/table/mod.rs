@@ -2,6 +2,7 @@
 
 mod backward;
 mod forward;
+mod gemm;
 mod rowwise;
 mod slots;
 
@@ -9,5 +10,5 @@ use super::Row;
 
 /// Every fault.
 pub(super) fn rows() -> impl Iterator<Item = &'static Row> {
-    [forward::KERNELS, forward::SCHEDULES, backward::ALL, slots::ALL, rowwise::ALL].into_iter().flatten()
+    [forward::KERNELS, forward::SCHEDULES, backward::ALL, slots::ALL, rowwise::ALL, gemm::ALL].into_iter().flatten()
 }
