@@ -129,6 +129,7 @@ fn transfer(c: &mut Criterion) {
         subgroups: false,
         dispatches: vec![Dispatch { grid: [1, 1, 1], params: vec![], windows: vec![] }],
         trips: 0,
+        proven: false,
         loops: vec![],
     };
     let plan = Plan { op: "touch", steps: vec![step], ..Plan::default() };

@@ -1,4 +1,7 @@
-//! A first look at every op on the adapter: the thousands of cases are `cargo xtask conformance`, which `cargo xtask test` runs.
+//! A first look at every op on the adapter: the thousands of cases are `cargo xtask conformance`, which `cargo xtask test` runs. Here proven
+//! kernels keep naga's runtime checks, there they run without: either must give what the reference says.
+
+use std::sync::OnceLock;
 
 use gatefold_core::{Attention, AttentionBackward, Gemm, Rowwise, RowwiseBackward};
 use gatefold_cpu_ref::Reference;
@@ -6,6 +9,13 @@ use gatefold_shaders::Kernels;
 use gatefold_tests::conformance::{Options, conformance, gate, op_names, repro, run_op};
 use gatefold_tests::gpu;
 use gatefold_tests::run_case::Status;
+use gatefold_wgpu::Gpu;
+
+/// The adapter with runtime checks in every kernel.
+fn checked() -> &'static Gpu {
+    static GPU: OnceLock<Gpu> = OnceLock::new();
+    GPU.get_or_init(|| Gpu::open(&gatefold_wgpu::Options { checked: true, ..Default::default() }).unwrap())
+}
 
 /// Drawn cases looked at, beside every ninth planned one.
 const DRAWN: u64 = 12;
@@ -14,7 +24,7 @@ fn look<O: Reference + Kernels>() {
     let mut wrong = Vec::new();
     let mut passed = 0;
     for seed in (0..O::PLANNED).step_by(9).chain(O::PLANNED..O::PLANNED + DRAWN) {
-        for report in run_op::<O>(gpu(), seed..seed + 1, gate(gpu()), &mut |_| ()) {
+        for report in run_op::<O>(checked(), seed..seed + 1, gate(checked()), &mut |_| ()) {
             match report.status {
                 Status::Passed => passed += 1,
                 Status::Failed => wrong.push(format!("{} seed {}: {}", O::NAME, report.seed, report.faults.join("; "))),

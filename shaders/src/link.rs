@@ -209,6 +209,7 @@ mod tests {
             subgroups: false,
             dispatches: vec![Dispatch { grid: [1, 1, 1], params, windows: vec![] }],
             trips: 0,
+            proven: false,
             loops: Vec::new(),
         }
     }

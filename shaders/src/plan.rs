@@ -95,6 +95,10 @@ pub struct Step {
     pub dispatches: Vec<Dispatch>,
     /// Most loop trips that one invocation of one dispatch makes, counted as written.
     pub trips: u64,
+    /// Whether every index and every count of trips follows from ranges that the plan has checked, whatever the buffers hold: the kernel then
+    /// runs without naga's runtime checks and finds its workgroup memory as it is. What it relies on is stated in its files as `const_assert`
+    /// and in the planner; tests run it with the checks too.
+    pub proven: bool,
     /// Its loops in program order; empty where nobody has described them.
     pub loops: Vec<Loop>,
 }

@@ -54,6 +54,9 @@ pub(crate) struct Conformance {
     /// Writes the report here
     #[arg(long)]
     json: Option<PathBuf>,
+    /// Keep runtime checks in every kernel, also where the plan has proven that they catch nothing
+    #[arg(long)]
+    checked: bool,
     /// Set for the processes of --all-adapters: no adapter is status 3 instead of an error
     #[arg(long, hide = true)]
     sub_process: bool,
@@ -69,7 +72,8 @@ impl Conformance {
         if self.all_adapters {
             return self.all();
         }
-        match open(self.adapter.as_deref()) {
+        let options = Options { adapter: self.adapter.clone(), checked: self.checked, ..Options::default() };
+        match Gpu::open(&options).map_err(anyhow::Error::from) {
             Ok(gpu) => self.on(&gpu),
             Err(e) if self.sub_process && is_no_adapter(&e) => Ok(NO_ADAPTER),
             Err(e) => Err(e),

@@ -36,6 +36,9 @@ pub struct Options {
     /// the default: none. Worth it on real drivers whose own cache is off; software drivers keep nothing in it. What came of it is
     /// [`Gpu::pipeline_cache`]. The folder must be writable by no one who is not trusted: the driver believes what is in it.
     pub pipeline_cache: Option<PathBuf>,
+    /// Whether every kernel is compiled with naga's runtime checks, also those whose indices and trip counts the plan has proven to stay in
+    /// range ([`Step::proven`](crate::Step::proven)). Results are the same; on GPUs it costs a fifth of the speed and more.
+    pub checked: bool,
     /// Faults on demand, for tests.
     #[doc(hidden)]
     pub faults: Option<Arc<FaultPlan>>,
@@ -50,6 +53,7 @@ impl Default for Options {
             patience: None,
             mapped: true,
             pipeline_cache: None,
+            checked: false,
             faults: None,
         }
     }
@@ -173,7 +177,7 @@ impl Gpu {
         let handle = Arc::new(Handle::new((device, queue), own, mapped, options.faults.clone()));
         let folder = options.pipeline_cache.as_deref();
         let (disk, pipeline_cache) = DiskCache::open(&handle, folder, info, &summary).await;
-        let (probe, pipelines, options) = (Probe::default(), Pipelines::new(disk), options.clone());
+        let (probe, pipelines, options) = (Probe::default(), Pipelines::new(disk, options.checked), options.clone());
         let plans = Plans::default();
         let info = summary;
         let mut gpu = Self { handle, info, limits, probe, pipelines, plans, pipeline_cache, options, own };

@@ -23,6 +23,7 @@ struct Key {
     aliases: Vec<(&'static str, &'static str)>,
     f16: bool,
     subgroups: bool,
+    proven: bool,
 }
 
 impl Key {
@@ -34,6 +35,7 @@ impl Key {
             aliases: step.aliases.clone(),
             f16: step.f16,
             subgroups: step.subgroups,
+            proven: step.proven,
         }
     }
 
@@ -46,7 +48,7 @@ impl Key {
         files
             && self.consts == step.consts
             && self.aliases == step.aliases
-            && (self.f16, self.subgroups) == (step.f16, step.subgroups)
+            && (self.f16, self.subgroups, self.proven) == (step.f16, step.subgroups, step.proven)
     }
 }
 
@@ -84,11 +86,13 @@ pub(crate) struct Pipelines {
     known: Mutex<HashMap<String, Vec<Known>>>,
     /// Those of earlier processes.
     pub(crate) disk: Option<DiskCache>,
+    /// Whether proven steps keep their runtime checks too.
+    checked: bool,
 }
 
 impl Pipelines {
-    pub(crate) fn new(disk: Option<DiskCache>) -> Self {
-        Self { known: Mutex::default(), disk }
+    pub(crate) fn new(disk: Option<DiskCache>, checked: bool) -> Self {
+        Self { known: Mutex::default(), disk, checked }
     }
 
     fn find(&self, step: &Step) -> Option<Result<Arc<Built>, RunError>> {
@@ -101,7 +105,7 @@ impl Pipelines {
         if let Some(known) = self.find(step) {
             return known.map(|built| (built, 0.0));
         }
-        let built = build(handle, step, self.disk.as_ref()).await.map(Arc::new);
+        let built = build(handle, step, self.checked || !step.proven, self.disk.as_ref()).await.map(Arc::new);
         // What is wrong with the text stays wrong; a full or lost device says nothing about the text.
         if matches!(built, Ok(_) | Err(RunError::Link(_) | RunError::PipelineBuild { .. })) {
             let known = Known { key: Key::of(step), built: built.clone() };
@@ -154,8 +158,20 @@ fn layout_entry(binding: &Bound, params_bytes: u32) -> wgpu::BindGroupLayoutEntr
     }
 }
 
-/// Links and compiles. The module keeps wgpu's full runtime checks, and workgroup memory is zeroed.
-async fn build(handle: &Handle, step: &Step, disk: Option<&DiskCache>) -> Result<Built, RunError> {
+/// A module with wgpu's full runtime checks, or without any.
+#[allow(unsafe_code, reason = "wgpu cannot prove what a kernel does; the plan says that it has")]
+fn shader_module(device: &wgpu::Device, name: &str, text: &str, checked: bool) -> wgpu::ShaderModule {
+    let descriptor = wgpu::ShaderModuleDescriptor { label: Some(name), source: wgpu::ShaderSource::Wgsl(text.into()) };
+    if checked {
+        return device.create_shader_module(descriptor);
+    }
+    // SAFETY: of a proven step every index and every loop's count of trips stays inside ranges that the plan has checked, whatever the
+    // buffers hold (`Step::proven`), so there is nothing for the checks to catch.
+    unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
+}
+
+/// Links and compiles. A step that is not proven keeps wgpu's full runtime checks, and its workgroup memory is zeroed.
+async fn build(handle: &Handle, step: &Step, checked: bool, disk: Option<&DiskCache>) -> Result<Built, RunError> {
     let clock = Clock::start();
     let name = step.name.as_str();
     let module: Module = link(step)?;
@@ -173,15 +189,14 @@ async fn build(handle: &Handle, step: &Step, disk: Option<&DiskCache>) -> Result
             bind_group_layouts: &[Some(&layout)],
             immediate_size: 0,
         });
-        let source = wgpu::ShaderSource::Wgsl(text.as_str().into());
-        let shader = device.create_shader_module(wgpu::ShaderModuleDescriptor { label: Some(name), source });
+        let shader = shader_module(device, name, &text, checked);
         let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(name),
             layout: Some(&pipeline_layout),
             module: &shader,
             entry_point: Some("main"),
             compilation_options: wgpu::PipelineCompilationOptions {
-                zero_initialize_workgroup_memory: true,
+                zero_initialize_workgroup_memory: checked,
                 ..Default::default()
             },
             cache: disk.map(DiskCache::used),

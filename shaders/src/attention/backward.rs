@@ -154,6 +154,7 @@ impl Planner<'_> {
             subgroups: false,
             dispatches: split.dispatches,
             trips: split.trips,
+            proven: false,
             loops: Vec::new(),
         });
         Ok(())
@@ -323,6 +324,7 @@ impl Planner<'_> {
             subgroups: false,
             dispatches: split.dispatches,
             trips: split.trips,
+            proven: false,
             loops: Vec::new(),
         });
         Ok(())

@@ -84,7 +84,7 @@ impl Members {
     /// What is the same for all dispatches of `a`.
     pub(super) fn new(a: &Attention, layout: &Layout) -> Self {
         let d = &a.dims;
-        let packed = if let Sequences::Packed { total_q, .. } = a.sequences { Some(total_q) } else { None };
+        let packed = if let Sequences::Packed { total_q, total_kv, .. } = a.sequences { Some((total_q, total_kv)) } else { None };
         let (bias, from_len) = bias_value(a);
         let (low, high) = window(a);
         let matrix = d.seq_q * d.seq_kv;
@@ -102,7 +102,8 @@ impl Members {
             ("val_dim", size(d.val_dim)),
             ("batch_rows", Param::U32(u32::try_from(row_count(a)).unwrap_or(ABSENT))),
             ("packed_rows", Param::U32(packed.is_some().into())),
-            ("total_q", size(packed.unwrap_or(0))),
+            ("total_q", size(packed.map_or(0, |p| p.0))),
+            ("total_kv", size(packed.map_or(0, |p| p.1))),
             ("score_batch", size(score_batch)),
             ("score_head", size(score_head)),
             ("scale", Param::F32(a.scale_value())),

@@ -153,6 +153,7 @@ impl<O: Op> Marks<'_, O> {
             subgroups: false,
             dispatches: split.dispatches,
             trips: split.trips,
+            proven: false,
             loops: Vec::new(),
         })
     }

@@ -67,6 +67,7 @@ impl Variant {
             subgroups: tile.schedule == tiles::Schedule::Lanes,
             dispatches: split.dispatches,
             trips: split.trips,
+            proven: true,
             loops: Vec::new(),
         }
     }

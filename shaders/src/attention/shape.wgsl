@@ -15,7 +15,8 @@ struct Params {
     val_dim: u32,
     batch_rows: u32,    // rows of q over all sequences and heads
     packed_rows: u32,   // 1: rows are [total, heads, dim]; 0: [batch, heads, seq, dim]
-    total_q: u32,       // packed rows of q
+    total_q: u32,       // packed rows of q, of k and v
+    total_kv: u32,
     q_shift: u32,       // added to element indices: minus the first element of the bound window (wraps)
     k_shift: u32,
     v_shift: u32,
@@ -97,10 +98,10 @@ fn enter(batch: u32, q_head: u32) {
     at.len_q = params.seq_q;
     at.len_kv = params.seq_kv;
     if params.packed_rows == 1u {
-        let q_from = side[params.cu_q_at + batch];
-        let kv_from = side[params.cu_kv_at + batch];
-        at.len_q = min(side[params.cu_q_at + batch + 1u] - q_from, params.seq_q);
-        at.len_kv = min(side[params.cu_kv_at + batch + 1u] - kv_from, params.seq_kv);
+        let q_from = min(side[params.cu_q_at + batch], params.total_q);
+        let kv_from = min(side[params.cu_kv_at + batch], params.total_kv);
+        at.len_q = min(min(side[params.cu_q_at + batch + 1u], params.total_q) - q_from, params.seq_q);
+        at.len_kv = min(min(side[params.cu_kv_at + batch + 1u], params.total_kv) - kv_from, params.seq_kv);
         at.q_row = q_from * params.q_heads + q_head;
         at.k_row = kv_from * params.kv_heads + at.kv_head;
         at.q_step = params.q_heads;

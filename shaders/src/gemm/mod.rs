@@ -67,6 +67,7 @@ impl Kernels for Gemm {
             subgroups: tile.schedule == Schedule::Lanes,
             dispatches: split.dispatches,
             trips: split.trips,
+            proven: true,
             loops: tile.loops(op.k, split.passes),
         });
         Ok(plan)

@@ -31,6 +31,7 @@ fn broken(text: &str) -> Vec<Rule> {
         subgroups: true,
         dispatches: vec![],
         trips: 0,
+        proven: false,
         loops: Vec::new(),
     };
     let names = vec![("x".into(), false), ("y".into(), true)];
@@ -214,6 +215,7 @@ fn a_finding_names_its_place() {
         subgroups: false,
         dispatches: vec![],
         trips: 0,
+        proven: false,
         loops: Vec::new(),
     };
     let context = LintContext {

@@ -219,6 +219,7 @@ impl Job<'_> {
             subgroups: false,
             dispatches: dispatch::dispatches(self, &shape)?,
             trips,
+            proven: false,
             loops: self.loops(&shape),
         })
     }

@@ -29,6 +29,7 @@ fn step(name: &str, kernel: Source, grid: [u32; 3], params: Vec<(&'static str, P
         subgroups: false,
         dispatches: vec![Dispatch { grid, params, windows: Vec::new() }],
         trips,
+        proven: false,
         loops: Vec::new(),
     }
 }

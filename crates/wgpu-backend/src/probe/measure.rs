@@ -38,6 +38,7 @@ fn plan(kernel: Source, consts: Vec<(&'static str, u32)>, groups: u32, params: V
         subgroups: false,
         dispatches: vec![Dispatch { grid: [groups, 1, 1], params, windows: Vec::new() }],
         trips: u64::from(MANY_TRIPS),
+        proven: false,
         loops: Vec::new(),
     };
     Plan { op: "probe", steps: vec![step], ..Plan::default() }
