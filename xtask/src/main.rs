@@ -5,6 +5,7 @@
 mod bench;
 mod docs;
 mod inspect;
+mod peers;
 mod setup;
 mod shell;
 mod suite;
@@ -26,6 +27,8 @@ struct Cli {
 enum Task {
     /// Check, then time every op on this machine; write report.json and report.html
     Bench(bench::Bench),
+    /// Time attention beside burn, on the same adapter, and PyTorch, on the CPU
+    Peers(peers::Peers),
     /// Everything that must hold: format, lints, docs, layout, tests, mutants, conformance on every driver, vectors
     #[command(alias = "ci")]
     Test(suite::Suite),
@@ -54,6 +57,7 @@ impl Task {
     fn run(&self) -> anyhow::Result<u8> {
         match self {
             Self::Bench(t) => t.run(),
+            Self::Peers(t) => t.run(),
             Self::Test(t) => t.run(),
             Self::Conformance(t) => t.run(),
             Self::Repro(t) => t.run(),
