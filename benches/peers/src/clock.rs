@@ -1,5 +1,6 @@
 //! Interleaved turns: everyone once, then everyone again, so that what disturbs the machine disturbs all alike.
 
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -83,8 +84,15 @@ fn opening(contender: &mut dyn Contender) -> Result<Raced> {
 pub(crate) fn race(contenders: &mut [Box<dyn Contender + '_>], pace: Pace, budget: Duration) -> Vec<Raced> {
     let mut all = Vec::new();
     for contender in contenders.iter_mut() {
+        print!("  {}: first call", contender.name());
+        // Some take minutes: it should be seen who. A terminal that is gone is no reason to stop.
+        let _ = std::io::stdout().flush();
         let failed = |e: anyhow::Error| Raced { failure: Some(format!("{e:#}")), ..Raced::default() };
         let raced = opening(contender.as_mut()).unwrap_or_else(failed);
+        println!(
+            "{}",
+            raced.failure.as_ref().map_or_else(|| format!(" {:.2} s", raced.first), |why| format!(": {why}"))
+        );
         all.push(Raced { name: contender.name(), ..raced });
     }
     let start = Instant::now();

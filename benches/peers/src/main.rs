@@ -19,7 +19,7 @@ use gatefold_tests::sampled::{draw, forward};
 use gatefold_wgpu::{Attention, Gpu, Options, Tensor, Tensors};
 
 use cases::{Case, What};
-use clock::{Contender, Pace, Raced, race};
+use clock::{Contender, Pace, race};
 use report::{Entry, Report, Row, difference};
 
 /// The programme's options. What `cargo xtask peers` is given comes here unchanged.

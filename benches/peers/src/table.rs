@@ -25,8 +25,7 @@ fn number(x: f64) -> String {
 
 /// Median with the fastest and the slowest sample.
 fn times(entry: &Entry) -> String {
-    let range = format!("{} to {}", number(entry.fastest / entry.median), number(entry.slowest / entry.median));
-    format!("{} ({range}, {} samples)", duration(entry.median), entry.samples.len())
+    format!("{} ({} to {})", duration(entry.median), duration(entry.fastest), duration(entry.slowest))
 }
 
 /// One case as it is done.
@@ -37,10 +36,10 @@ pub(crate) fn lines(row: &Row) -> String {
             Some(why) => writeln!(text, "  {}: {why}", entry.who),
             None => writeln!(
                 text,
-                "  {}: first call {}, then {}, {} GFLOP/s, error/B {:.3}",
+                "  {}: then {}, {} samples, {} GFLOP/s, error/B {:.3}",
                 entry.who,
-                duration(entry.first),
                 times(entry),
+                entry.samples.len(),
                 number(entry.gflops),
                 entry.error_ratio.unwrap_or(0.0)
             ),

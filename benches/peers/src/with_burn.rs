@@ -160,7 +160,7 @@ impl Contender for WithBurn {
 }
 
 fn read(data: TensorData) -> Result<Vec<f32>> {
-    data.to_vec::<f32>().map_err(|e| anyhow!("{e:?}"))
+    data.try_to_vec::<f32>().map_err(|e| anyhow!("{e:?}"))
 }
 
 /// burn's ways to compute an attention; one with sigmoid weights it has from parts only.
