@@ -60,7 +60,7 @@ fn main() -> Result<()> {
     let wanted = |case: &Case| cli.only.as_ref().is_none_or(|only| case.title().contains(only.as_str()));
     let cases: Vec<_> = cases::cases(cli.quick).into_iter().filter(wanted).collect();
     for case in &cases {
-        let row = row(case, &gpu, burn.as_ref().ok(), pace).with_context(|| case.title())?;
+        let row = row(case, &gpu, &burn, pace).with_context(|| case.title())?;
         print!("{}", table::lines(&row));
         report.rows.push(row);
     }
@@ -101,20 +101,17 @@ fn opening(cli: &Cli, gpu: &Gpu) -> Report {
 }
 
 /// Everyone's turn at one case: first calls, checks, then rounds.
-fn row(case: &Case, gpu: &Gpu, burn: Option<&with_burn::Device>, pace: Pace) -> Result<Row> {
+fn row(case: &Case, gpu: &Gpu, burn: &Result<with_burn::Device>, pace: Pace) -> Result<Row> {
     println!("\n{}", case.title());
     let mut contenders: Vec<Box<dyn Contender>> = Vec::new();
     let mut inputs = Tensors::new();
-    match &case.what {
-        What::Attention(op) => {
-            inputs = draw(op)?;
-            contenders.push(Box::new(ours::Ours::new(gpu, op, &inputs)?));
-            if let Some(device) = burn {
-                contenders.extend(with_burn::attentions(device, op, &inputs)?);
-            }
-        }
-        What::Matmul(size) => contenders.extend(burn.map(|device| with_burn::matmul(device, *size))),
+    if let What::Attention(op) = &case.what {
+        inputs = draw(op)?;
+        contenders.push(Box::new(ours::Ours::new(gpu, op, &inputs)?));
     }
+    let theirs = burn.as_ref().map_err(|e| format!("{e:#}"));
+    let theirs = theirs.and_then(|device| with_burn::all(device, case, &inputs).map_err(|e| format!("{e:#}")));
+    let failure = theirs.map(|theirs| contenders.extend(theirs)).err();
     let raced = race(&mut contenders, pace, Duration::from_secs(pace.seconds));
     let mut row = Row { title: case.title(), flops: case.flops(), entries: Vec::new() };
     let ours = raced.first().and_then(|r| r.output.clone()).unwrap_or_default();
@@ -126,6 +123,9 @@ fn row(case: &Case, gpu: &Gpu, burn: Option<&with_burn::Device>, pace: Pace) -> 
             entry.judge(&ours, SAME);
         }
         row.entries.push(entry);
+    }
+    if failure.is_some() {
+        row.entries.push(Entry { who: "burn".into(), failure, ..Entry::default() });
     }
     Ok(row)
 }

@@ -36,12 +36,12 @@ pub(crate) fn lines(row: &Row) -> String {
             Some(why) => writeln!(text, "  {}: {why}", entry.who),
             None => writeln!(
                 text,
-                "  {}: then {}, {} samples, {} GFLOP/s, error/B {:.3}",
+                "  {}: then {}, {} samples, {} GFLOP/s{}",
                 entry.who,
                 times(entry),
                 entry.samples.len(),
                 number(entry.gflops),
-                entry.error_ratio.unwrap_or(0.0)
+                entry.error_ratio.map_or(String::new(), |r| format!(", error/B {r:.3}"))
             ),
         };
     }

@@ -13,6 +13,7 @@ use burn::tensor::{Bool, DeviceKind, Tensor, TensorData};
 use gatefold_wgpu::attention::{Causal, Weight};
 use gatefold_wgpu::{Attention, Gpu, Tensors};
 
+use crate::cases::{Case, What};
 use crate::clock::Contender;
 use crate::report::Peer;
 
@@ -163,8 +164,16 @@ fn read(data: TensorData) -> Result<Vec<f32>> {
     data.try_to_vec::<f32>().map_err(|e| anyhow!("{e:?}"))
 }
 
+/// burn's ways to compute a case.
+pub(crate) fn all(device: &Device, case: &Case, inputs: &Tensors) -> Result<Vec<Box<dyn Contender>>> {
+    match &case.what {
+        What::Attention(op) => attentions(device, op, inputs),
+        What::Matmul(size) => caught(|| Ok(vec![matmul(device, *size)])),
+    }
+}
+
 /// burn's ways to compute an attention; one with sigmoid weights it has from parts only.
-pub(crate) fn attentions(device: &Device, op: &Attention, inputs: &Tensors) -> Result<Vec<Box<dyn Contender>>> {
+fn attentions(device: &Device, op: &Attention, inputs: &Tensors) -> Result<Vec<Box<dyn Contender>>> {
     let d = op.dims;
     let upload = |name: &str| -> Result<Tensor<4>> {
         let given = inputs.get(name).with_context(|| format!("{name} was not drawn"))?;
@@ -211,7 +220,7 @@ impl Contender for Product {
 }
 
 /// burn's product of two square matrices.
-pub(crate) fn matmul(device: &Device, size: usize) -> Box<dyn Contender> {
+fn matmul(device: &Device, size: usize) -> Box<dyn Contender> {
     let values = |step: usize| (0..size * size).map(|n| ((n * step) % 17) as f32 / 8.0 - 1.0).collect::<Vec<_>>();
     let make = |step| Tensor::<2>::from_data(TensorData::new(values(step), [size, size]), device);
     Box::new(Product { device: device.clone(), a: make(7), b: make(5), last: None })
