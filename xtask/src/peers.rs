@@ -19,6 +19,9 @@ pub(crate) struct Peers {
     /// Only the rows whose title contains this: softmax, sigmoid, causal, matmul, T4096
     #[arg(long, value_name = "PART")]
     only: Option<String>,
+    /// Leave out softmax attention from a peer's separate ops where the peer has it in one: tuning those takes minutes
+    #[arg(long)]
+    fused_only: bool,
     /// Index of the adapter or part of its name
     #[arg(long)]
     adapter: Option<String>,
@@ -45,8 +48,8 @@ impl Peers {
             command.args(["--features", "spirv"]);
         }
         command.args(["--", "--python", &self.python]);
-        if self.quick {
-            command.arg("--quick");
+        for (option, wanted) in [("--quick", self.quick), ("--fused-only", self.fused_only)] {
+            command.args(wanted.then_some(option));
         }
         for (option, value) in [("--only", &self.only), ("--adapter", &self.adapter)] {
             command.args(value.iter().flat_map(|value| [option, value]));

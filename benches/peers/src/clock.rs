@@ -81,7 +81,7 @@ fn opening(contender: &mut dyn Contender) -> Result<Raced> {
 }
 
 /// Times all contenders. One that fails stands aside and says why; the others go on.
-pub(crate) fn race(contenders: &mut [Box<dyn Contender + '_>], pace: Pace, budget: Duration) -> Vec<Raced> {
+pub(crate) fn race(contenders: &mut [Box<dyn Contender + '_>], pace: Pace) -> Vec<Raced> {
     let mut all = Vec::new();
     for contender in contenders.iter_mut() {
         print!("  {}: first call", contender.name());
@@ -97,7 +97,7 @@ pub(crate) fn race(contenders: &mut [Box<dyn Contender + '_>], pace: Pace, budge
     }
     let start = Instant::now();
     for round in 0..pace.most {
-        if round >= pace.fewest && start.elapsed() > budget {
+        if round >= pace.fewest && start.elapsed() > Duration::from_secs(pace.seconds) {
             break;
         }
         for (contender, raced) in contenders.iter_mut().zip(&mut all) {

@@ -11,7 +11,7 @@ mod with_burn;
 mod with_torch;
 
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use clap::Parser;
@@ -32,6 +32,9 @@ struct Cli {
     /// Only the rows whose title contains this: softmax, sigmoid, causal, matmul, T4096
     #[arg(long)]
     only: Option<String>,
+    /// Leave out softmax attention from a peer's separate ops where the peer has it in one: tuning those takes minutes
+    #[arg(long)]
+    fused_only: bool,
     /// Index of the adapter or part of its name
     #[arg(long)]
     adapter: Option<String>,
@@ -60,7 +63,7 @@ fn main() -> Result<()> {
     let wanted = |case: &Case| cli.only.as_ref().is_none_or(|only| case.title().contains(only.as_str()));
     let cases: Vec<_> = cases::cases(cli.quick).into_iter().filter(wanted).collect();
     for case in &cases {
-        let row = row(case, &gpu, &burn, pace).with_context(|| case.title())?;
+        let row = row(case, &gpu, &burn, &cli).with_context(|| case.title())?;
         print!("{}", table::lines(&row));
         report.rows.push(row);
     }
@@ -101,7 +104,7 @@ fn opening(cli: &Cli, gpu: &Gpu) -> Report {
 }
 
 /// Everyone's turn at one case: first calls, checks, then rounds.
-fn row(case: &Case, gpu: &Gpu, burn: &Result<with_burn::Device>, pace: Pace) -> Result<Row> {
+fn row(case: &Case, gpu: &Gpu, burn: &Result<with_burn::Device>, cli: &Cli) -> Result<Row> {
     println!("\n{}", case.title());
     let mut contenders: Vec<Box<dyn Contender>> = Vec::new();
     let mut inputs = Tensors::new();
@@ -110,9 +113,10 @@ fn row(case: &Case, gpu: &Gpu, burn: &Result<with_burn::Device>, pace: Pace) -> 
         contenders.push(Box::new(ours::Ours::new(gpu, op, &inputs)?));
     }
     let theirs = burn.as_ref().map_err(|e| format!("{e:#}"));
-    let theirs = theirs.and_then(|device| with_burn::all(device, case, &inputs).map_err(|e| format!("{e:#}")));
+    let theirs =
+        theirs.and_then(|device| with_burn::all(device, case, &inputs, cli.fused_only).map_err(|e| format!("{e:#}")));
     let failure = theirs.map(|theirs| contenders.extend(theirs)).err();
-    let raced = race(&mut contenders, pace, Duration::from_secs(pace.seconds));
+    let raced = race(&mut contenders, Pace::new(cli.quick));
     let mut row = Row { title: case.title(), flops: case.flops(), entries: Vec::new() };
     let ours = raced.first().and_then(|r| r.output.clone()).unwrap_or_default();
     for one in &raced {

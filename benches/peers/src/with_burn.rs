@@ -165,15 +165,15 @@ fn read(data: TensorData) -> Result<Vec<f32>> {
 }
 
 /// burn's ways to compute a case.
-pub(crate) fn all(device: &Device, case: &Case, inputs: &Tensors) -> Result<Vec<Box<dyn Contender>>> {
+pub(crate) fn all(device: &Device, case: &Case, inputs: &Tensors, fused_only: bool) -> Result<Vec<Box<dyn Contender>>> {
     match &case.what {
-        What::Attention(op) => attentions(device, op, inputs),
+        What::Attention(op) => attentions(device, op, inputs, fused_only),
         What::Matmul(size) => caught(|| Ok(vec![matmul(device, *size)])),
     }
 }
 
 /// burn's ways to compute an attention; one with sigmoid weights it has from parts only.
-fn attentions(device: &Device, op: &Attention, inputs: &Tensors) -> Result<Vec<Box<dyn Contender>>> {
+fn attentions(device: &Device, op: &Attention, inputs: &Tensors, fused_only: bool) -> Result<Vec<Box<dyn Contender>>> {
     let d = op.dims;
     let upload = |name: &str| -> Result<Tensor<4>> {
         let given = inputs.get(name).with_context(|| format!("{name} was not drawn"))?;
@@ -187,7 +187,11 @@ fn attentions(device: &Device, op: &Attention, inputs: &Tensors) -> Result<Vec<B
         device.sync().map_err(|e| anyhow!("{e:?}"))?;
         Ok(Rc::new(Inputs { device: device.clone(), q, k, v, hidden, op: op.clone() }))
     })?;
-    let hows: &[How] = if op.weight == Weight::Softmax { &[How::Tuned, How::ThreeOps] } else { &[How::ThreeOps] };
+    let hows: &[How] = match op.weight {
+        Weight::Softmax if fused_only => &[How::Tuned],
+        Weight::Softmax => &[How::Tuned, How::ThreeOps],
+        Weight::Sigmoid => &[How::ThreeOps],
+    };
     let make = |how: &How| Box::new(WithBurn { inputs: inputs.clone(), how: *how, last: None }) as Box<dyn Contender>;
     Ok(hows.iter().map(make).collect())
 }
