@@ -10,6 +10,7 @@ pub mod mutants;
 pub mod profile;
 pub mod report;
 pub mod run_case;
+pub mod sampled;
 pub mod vectors;
 
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};

@@ -6,6 +6,7 @@ mod bench;
 mod docs;
 mod inspect;
 mod isa;
+mod peers;
 mod setup;
 mod shell;
 mod suite;
@@ -27,6 +28,8 @@ struct Cli {
 enum Task {
     /// Check, then time every op on this machine; write report.json and report.html
     Bench(bench::Bench),
+    /// Time attention beside burn, on the same adapter, and PyTorch, on the CPU
+    Peers(peers::Peers),
     /// Everything that must hold: format, lints, docs, layout, tests, mutants, conformance on every driver, vectors
     #[command(alias = "ci")]
     Test(suite::Suite),
@@ -60,6 +63,7 @@ impl Task {
     fn run(&self) -> anyhow::Result<u8> {
         match self {
             Self::Bench(t) => t.run(),
+            Self::Peers(t) => t.run(),
             Self::Test(t) => t.run(),
             Self::Conformance(t) => t.run(),
             Self::Repro(t) => t.run(),

@@ -8,7 +8,7 @@ use gatefold_tests::adapters::{Driver, installed_drivers};
 use gatefold_tests::conformance::op_names;
 
 use crate::verify::{NO_ADAPTER, vector_folders};
-use crate::{isa, setup, shell, tidy};
+use crate::{isa, peers, setup, shell, tidy};
 
 /// `cargo xtask test`.
 #[derive(Debug, clap::Args)]
@@ -69,6 +69,13 @@ fn cargo(args: &[&str], env: &[(&str, &str)]) -> Result<Count> {
     command.args(args).envs(env.iter().copied());
     println!("  $ {}", shell::typed(&command));
     Ok(Count::one(command.status()?.success()))
+}
+
+/// The workspace, and the package that is not in it.
+fn format() -> Result<Count> {
+    let mut all = cargo(&["fmt", "--all", "--check"], &[])?;
+    all += cargo(&["fmt", "--manifest-path", peers::MANIFEST, "--check"], &[])?;
+    Ok(all)
 }
 
 fn layout() -> Result<Count> {
@@ -182,7 +189,7 @@ type Stage = (&'static str, fn() -> Result<Count>);
 
 /// The stages, quickest first: what is wrong is said early. Mutants are a test target of the workspace and run with the tests.
 const STAGES: [Stage; 8] = [
-    ("format", || cargo(&["fmt", "--all", "--check"], &[])),
+    ("format", format),
     ("layout", layout),
     ("clippy", || cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"], &[])),
     ("docs", || cargo(&["doc", "--workspace", "--no-deps", "--quiet"], &[("RUSTDOCFLAGS", "-D warnings")])),

@@ -2,14 +2,11 @@
 
 use anyhow::Result;
 use gatefold_core::attention::{Causal, Dims};
-use gatefold_core::{
-    Attention, AttentionBackward, Dtype, Gemm, Op, RowFunction, Rowwise, RowwiseBackward, Tensor, Tensors,
-};
+use gatefold_core::{Attention, AttentionBackward, Dtype, Gemm, Op, RowFunction, Rowwise, RowwiseBackward, Tensors};
 use gatefold_cpu_ref::Reference;
 use gatefold_shaders::Kernels;
+use gatefold_tests::sampled;
 use gatefold_wgpu::Gpu;
-
-use super::sampled;
 
 /// What a report says about a case beside its labels.
 #[derive(Debug, Clone, PartialEq)]
@@ -143,37 +140,6 @@ impl Timed for Gemm {
     fn sampled(&self, inputs: &Tensors, outputs: &Tensors) -> Result<Option<f64>> {
         sampled::product(self, inputs, outputs).map(Some)
     }
-}
-
-/// A generator of the normal distribution, the same on every machine.
-struct Drawn(u64);
-
-impl Drawn {
-    /// xorshift64*: uniform in [0, 1).
-    fn uniform(&mut self) -> f32 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        let high = u16::try_from(self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 48).unwrap_or(0);
-        f32::from(high) / 65_536.0
-    }
-
-    /// Nearly normal: the sum of four uniforms, mean 0, variance 1.
-    fn normal(&mut self) -> f32 {
-        let sum: f32 = (0..4).map(|_| self.uniform()).sum();
-        (sum - 2.0) * 3.0f32.sqrt()
-    }
-}
-
-/// Drawn float inputs of an op. The ops timed here have no integer inputs.
-pub(super) fn draw<O: Op>(op: &O) -> Result<Tensors> {
-    let mut drawn = Drawn(0x9E37_79B9_7F4A_7C15);
-    let mut inputs = Tensors::new();
-    for o in op.operands().into_iter().filter(|o| o.role == gatefold_core::Role::Input) {
-        let values = (0..o.len()).map(|_| drawn.normal()).collect();
-        inputs.insert(o.name, Tensor::float(o.dtype, o.dims, values)?);
-    }
-    Ok(inputs)
 }
 
 /// A case of any op.

@@ -10,9 +10,10 @@ use gatefold_shaders::{Kernels, Plan};
 use gatefold_tests::compare::compare;
 use gatefold_tests::conformance::run_op;
 use gatefold_tests::run_case::Status;
+use gatefold_tests::sampled::draw;
 use gatefold_wgpu::{Gpu, Ran, RunOptions, StepClock};
 
-use super::cases::{Timed, draw};
+use super::cases::Timed;
 use super::ceilings::step_seconds;
 use super::report::{Ceilings, Checked, Row};
 

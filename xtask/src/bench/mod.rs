@@ -6,7 +6,6 @@ mod html;
 mod measure;
 mod plots;
 mod report;
-mod sampled;
 mod table;
 
 use std::collections::HashMap;

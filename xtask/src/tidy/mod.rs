@@ -65,7 +65,7 @@ fn files() -> Result<Vec<Checked>> {
     let mut paths = Vec::new();
     collect(&root, &root, &mut paths)?;
     paths.sort();
-    let texts = [".rs", ".wgsl", ".md", ".toml", "run", ".json"];
+    let texts = [".rs", ".wgsl", ".md", ".toml", ".py", "run", ".json"];
     let mut found = Vec::new();
     for path in paths {
         let name = path.to_string_lossy().replace('\\', "/");
@@ -78,12 +78,13 @@ fn files() -> Result<Vec<Checked>> {
 }
 
 /// Crate roots.
-const ROOTS: [&str; 7] = [
+const ROOTS: [&str; 8] = [
     "crates/core/src/lib.rs",
     "crates/cpu-ref/src/lib.rs",
     "shaders/src/lib.rs",
     "tests/harness/lib.rs",
     "benches/src/lib.rs",
+    "benches/peers/src/main.rs",
     "xtask/src/main.rs",
     "crates/wgpu-backend/src/lib.rs",
 ];

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::shell;
+use crate::{peers, shell};
 
 /// A package: those of ours that it may depend on, and others that it may not.
 struct Rule {
@@ -19,7 +19,7 @@ const SHADERS: &str = "gatefold-shaders";
 const BACKEND: &str = "gatefold-wgpu";
 const TESTS: &str = "gatefold-tests";
 
-const RULES: [Rule; 7] = [
+const RULES: [Rule; 8] = [
     Rule { package: CORE, may: &[], may_for_tests: &[], never: &["wgpu", "naga", "anyhow"] },
     Rule { package: CPU_REF, may: &[CORE], may_for_tests: &[], never: &["wgpu", "naga", "anyhow"] },
     Rule { package: SHADERS, may: &[CORE], may_for_tests: &[], never: &["wgpu", "anyhow"] },
@@ -31,19 +31,25 @@ const RULES: [Rule; 7] = [
         may_for_tests: &[],
         never: &[],
     },
+    Rule { package: "gatefold-peers", may: &[CORE, CPU_REF, SHADERS, BACKEND, TESTS], may_for_tests: &[], never: &[] },
     Rule { package: "xtask", may: &[CORE, CPU_REF, SHADERS, BACKEND, TESTS], may_for_tests: &[], never: &[] },
 ];
 
 /// Dependencies that break the order.
 pub(super) fn faults() -> Result<Vec<String>> {
-    let out = shell::cargo().args(["metadata", "--no-deps", "--format-version", "1", "--locked"]).output();
-    let out = out.context("starting cargo metadata")?;
+    let packages = [packages("Cargo.toml")?, packages(peers::MANIFEST)?].concat();
+    Ok(of_packages(&packages))
+}
+
+/// The packages of a workspace.
+fn packages(manifest: &str) -> Result<Vec<Value>> {
+    let options = ["metadata", "--no-deps", "--format-version", "1", "--locked", "--manifest-path", manifest];
+    let out = shell::cargo().args(options).output().context("starting cargo metadata")?;
     if !out.status.success() {
-        bail!("cargo metadata: {}", String::from_utf8_lossy(&out.stderr).trim());
+        bail!("cargo metadata of {manifest}: {}", String::from_utf8_lossy(&out.stderr).trim());
     }
     let metadata: Value = serde_json::from_slice(&out.stdout).context("reading cargo metadata")?;
-    let packages = metadata["packages"].as_array().map_or(&[][..], Vec::as_slice);
-    Ok(of_packages(packages))
+    Ok(metadata["packages"].as_array().cloned().unwrap_or_default())
 }
 
 fn of_packages(packages: &[Value]) -> Vec<String> {

@@ -1,12 +1,47 @@
-//! Rows taken out of a large attention and checked against the reference: exact sub-problems, however long the sequence.
+//! What a bench checks: drawn inputs, and rows taken out of a large attention and checked against the reference, which are exact
+//! sub-problems, however long the sequence.
 //!
 //! One query row alone is attention with one query; what a causal mask hides from it is hidden by a key length instead. The bias
 //! `−ln seq_kv` stays what it was, because `seq_kv` does.
 
 use anyhow::{Result, anyhow};
 use gatefold_core::attention::{Causal, Dims, Sequences};
-use gatefold_core::{Attention, AttentionBackward, Gemm, Op, Tensor, Tensors};
+use gatefold_core::{Attention, AttentionBackward, Gemm, Op, Role, Tensor, Tensors};
 use gatefold_cpu_ref::{Bounded, bounded};
+
+/// A generator of the normal distribution, the same on every machine.
+struct Drawn(u64);
+
+impl Drawn {
+    /// xorshift64*: uniform in [0, 1).
+    fn uniform(&mut self) -> f32 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        let high = u16::try_from(self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 48).unwrap_or(0);
+        f32::from(high) / 65_536.0
+    }
+
+    /// Nearly normal: the sum of four uniforms, mean 0, variance 1.
+    fn normal(&mut self) -> f32 {
+        let sum: f32 = (0..4).map(|_| self.uniform()).sum();
+        (sum - 2.0) * 3.0f32.sqrt()
+    }
+}
+
+/// Drawn float inputs of an op, nearly normal and the same in every run. For ops without integer inputs.
+///
+/// # Errors
+/// If an input is not a float.
+pub fn draw<O: Op>(op: &O) -> Result<Tensors> {
+    let mut drawn = Drawn(0x9E37_79B9_7F4A_7C15);
+    let mut inputs = Tensors::new();
+    for o in op.operands().into_iter().filter(|o| o.role == Role::Input) {
+        let values = (0..o.len()).map(|_| drawn.normal()).collect();
+        inputs.insert(o.name, Tensor::float(o.dtype, o.dims, values)?);
+    }
+    Ok(inputs)
+}
 
 /// Rows looked at: batch entry, head and query as shares of their counts; the first, the last, and some between.
 const PLACES: [(usize, usize, usize); 6] = [(0, 0, 0), (9, 9, 9), (0, 3, 5), (4, 6, 2), (2, 9, 7), (7, 1, 8)];
@@ -69,7 +104,10 @@ fn check_plain(op: &Attention, inputs: &Tensors) -> Result<()> {
 }
 
 /// Largest error ÷ bound of `o` over some rows.
-pub(super) fn forward(op: &Attention, inputs: &Tensors, outputs: &Tensors) -> Result<f64> {
+///
+/// # Errors
+/// If the spec is not dense attention without biases, or the inputs do not fit it.
+pub fn forward(op: &Attention, inputs: &Tensors, outputs: &Tensors) -> Result<f64> {
     check_plain(op, inputs)?;
     let d = op.dims;
     let mut ratio = 0.0f64;
@@ -84,7 +122,10 @@ pub(super) fn forward(op: &Attention, inputs: &Tensors, outputs: &Tensors) -> Re
 }
 
 /// Largest error ÷ bound of `d_q` over some rows.
-pub(super) fn backward(op: &AttentionBackward, inputs: &Tensors, outputs: &Tensors) -> Result<f64> {
+///
+/// # Errors
+/// As [`forward`].
+pub fn backward(op: &AttentionBackward, inputs: &Tensors, outputs: &Tensors) -> Result<f64> {
     check_plain(&op.forward, inputs)?;
     let d = op.forward.dims;
     let mut ratio = 0.0f64;
@@ -108,7 +149,7 @@ pub(super) fn backward(op: &AttentionBackward, inputs: &Tensors, outputs: &Tenso
 }
 
 /// Largest error ÷ bound of `c` over some rows of a product: one row of it is a product with one row.
-pub(super) fn product(op: &Gemm, inputs: &Tensors, outputs: &Tensors) -> Result<f64> {
+pub fn product(op: &Gemm, inputs: &Tensors, outputs: &Tensors) -> Result<f64> {
     let places = Dims::new(op.batch, 1, op.m, 1);
     let mut ratio = 0.0f64;
     for at in places_of(&places) {
@@ -138,7 +179,6 @@ pub(super) fn product(op: &Gemm, inputs: &Tensors, outputs: &Tensors) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::cases::draw;
     use gatefold_cpu_ref::outputs;
 
     #[test]
