@@ -60,7 +60,7 @@ const TABLE: &[Row] = &[
     row(MicroTile, BackwardQuery, 2, 8, 1),
     row(MicroTile, BackwardQuery, 8, 4, 1),
     row(MicroTile, BackwardQuery, 16, 2, 1),
-    row(MicroTile, BackwardKeyValue, 2, 8, 1),
+    row(MicroTile, BackwardKeyValue, 2, 4, 2),
     row(MicroTile, BackwardKeyValue, 4, 4, 1),
     row(MicroTile, BackwardKeyValue, 8, 2, 1),
     row(MicroTile, BackwardKeyValue, 16, 1, 1),

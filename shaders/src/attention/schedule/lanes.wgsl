@@ -3,9 +3,9 @@
 // scores of all of them against its STREAM stream positions, and WIDTH4 vec4s of the dims of each accumulator row. Own rows and weights
 // go round by subgroupShuffle, since on such a driver every load is a gather.
 //   TILE_OWN = OWN, TILE_STREAM = LANES·STREAM, STREAM = 4·STREAM4, BLOCKS = OWN / LANES
-const_assert INVOCATIONS == LANES;
-const_assert OWN == BLOCKS * LANES;
-const_assert TILE_STREAM == LANES * STREAM;
+const_assert (INVOCATIONS == LANES);
+const_assert (OWN == BLOCKS * LANES);
+const_assert (TILE_STREAM == LANES * STREAM);
 
 var<private> lane: u32;
 var<private> own_first: u32;     // first own position of the tile

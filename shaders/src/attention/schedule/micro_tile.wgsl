@@ -8,19 +8,19 @@ var<workgroup> own_tile: array<vec4<f32>, OWN_TILE>;        // own operand [TILE
 var<workgroup> stream_tile: array<vec4<f32>, STREAM_TILE>;  // stream operand [DEPTH4, TILE_STREAM] or values [4·BLOCK_COLS, VALUE_COLS]
 
 // Every index below stays inside: what is staged, read and folded fits its array, and every invocation loads as often as any other.
-const_assert INVOCATIONS == ROWS * COLS;
-const_assert TILE_OWN == ROWS * OWN;
-const_assert TILE_STREAM == COLS * STREAM;
-const_assert OWN_LOADS * INVOCATIONS == TILE_OWN * DEPTH4;
-const_assert STREAM_LOADS * INVOCATIONS == TILE_STREAM * DEPTH4;
-const_assert 4u * VALUE_LOADS * INVOCATIONS == 4u * BLOCK_COLS * VALUE_COLS;
-const_assert COLS % BLOCK_COLS == 0u;
-const_assert (DEPTH4 - 1u) * SWIZZLE < COLS;
-const_assert OWN_TILE >= TILE_OWN * DEPTH4;
-const_assert OWN_TILE >= TILE_OWN * BLOCK_COLS;
-const_assert OWN_TILE >= OWN4 * INVOCATIONS;
-const_assert STREAM_TILE >= TILE_STREAM * DEPTH4;
-const_assert STREAM_TILE >= 4u * BLOCK_COLS * VALUE_COLS;
+const_assert (INVOCATIONS == ROWS * COLS);
+const_assert (TILE_OWN == ROWS * OWN);
+const_assert (TILE_STREAM == COLS * STREAM);
+const_assert (OWN_LOADS * INVOCATIONS == TILE_OWN * DEPTH4);
+const_assert (STREAM_LOADS * INVOCATIONS == TILE_STREAM * DEPTH4);
+const_assert (4u * VALUE_LOADS * INVOCATIONS == 4u * BLOCK_COLS * VALUE_COLS);
+const_assert (COLS % BLOCK_COLS == 0u);
+const_assert ((DEPTH4 - 1u) * SWIZZLE < COLS);
+const_assert (OWN_TILE >= TILE_OWN * DEPTH4);
+const_assert (OWN_TILE >= TILE_OWN * BLOCK_COLS);
+const_assert (OWN_TILE >= OWN4 * INVOCATIONS);
+const_assert (STREAM_TILE >= TILE_STREAM * DEPTH4);
+const_assert (STREAM_TILE >= 4u * BLOCK_COLS * VALUE_COLS);
 
 var<private> lane: u32;
 var<private> own_lane: u32;      // row of the invocation in the workgroup

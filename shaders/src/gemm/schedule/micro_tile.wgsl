@@ -7,10 +7,10 @@ var<workgroup> left_tile: array<vec4<f32>, LEFT_TILE>;     // [DEPTH, TILE_ROWS 
 var<workgroup> right_tile: array<vec4<f32>, RIGHT_TILE>;   // [DEPTH, TILE_COLS / 4]
 
 // Every index below stays inside: the blocks of a step are shared out without a rest and fill their arrays.
-const_assert INVOCATIONS == SIDE * SIDE;
-const_assert LEFT_TILE == DEPTH * TILE_ROWS4;
-const_assert RIGHT_TILE == DEPTH * TILE_COLS4;
-const_assert (LEFT_SHARES + RIGHT_SHARES) * INVOCATIONS + SPLIT_SHARES * INVOCATIONS == DEPTH4 * (TILE_ROWS4 + TILE_COLS4);
+const_assert (INVOCATIONS == SIDE * SIDE);
+const_assert (LEFT_TILE == DEPTH * TILE_ROWS4);
+const_assert (RIGHT_TILE == DEPTH * TILE_COLS4);
+const_assert ((LEFT_SHARES + RIGHT_SHARES) * INVOCATIONS + SPLIT_SHARES * INVOCATIONS == DEPTH4 * (TILE_ROWS4 + TILE_COLS4));
 
 var<private> lane: u32;
 var<private> row_lane: u32;   // row of the invocation in the workgroup
