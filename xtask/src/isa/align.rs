@@ -71,7 +71,10 @@ impl<'a> Matcher<'a> {
     fn zeroes(&self, tree: &Tree) -> bool {
         let counts = self.blocks[tree.first..=tree.last].iter().map(|b| b.count);
         let all = counts.fold(super::listing::Count::default(), |a, b| a + b);
-        tree.inner.is_empty() && all.lds > 0.0 && all.memory == 0.0 && all.multiplying() == 0.0
+        let mut lds =
+            self.blocks[tree.first..=tree.last].iter().flat_map(|b| &b.lines).filter(|l| l.starts_with("ds_"));
+        let only_stores = lds.all(|l| l.starts_with("ds_write") || l.starts_with("ds_store"));
+        tree.inner.is_empty() && all.lds > 0.0 && only_stores && all.memory == 0.0 && all.multiplying() == 0.0
     }
 
     fn zeroing(&self, tree: &'a Tree) -> Matched<'a> {
