@@ -63,16 +63,14 @@ const TABLE: &[Row] = &[
     row(MicroTile, BackwardQuery, 16, 2, 1),
     row(MicroTile, BackwardKeyValue, 2, 4, 2),
     row(MicroTile, BackwardKeyValue, 4, 4, 1),
-    row(MicroTile, BackwardKeyValue, 8, 2, 1),
-    row(MicroTile, BackwardKeyValue, 16, 1, 1),
+    row(MicroTile, BackwardKeyValue, 16, 2, 1),
     row(MicroTile, BackwardScoreBias, 16, 4, 1),
     row(SmallMicroTile, Forward, 4, 4, 1),
     row(SmallMicroTile, Forward, 8, 2, 1),
     row(SmallMicroTile, BackwardQuery, 4, 4, 1),
     row(SmallMicroTile, BackwardQuery, 8, 2, 1),
     row(SmallMicroTile, BackwardKeyValue, 2, 4, 1),
-    row(SmallMicroTile, BackwardKeyValue, 4, 2, 1),
-    row(SmallMicroTile, BackwardKeyValue, 8, 1, 1),
+    row(SmallMicroTile, BackwardKeyValue, 8, 2, 1),
     row(SmallMicroTile, BackwardScoreBias, 8, 4, 1),
 ];
 
@@ -142,7 +140,7 @@ impl Tile {
             .chain(fitting)
             .find(|t| t.workgroup_bytes() <= limits.workgroup_memory)
             .or(first)
-            .unwrap_or(Self { schedule, rows, cols, own: 1, stream4: 1, width4 });
+            .unwrap_or(Self { schedule, rows, cols, own: 2, stream4: 1, width4 });
         if schedule == Lanes {
             // Fewer rows for short sequences: what they save at run time is less than what the driver takes to compile them.
             while tile.own > cols && positions < 16 * tile.own as usize {
