@@ -96,7 +96,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
             var d_scores: Scores;
             product(K, Q, (params.head_dim + 3u) / 4u, &scores);
             product(V, D_O, (params.val_dim + 3u) / 4u, &d_scores);
-            weigh(&scores, &d_scores, &of_keys, all_seen(tile, tile + TILE_STREAM - 1u, own_first, last_own));
+            weigh(&scores, &d_scores, &of_keys, all_seen(tile, tile + TILE_STREAM - 1u, own_first, own_first + TILE_OWN));
             accumulate(D_O, &scores, &acc_v);
             accumulate(Q, &d_scores, &acc_k);
         }

@@ -85,7 +85,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
         var d_scores: Scores;
         product(Q, K, (params.head_dim + 3u) / 4u, &scores);
         product(D_O, V, (params.val_dim + 3u) / 4u, &d_scores);
-        weigh(&scores, &d_scores, all_seen(own_first, last_own - 1u, tile, tile + TILE_STREAM));
+        weigh(&scores, &d_scores, all_seen(own_first, own_first + TILE_OWN - 1u, tile, tile + TILE_STREAM));
         accumulate(K, &d_scores, &acc);
     }
     if params.stream_to < params.seq_kv {

@@ -80,7 +80,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
         stream_first = tile;
         var scores: Scores;                                         // [OWN, STREAM]
         product(Q, K, (params.head_dim + 3u) / 4u, &scores);
-        let all = all_seen(own_first, last_own - 1u, tile, tile + TILE_STREAM);
+        let all = all_seen(own_first, own_first + TILE_OWN - 1u, tile, tile + TILE_STREAM);
         form_scores(&scores, all);
         row_update(&scores, &acc, all);
         accumulate(V, &scores, &acc);

@@ -84,7 +84,11 @@ impl Members {
     /// What is the same for all dispatches of `a`.
     pub(super) fn new(a: &Attention, layout: &Layout) -> Self {
         let d = &a.dims;
-        let packed = if let Sequences::Packed { total_q, total_kv, .. } = a.sequences { Some((total_q, total_kv)) } else { None };
+        let packed = if let Sequences::Packed { total_q, total_kv, .. } = a.sequences {
+            Some((total_q, total_kv))
+        } else {
+            None
+        };
         let (bias, from_len) = bias_value(a);
         let (low, high) = window(a);
         let matrix = d.seq_q * d.seq_kv;

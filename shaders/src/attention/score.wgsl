@@ -1,6 +1,7 @@
 // Scores of pairs, for the kernels that form tiles of them.
 
-// Whether queries i .. last_i see all keys j .. end_j: both ends of what a query sees grow with the query.
+// Whether queries i .. last_i, all in the sequence, see all keys j .. end_j: both ends of what a query sees grow with the query. Sums over
+// pairs rely on it: a position beyond a sequence adds nothing to them.
 fn all_seen(i: u32, last_i: u32, j: u32, end_j: u32) -> bool {
     return (keys_from(last_i) <= j) & (end_j <= keys_to(i)) & (last_i < at.len_q) & !bias_hides();
 }

@@ -50,6 +50,13 @@ fn tiles(page: &mut String, adapter: &AdapterReport) {
     }
     tile(page, &format!("{} GB/s", number(adapter.ceilings.copy_gbs)), "ceiling: copy, reads and writes");
     page.push_str("</div>\n");
+    if !adapter.goals.is_empty() {
+        page.push_str("<ul>\n");
+        for goal in &adapter.goals {
+            let _ = writeln!(page, "<li>{}</li>", escape(&goal.line()));
+        }
+        page.push_str("</ul>\n");
+    }
 }
 
 /// A plot with its caption and a legend of the series that it shows.

@@ -2,6 +2,7 @@
 
 mod cases;
 mod ceilings;
+mod goals;
 mod html;
 mod measure;
 mod plots;
@@ -153,6 +154,7 @@ impl Bench {
         for adapter in &report.adapters {
             let name = if report.adapters.len() > 1 { format!("{}: ", adapter.name) } else { String::new() };
             println!("{name}{}", table::verdict(adapter));
+            adapter.goals.iter().for_each(|goal| println!("{name}{}", goal.line()));
         }
         Ok(u8::from(report.adapters.iter().any(|a| !a.failures.is_empty())))
     }
@@ -254,6 +256,7 @@ impl Bench {
         report.failures = report.checked.iter().filter_map(broken).collect();
         self.time(&mut report, start, gate)?;
         report.verdicts = report::verdicts(&report.rows);
+        report.goals = goals::goals(&report);
         report.seconds = start.elapsed().as_secs_f64();
         println!("\n{}", table::table(&report));
         println!("{:.0} s in all", report.seconds);

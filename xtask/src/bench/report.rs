@@ -3,6 +3,8 @@
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
+use super::goals::Goal;
+
 /// Version of the form. A field that is added keeps it; one that changes its meaning or goes raises it.
 pub(super) const SCHEMA: u32 = 1;
 
@@ -50,6 +52,9 @@ pub(super) struct AdapterReport {
     pub(super) left_out: Vec<String>,
     /// Sigmoid against softmax.
     pub(super) verdicts: Vec<Verdict>,
+    /// Goals on software drivers, and what was measured.
+    #[serde(default)]
+    pub(super) goals: Vec<Goal>,
     /// Seconds the bench of this adapter took.
     pub(super) seconds: f64,
 }

@@ -81,10 +81,15 @@ pub(super) struct Case {
     pub(super) kernel: String,
     /// Step of the plan.
     pub(super) step: Step,
+    /// The plan is for families with this smallest subgroup.
+    pub(super) wave: u32,
 }
 
+/// Smallest subgroups that families have.
+const WAVES: [u32; 2] = [32, 64];
+
 /// What wgpu reports for RADV: 64 KiB of workgroup memory, f16, two subgroup sizes.
-fn limits() -> Limits {
+fn limits(wave: u32) -> Limits {
     Limits {
         workgroup_memory: 64 << 10,
         invocations: 1024,
@@ -92,7 +97,7 @@ fn limits() -> Limits {
         f16: true,
         subgroup: None,
         mul_adds_per_second: 1e12,
-        wave: 32,
+        wave,
         ..Limits::webgpu_default()
     }
 }
@@ -107,13 +112,15 @@ pub(super) struct Cases {
 impl Cases {
     fn add<O: Kernels>(&mut self, op: &O) -> Result<(), PlanError> {
         let spec = format!("{} {} [{}]", O::NAME, op.label(), op.size_label());
-        for step in op.plan(&limits())?.steps {
-            if step.loops.is_empty() {
-                self.others.insert(step.name);
-                continue;
+        for wave in WAVES {
+            for step in op.plan(&limits(wave))?.steps {
+                if step.loops.is_empty() {
+                    self.others.insert(step.name);
+                    continue;
+                }
+                let kernel = step.name.split('.').next().unwrap_or_default().to_owned();
+                self.described.push(Case { spec: spec.clone(), kernel, step, wave });
             }
-            let kernel = step.name.split('.').next().unwrap_or_default().to_owned();
-            self.described.push(Case { spec: spec.clone(), kernel, step });
         }
         Ok(())
     }
@@ -148,7 +155,7 @@ impl Cases {
         }
         for_each_op!(each);
         let mut seen = BTreeSet::new();
-        all.described.retain(|c| seen.insert(c.step.name.clone()));
+        all.described.retain(|c| seen.insert((c.wave, c.step.name.clone())));
         all
     }
 }
@@ -160,8 +167,8 @@ mod tests {
     #[test]
     fn a_case_has_one_key() {
         let cases = Cases::shown().unwrap().described;
-        let keys: std::collections::BTreeSet<_> = cases.iter().map(|c| (&c.spec, &c.kernel)).collect();
+        let keys: std::collections::BTreeSet<_> = cases.iter().map(|c| (c.wave, &c.spec, &c.kernel)).collect();
         assert_eq!(keys.len(), cases.len());
-        assert!(keys.iter().any(|(_, k)| k.as_str() == "attention_backward_key_value"));
+        assert!(keys.iter().any(|(_, _, k)| k.as_str() == "attention_backward_key_value"));
     }
 }

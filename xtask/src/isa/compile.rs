@@ -104,18 +104,22 @@ fn row(case: &Case, shader: &Shader, family: Family, answer: &Answer) -> Result<
 /// # Errors
 /// If no driver has a null device of a family. What one shader does wrong is in the report.
 pub(super) fn report(drivers: &[Radv], families: &[Family], cases: &[Case]) -> Result<Report> {
-    let shaders = shaders(cases)?;
-    let all: Vec<&Shader> = shaders.iter().collect();
+    let mut jobs = Vec::new();
+    for &family in families {
+        let mine: Vec<_> = cases.iter().filter(|c| c.wave == family.wave()).cloned().collect();
+        jobs.push((family, shaders(&mine)?, mine));
+    }
     let found: Vec<_> = std::thread::scope(|scope| {
-        let all = &all;
-        let workers: Vec<_> = families.iter().map(|&f| (f, scope.spawn(move || answers(drivers, f, all)))).collect();
-        let join = |(f, worker): (Family, std::thread::ScopedJoinHandle<'_, _>)| {
-            (f, worker.join().unwrap_or_else(|_| Err(anyhow!("a thread panicked"))))
-        };
-        workers.into_iter().map(join).collect()
+        let mut workers = Vec::new();
+        for (family, shaders, _) in &jobs {
+            let all: Vec<&Shader> = shaders.iter().collect();
+            workers.push(scope.spawn(move || answers(drivers, *family, &all)));
+        }
+        workers.into_iter().map(|w| w.join().unwrap_or_else(|_| Err(anyhow!("a thread panicked")))).collect()
     });
     let mut report = Report::new(String::new());
-    for (family, result) in found {
+    for ((family, shaders, cases), result) in jobs.iter().zip(found) {
+        let family = *family;
         let (driver, answers) = result?;
         report.driver = driver;
         for case in cases {

@@ -33,6 +33,14 @@ impl Family {
         }
     }
 
+    /// The smallest subgroup that the driver states: plans make their workgroups of it.
+    pub(super) fn wave(self) -> u32 {
+        match self {
+            Self::Rdna3 | Self::Rdna2 => 32,
+            Self::Gcn5 => 64,
+        }
+    }
+
     /// Names that versions of the driver know it by, newest first.
     fn forced(self) -> &'static [&'static str] {
         match self {

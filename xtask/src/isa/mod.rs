@@ -92,7 +92,9 @@ impl Isa {
         if cases.is_empty() {
             bail!("{}: no such kernel; --list names them", self.name.as_deref().unwrap_or_default());
         }
+        let cases_of = |f: Family| cases.iter().filter(move |c| c.wave == f.wave()).cloned().collect::<Vec<_>>();
         if self.list {
+            let cases = cases_of(self.families()[0]);
             cases.iter().for_each(|c| println!("{}: {}", c.spec, c.step.name));
             println!("{} kernels; {} more variants have no described loops", cases.len(), others.len());
             return Ok(0);
@@ -106,7 +108,7 @@ impl Isa {
             return Ok(MISSING);
         }
         if self.code {
-            return self.print_code(&drivers, &cases);
+            return self.print_code(&drivers, &cases_of(self.families()[0]));
         }
         let report = match compile::report(&drivers, &self.families(), &cases) {
             Ok(report) => report,
