@@ -215,7 +215,11 @@ impl Tile {
         let depth4 = dim.div_ceil(4) as u64;
         match self.schedule {
             Lanes => depth4,
-            MicroTile | SmallMicroTile => depth4.div_ceil(DEPTH4.into()),
+            MicroTile => depth4.div_ceil(DEPTH4.into()),
+            SmallMicroTile => {
+                let loads = 2 * self.tile_own() + self.tile_stream();
+                depth4.div_ceil(DEPTH4.into()) * u64::from(1 + DEPTH4 + loads * DEPTH4 / self.invocations())
+            }
         }
     }
 
@@ -226,7 +230,9 @@ impl Tile {
             MicroTile | SmallMicroTile => {
                 let blocks = self.stream4 * self.cols / self.block_cols();
                 // Values that are not finite are looked for one vec4 at a time.
-                u64::from(blocks) * u64::from(1 + 4 * self.value_loads())
+                let looks = 4 * self.value_loads();
+                let written = if self.schedule == MicroTile { 0 } else { 4 + looks + self.block_cols() };
+                u64::from(blocks) * u64::from(1 + looks + written)
             }
         }
     }
@@ -252,6 +258,7 @@ impl Tile {
         match self.schedule {
             Lanes => all.extend([("LANES", self.cols), ("BLOCKS", self.own / self.cols)]),
             MicroTile | SmallMicroTile => all.extend([
+                ("WRITE_OUT", u32::from(self.schedule == MicroTile)),
                 ("ROWS", self.rows),
                 ("COLS", self.cols),
                 ("DEPTH4", DEPTH4),

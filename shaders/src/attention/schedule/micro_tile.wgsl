@@ -3,6 +3,7 @@
 // positions at a time. No subgroup operation.
 // Rows and columns of a micro-tile lie ROWS and COLS apart. Invocations side by side read from different banks: the stream operand lies by
 // dims, its rows swizzled so that storing finds different banks too.
+// WRITE_OUT: whether loops over workgroup memory are written out, as GPUs want them.
 //   TILE_OWN = ROWS·OWN, TILE_STREAM = COLS·STREAM, STREAM = 4·STREAM4; an accumulator row's dims are spread over the COLS columns
 var<workgroup> own_tile: array<vec4<f32>, OWN_TILE>;        // own operand [TILE_OWN, DEPTH4] or weights [TILE_OWN, BLOCK_COLS]
 var<workgroup> stream_tile: array<vec4<f32>, STREAM_TILE>;  // stream operand [DEPTH4, TILE_STREAM] or values [4·BLOCK_COLS, VALUE_COLS]
@@ -51,16 +52,16 @@ fn same_for_all(range: vec2<u32>) -> vec2<u32> {
 fn stage_own(operand: u32, head: u32, first: u32, depth4: u32) {
     let d4 = first + lane % DEPTH4;
     if own_first + TILE_OWN <= own_len() {
-        for (var n = 0u; n < OWN_LOADS; n++) { // unroll
+        for (var n = 0u; n < OWN_LOADS; n++) { // unroll if WRITE_OUT
             own_tile[n * INVOCATIONS + lane] = own4(operand, head, n * DEPTH_ROWS * own_next(operand), d4);
         }
     } else {
-        for (var n = 0u; n < OWN_LOADS; n++) { // unroll
+        for (var n = 0u; n < OWN_LOADS; n++) { // unroll if WRITE_OUT
             own_tile[n * INVOCATIONS + lane] = own4(operand, own_row(operand, own_first + n * DEPTH_ROWS + lane / DEPTH4), 0u, d4);
         }
     }
     if first + DEPTH4 > depth4 {
-        for (var n = 0u; n < OWN_LOADS; n++) { // unroll
+        for (var n = 0u; n < OWN_LOADS; n++) { // unroll if WRITE_OUT
             if d4 >= depth4 { own_tile[n * INVOCATIONS + lane] = vec4(0.0); }
         }
     }
@@ -71,11 +72,11 @@ fn stage_stream(operand: u32, head: u32, first: u32) {
     let d4 = first + lane % DEPTH4;
     let place = lane % DEPTH4 * TILE_STREAM + ((lane / DEPTH4) ^ (lane % DEPTH4 * SWIZZLE));
     if stream_first + TILE_STREAM <= stream_len() {
-        for (var n = 0u; n < STREAM_LOADS; n++) { // unroll
+        for (var n = 0u; n < STREAM_LOADS; n++) { // unroll if WRITE_OUT
             stream_tile[place + n * DEPTH_ROWS] = stream4(operand, head, n * DEPTH_ROWS * stream_next(operand), d4);
         }
     } else {
-        for (var n = 0u; n < STREAM_LOADS; n++) { // unroll
+        for (var n = 0u; n < STREAM_LOADS; n++) { // unroll if WRITE_OUT
             stream_tile[place + n * DEPTH_ROWS] =
                 stream4(operand, stream_row(operand, stream_first + n * DEPTH_ROWS + lane / DEPTH4), 0u, d4);
         }
@@ -94,7 +95,7 @@ fn product(own: u32, stream: u32, depth4: u32, out: ptr<function, Scores>) {
         stage_own(own, own_head, first, depth4);
         stage_stream(stream, stream_head, first);
         workgroupBarrier();
-        for (var d4 = 0u; d4 < DEPTH4; d4++) { // unroll
+        for (var d4 = 0u; d4 < DEPTH4; d4++) { // unroll if WRITE_OUT
             var right: array<vec4<f32>, STREAM>;            // [STREAM, 4]
             for (var c = 0u; c < STREAM; c++) { // unroll
                 right[c] = stream_tile[d4 * TILE_STREAM + c * COLS + (stream_lane ^ (d4 * SWIZZLE))];
@@ -117,15 +118,15 @@ fn stage_values(stream: u32, head: u32, first: u32) {
     let d4 = lane % VALUE_COLS;
     if stream_first + TILE_STREAM <= stream_len() {
         let begin = head + (first - stream_first) * stream_next(stream);
-        for (var e = 0u; e < 4u; e++) { // unroll
-            for (var n = 0u; n < VALUE_LOADS; n++) { // unroll
+        for (var e = 0u; e < 4u; e++) { // unroll if WRITE_OUT
+            for (var n = 0u; n < VALUE_LOADS; n++) { // unroll if WRITE_OUT
                 stream_tile[(e * VALUE_LOADS + n) * INVOCATIONS + lane] = stream4(stream, begin,
                     (e * COLS + n * INVOCATIONS / VALUE_COLS) * stream_next(stream), n * INVOCATIONS % VALUE_COLS + d4);
             }
         }
     } else {
-        for (var e = 0u; e < 4u; e++) { // unroll
-            for (var n = 0u; n < VALUE_LOADS; n++) { // unroll
+        for (var e = 0u; e < 4u; e++) { // unroll if WRITE_OUT
+            for (var n = 0u; n < VALUE_LOADS; n++) { // unroll if WRITE_OUT
                 let row = stream_row(stream, first + e * COLS + n * INVOCATIONS / VALUE_COLS + lane / VALUE_COLS);
                 stream_tile[(e * VALUE_LOADS + n) * INVOCATIONS + lane] = stream4(stream, row, 0u, n * INVOCATIONS % VALUE_COLS + d4);
             }
@@ -151,7 +152,7 @@ fn accumulate(stream: u32, weights: ptr<function, Scores>, acc: ptr<function, Ac
             }
             stage_values(stream, head, stream_first + c * 4u * COLS + b);
             workgroupBarrier();
-            for (var j = 0u; j < BLOCK_COLS; j++) { // unroll
+            for (var j = 0u; j < BLOCK_COLS; j++) { // unroll if WRITE_OUT
                 var p: array<vec4<f32>, OWN>;               // [OWN, 4]
                 for (var r = 0u; r < OWN; r++) { // unroll
                     p[r] = own_tile[(r * ROWS + own_lane) * BLOCK_COLS + j];

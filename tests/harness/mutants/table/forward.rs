@@ -38,6 +38,15 @@ pub(super) const KERNELS: &[Row] = &[
         &[],
     ),
     (
+        "padding_taken_as_inside",
+        "attention/score.wgsl",
+        "a tile with rows beyond the sequence is taken as wholly seen",
+        " & (last_i < at.len_q)",
+        "",
+        "attention_backward",
+        &["\"d_bias\":true", "padded"],
+    ),
+    (
         "beginning_taken_as_inside",
         "attention/score.wgsl",
         "a tile with masked keys at its beginning is taken as wholly seen",
