@@ -26,6 +26,8 @@ struct Cli {
 enum Task {
     /// Check, then time every op on this machine; write report.json and report.html
     Bench(bench::Bench),
+    /// Find the fastest tiles of this machine for the shapes that `bench` times; write tuning.json
+    Tune(bench::Tune),
     /// Everything that must hold: format, lints, docs, layout, tests, mutants, conformance on every driver, vectors
     #[command(alias = "ci")]
     Test(suite::Suite),
@@ -54,6 +56,7 @@ impl Task {
     fn run(&self) -> anyhow::Result<u8> {
         match self {
             Self::Bench(t) => t.run(),
+            Self::Tune(t) => t.run(),
             Self::Test(t) => t.run(),
             Self::Conformance(t) => t.run(),
             Self::Repro(t) => t.run(),

@@ -115,8 +115,46 @@ fn schedule(limits: &Limits) -> (Schedule, u32, String) {
     }
 }
 
+/// Own rows and vec4s of stream positions of the `Lanes` tiles that a tuner may try.
+const LANES_TRIED: [(u32, u32); 5] = [(32, 2), (16, 2), (16, 1), (8, 1), (32, 1)];
+/// Most vec4s of accumulators that a tile keeps in registers: what is beyond spills, and takes long to compile.
+const MOST_ACCUMULATORS: u32 = 64;
+
+/// What the rows of a table are made concrete for.
+#[derive(Clone, Copy)]
+struct Setting {
+    schedule: Schedule,
+    stage: Stage,
+    rows: u32,
+    cols: u32,
+    width4: u32,
+}
+
+impl Setting {
+    fn new(schedule: Schedule, cols: u32, stage: Stage, dim: usize, limits: &Limits) -> Self {
+        let dim4 = u32::try_from(dim.div_ceil(4)).unwrap_or(u32::MAX);
+        let rows = match schedule {
+            Lanes => 1,
+            MicroTile => limits.wave / COLS,
+            SmallMicroTile => COLS,
+        };
+        Self { schedule, stage, rows, cols, width4: dim4.div_ceil(cols).next_power_of_two() }
+    }
+
+    fn tile(self, own: u32, stream4: u32) -> Tile {
+        let Self { schedule, rows, cols, width4, .. } = self;
+        Tile { schedule, rows, cols, own, stream4, width4 }
+    }
+
+    /// The tiles of the table's rows that hold the width, in order.
+    fn table(self) -> impl Iterator<Item = Tile> {
+        let holds = move |r: &&Row| (r.schedule, r.stage) == (self.schedule, self.stage) && self.width4 <= r.width4;
+        TABLE.iter().filter(holds).map(move |r| self.tile(r.own, r.stream4))
+    }
+}
+
 impl Tile {
-    /// The tile for an accumulator of `dim` dims and `positions` own positions; also why this schedule was taken.
+    /// The table's tile for an accumulator of `dim` dims and `positions` own positions; also why this schedule was taken.
     pub(super) fn choose(
         stage: Stage,
         dim: usize,
@@ -124,23 +162,11 @@ impl Tile {
         limits: &Limits,
     ) -> Result<(Self, String), PlanError> {
         let (schedule, cols, why) = schedule(limits);
-        let dim4 = u32::try_from(dim.div_ceil(4)).unwrap_or(u32::MAX);
-        let width4 = dim4.div_ceil(cols).next_power_of_two();
-        let rows = match schedule {
-            Lanes => 1,
-            MicroTile => limits.wave / COLS,
-            SmallMicroTile => COLS,
-        };
-        let made = |r: &Row| Self { schedule, rows, cols, own: r.own, stream4: r.stream4, width4 };
-        let mut fitting = TABLE.iter().filter(|r| r.schedule == schedule && r.stage == stage && width4 <= r.width4).map(made);
-        let first = fitting.next();
+        let setting = Setting::new(schedule, cols, stage, dim, limits);
+        let first = setting.table().next();
         // A smaller tile where workgroup memory is scarce.
-        let mut tile = first
-            .into_iter()
-            .chain(fitting)
-            .find(|t| t.workgroup_bytes() <= limits.workgroup_memory)
-            .or(first)
-            .unwrap_or(Self { schedule, rows, cols, own: 1, stream4: 1, width4 });
+        let fitting = setting.table().find(|t| t.workgroup_bytes() <= limits.workgroup_memory);
+        let mut tile = fitting.or(first).unwrap_or_else(|| setting.tile(1, 1));
         if schedule == Lanes {
             // Fewer rows for short sequences: what they save at run time is less than what the driver takes to compile them.
             while tile.own > cols && positions < 16 * tile.own as usize {
@@ -153,6 +179,38 @@ impl Tile {
         }
         tile.check(limits)?;
         Ok((tile, why))
+    }
+
+    /// Tiles that could serve instead, the table's own first; all fit the adapter. Of the same schedule, with other counts of rows and
+    /// positions; and one of `SmallMicroTile` beside `Lanes`, for drivers whose shuffles are slow.
+    pub(super) fn candidates(
+        stage: Stage,
+        dim: usize,
+        positions: usize,
+        limits: &Limits,
+    ) -> Result<Vec<Self>, PlanError> {
+        let mut all = vec![Self::choose(stage, dim, positions, limits)?.0];
+        let (schedule, cols, _) = schedule(limits);
+        let setting = Setting::new(schedule, cols, stage, dim, limits);
+        let kept = if stage == BackwardKeyValue { 2 } else { 1 };
+        if schedule == Lanes {
+            let own = |&(own, _): &(u32, u32)| own % cols == 0 && kept * own * setting.width4 <= MOST_ACCUMULATORS;
+            all.extend(LANES_TRIED.iter().filter(|t| own(t)).map(|&(own, stream4)| setting.tile(own, stream4)));
+            all.extend(Setting::new(SmallMicroTile, COLS, stage, dim, limits).table().take(1));
+        } else {
+            all.extend(setting.table());
+            // Workgroups of half and of double the size.
+            for rows in [COLS / 2, COLS, 2 * COLS] {
+                all.extend(Setting { rows, ..setting }.table().take(2));
+            }
+        }
+        let mut tiles: Vec<Self> = Vec::with_capacity(all.len());
+        for tile in all {
+            if tile.stages_whole() && tile.check(limits).is_ok() && !tiles.contains(&tile) {
+                tiles.push(tile);
+            }
+        }
+        Ok(tiles)
     }
 
     fn check(&self, limits: &Limits) -> Result<(), PlanError> {
@@ -231,6 +289,14 @@ impl Tile {
                 u64::from(blocks) * u64::from(1 + 4 * self.value_loads())
             }
         }
+    }
+
+    /// Whether every invocation stages the same count of vec4s, at least one: what the schedule's file relies on.
+    fn stages_whole(&self) -> bool {
+        self.schedule == Lanes
+            || (self.tile_own() * DEPTH4).is_multiple_of(self.invocations())
+                && (self.tile_stream() * DEPTH4).is_multiple_of(self.invocations())
+                && self.block_cols() <= self.cols
     }
 
     fn value_loads(&self) -> u32 {

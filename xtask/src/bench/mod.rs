@@ -8,6 +8,7 @@ mod plots;
 mod report;
 mod sampled;
 mod table;
+mod tune;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,8 @@ use crate::verify::{NO_ADAPTER, is_no_adapter, open, progress};
 use crate::{setup, shell};
 use cases::{Case, Scope, with_op};
 use report::{AdapterReport, Checked, Report};
+
+pub(crate) use tune::Tune;
 
 /// `cargo xtask bench`.
 #[derive(Debug, clap::Args)]
