@@ -5,16 +5,19 @@
 //! magnitudes are not known here, but the largest element of the output stands for them: rounding errors grow with the square root of n,
 //! and so does what a sum of n terms of either sign loses against their magnitudes. Hence, for outputs a and b of one tensor,
 //!
-//! > |a − b| ≤ 2 · n · 2⁻²⁴ · max |a|, and one spacing of the storage type more where that is f16
+//! > |a − b| ≤ 2 · (n + 64) · 2⁻²⁴ · max |a|, and one spacing of the storage type more where that is f16
 //!
 //! with n the multiply-adds that the op makes by definition, divided by the tensor's elements: a gradient summed over all rows may differ
-//! by more than an element of the output. A weight left out, or one row in the place of another, differs by far more than this in `o`.
+//! by more than an element of the output. 64 is for an exponential, at (3 + 2·|x|) units, and a division. A weight left out, or one row in the place of another, differs by far more than this in `o`.
 
 use gatefold_core::{Data, Tensor, Tensors};
 
 /// Spacing of f16 numbers, relative; and of its smallest.
 const F16_SPACING: f64 = 1.0 / 1024.0;
 const F16_LEAST: f64 = 1.0 / 16_777_216.0;
+
+/// Units that an exponential and a division may be off.
+const EXPONENTIAL: f64 = 64.0;
 
 /// Where two tensors differ by more than rounding, in words.
 fn difference(name: &str, a: &Tensor, b: &Tensor, mul_adds: f64) -> Option<String> {
@@ -24,7 +27,7 @@ fn difference(name: &str, a: &Tensor, b: &Tensor, mul_adds: f64) -> Option<Strin
     let half = matches!(a.data(), Data::F16(_));
     let (x, y) = (a.to_f64(), b.to_f64());
     let largest = x.iter().filter(|v| v.is_finite()).fold(0.0f64, |m, v| m.max(v.abs()));
-    let rounding = 2.0 * (mul_adds / x.len().max(1) as f64).max(1.0) * (-24f64).exp2() * largest;
+    let rounding = 2.0 * (mul_adds / x.len().max(1) as f64 + EXPONENTIAL) * (-24f64).exp2() * largest;
     for (at, (&a, &b)) in x.iter().zip(&y).enumerate() {
         let same = if a.is_finite() && b.is_finite() {
             let storage = if half { a.abs() * F16_SPACING + F16_LEAST } else { 0.0 };

@@ -52,7 +52,8 @@ pub use tuning::{Tuning, TuningSources, TuningState};
 
 pub use gatefold_core::*;
 pub use gatefold_shaders::{
-    Choices, DeviceKind, Dispatch, Kernels, Limits, LinkError, Packed, Param, Plan, PlanError, Scratch, ShapeClass, Source, Step, Window,
+    Choices, DeviceKind, Dispatch, Kernels, Limits, LinkError, Packed, Param, Plan, PlanError, Scratch, ShapeClass,
+    Source, Step, Window,
 };
 pub use half;
 pub use wgpu;

@@ -114,7 +114,11 @@ impl fmt::Display for TuneReport {
                 match verdict {
                     Verdict::Timed { seconds: ours, default } => {
                         let (ms, gain) = (ours * 1e3, (1.0 - ours / default) * 100.0);
-                        writeln!(f, "verified, {ms:.3} ms against {:.3} ms ({gain:+.1} %), {seconds:.2} s to try", default * 1e3)?;
+                        writeln!(
+                            f,
+                            "verified, {ms:.3} ms against {:.3} ms ({gain:+.1} %), {seconds:.2} s to try",
+                            default * 1e3
+                        )?;
                     }
                     Verdict::Rejected { reason } => writeln!(f, "rejected: {reason}")?,
                     Verdict::NotTried => writeln!(f, "not tried: the budget was spent")?,

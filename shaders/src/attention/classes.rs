@@ -52,8 +52,11 @@ impl Wanted<'_> {
         format!("{kernel}.{}.{}.width{width}.own{own}{masked}", a.weight.name(), a.dtype)
     }
 
-    /// The class, with the tiles that fit the adapter; `None` if none does.
+    /// The class, with the tiles that fit the adapter; `None` if none does, or if there is nothing to run.
     pub(super) fn class(&self, limits: &Limits) -> Option<ShapeClass> {
+        if self.a.dims.batch == 0 || self.a.dims.seq_q == 0 {
+            return None;
+        }
         let tiles = Tile::candidates(self.stage, self.dim(), self.positions(), limits).ok()?;
         let tiles = tiles.iter().take(ShapeClass::MOST_TILES).map(Tile::name).collect();
         Some(ShapeClass { name: self.name(), tiles })
@@ -71,7 +74,8 @@ impl Wanted<'_> {
         Ok(match candidates.into_iter().find(|t| t.name() == chosen) {
             Some(tile) => (tile, vec![why, format!("tuned: {chosen} for {class}")]),
             None => {
-                let passed = format!("not tuned: {chosen} is no tile for {class} here: {}, the default", default.name());
+                let passed =
+                    format!("not tuned: {chosen} is no tile for {class} here: {}, the default", default.name());
                 (default, vec![why, passed])
             }
         })
