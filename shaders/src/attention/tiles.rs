@@ -92,7 +92,6 @@ const TABLE: &[Row] = &[
     row(MicroTile, BackwardKeyValue, 2, 8, 1),
     row(MicroTile, BackwardKeyValue, 4, 4, 1),
     row(MicroTile, BackwardKeyValue, 8, 2, 1),
-    row(MicroTile, BackwardKeyValue, 16, 1, 1),
     row(MicroTile, BackwardScoreBias, 16, 4, 1),
     row(SmallMicroTile, Forward, 4, 4, 1),
     row(SmallMicroTile, Forward, 8, 2, 1),

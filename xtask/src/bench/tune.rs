@@ -54,7 +54,7 @@ impl Tune {
         for case in cases(scope).iter().filter(|case| self.wants(case)) {
             let classes = with_op!(case, op => gatefold_shaders::Kernels::classes(op, gpu.limits()));
             // Shapes of a class share a choice: the first is enough.
-            if !classes.iter().fold(false, |new, class| seen.insert(class.name.clone()) || new) {
+            if classes.iter().filter(|class| seen.insert(class.name.clone())).count() == 0 {
                 continue;
             }
             let report = with_op!(case, op => tuned(&gpu, op, &options))?;
