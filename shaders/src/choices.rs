@@ -55,7 +55,9 @@ impl Choices {
 /// A class of shapes that share one choice, and the tiles that could serve it on an adapter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShapeClass {
-    /// Key in [`Choices`]: `attention_forward.softmax.f32.width64.own1024`.
+    /// Key in [`Choices`]: `attention_forward.softmax.f32.width64.own1024`. Coarse, so that one choice covers its neighbours: attention
+    /// rounds the accumulator's width and the count of own positions (64 to 4,096) up to a power of two and adds `masked` for a causal
+    /// mask or a window; batch, heads, biases and the other length do not count.
     pub name: String,
     /// Names of tiles, the default first, then others in the order in which they are worth trying; at most [`MOST_TILES`](Self::MOST_TILES).
     pub tiles: Vec<String>,
