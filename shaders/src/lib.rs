@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod attention;
+mod choices;
 mod error;
 pub mod gemm;
 mod limits;
@@ -17,6 +18,7 @@ pub mod rowwise;
 mod source;
 mod unroll;
 
+pub use choices::{Choices, ShapeClass};
 pub use error::{LinkError, PlanError};
 pub use limits::{DeviceKind, Limits};
 pub use plan::{Dispatch, Loop, Packed, Param, Plan, Scratch, Step, Window, fold_groups};
@@ -32,4 +34,11 @@ pub trait Kernels: Op {
     /// # Errors
     /// [`PlanError`] with both numbers, if the adapter cannot run the op.
     fn plan(&self, limits: &Limits) -> Result<Plan, PlanError>;
+
+    /// The shape classes of the op's kernels, each with the tiles that could serve it on this adapter: what a tuner may choose from. A
+    /// choice in [`Limits::choices`] makes [`plan`](Self::plan) take that tile. None, the default: there is nothing to choose.
+    fn classes(&self, limits: &Limits) -> Vec<ShapeClass> {
+        let _ = limits;
+        Vec::new()
+    }
 }

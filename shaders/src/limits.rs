@@ -1,5 +1,7 @@
 //! What a planner may count on.
 
+use crate::Choices;
+
 /// Kind of adapter: chooses the schedule, never the result's meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DeviceKind {
@@ -42,6 +44,8 @@ pub struct Limits {
     pub mul_adds_per_second: f64,
     /// Longest time one dispatch should take, seconds.
     pub dispatch_seconds: f64,
+    /// Tiles to take instead of the defaults.
+    pub choices: Choices,
 }
 
 impl Limits {
@@ -63,6 +67,7 @@ impl Limits {
             loop_trips: 65_000,
             mul_adds_per_second: 1e9,
             dispatch_seconds: 0.05,
+            choices: Choices::new(),
         }
     }
 }

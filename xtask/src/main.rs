@@ -30,6 +30,8 @@ enum Task {
     Bench(bench::Bench),
     /// Time attention beside burn, on the same adapter, and PyTorch, on the CPU
     Peers(peers::Peers),
+    /// Find the fastest tiles of this machine for the shapes that `bench` times; write tuning.json
+    Tune(bench::Tune),
     /// Everything that must hold: format, lints, docs, layout, tests, mutants, conformance on every driver, vectors
     #[command(alias = "ci")]
     Test(suite::Suite),
@@ -64,6 +66,7 @@ impl Task {
         match self {
             Self::Bench(t) => t.run(),
             Self::Peers(t) => t.run(),
+            Self::Tune(t) => t.run(),
             Self::Test(t) => t.run(),
             Self::Conformance(t) => t.run(),
             Self::Repro(t) => t.run(),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gatefold_shaders::{DeviceKind, Limits};
+use gatefold_shaders::{Choices, DeviceKind, Limits};
 
 use crate::adapters::{AdapterSummary, LimitChoice, limits_of, select};
 use crate::device::{Call, Handle, Health};
@@ -13,6 +13,7 @@ use crate::pipeline_cache::{DiskCache, PipelineCacheState};
 use crate::pipelines::Pipelines;
 use crate::plans::Plans;
 use crate::probe::{self, Probe};
+use crate::tuning::{self, Tuning, TuningSources};
 use crate::{AdapterKind, RunError};
 
 /// How a device is opened.
@@ -39,6 +40,12 @@ pub struct Options {
     /// Whether every kernel is compiled with naga's runtime checks, also those whose indices and trip counts the plan has proven to stay in
     /// range ([`Step::proven`](crate::Step::proven)). Results are the same; on GPUs it costs a fifth of the speed and more.
     pub checked: bool,
+    /// Choices of tiles from an earlier [`Gpu::tuning`], as one shipped with a program. Passed over, with a reason in
+    /// [`Gpu::tuning_sources`], if it is for another adapter, driver or version of this crate.
+    pub tuning: Option<Tuning>,
+    /// File in which [`Gpu::tune`] keeps what it finds for later processes, as JSON; made if it is not there. One that is damaged or for
+    /// another adapter, driver or version is passed over in the same way, and replaced when something is tuned.
+    pub tuning_file: Option<PathBuf>,
     /// Faults on demand, for tests.
     #[doc(hidden)]
     pub faults: Option<Arc<FaultPlan>>,
@@ -54,6 +61,8 @@ impl Default for Options {
             mapped: true,
             pipeline_cache: None,
             checked: false,
+            tuning: None,
+            tuning_file: None,
             faults: None,
         }
     }
@@ -69,6 +78,7 @@ pub struct Gpu {
     pipelines: Pipelines,
     plans: Plans,
     pipeline_cache: PipelineCacheState,
+    tuning_sources: TuningSources,
     options: Options,
     own: bool,
 }
@@ -178,9 +188,12 @@ impl Gpu {
         let folder = options.pipeline_cache.as_deref();
         let (disk, pipeline_cache) = DiskCache::open(&handle, folder, info, &summary).await;
         let (probe, pipelines, options) = (Probe::default(), Pipelines::new(disk, options.checked), options.clone());
+        let (choices, tuning_sources) = tuning::open(&options, &summary);
         let plans = Plans::default();
+        plans.choose(choices);
         let info = summary;
-        let mut gpu = Self { handle, info, limits, probe, pipelines, plans, pipeline_cache, options, own };
+        let mut gpu =
+            Self { handle, info, limits, probe, pipelines, plans, pipeline_cache, tuning_sources, options, own };
         if gpu.options.probe {
             let probe = probe::cached(&gpu).await?;
             if let Some(reason) = probe.unfit() {
@@ -193,7 +206,7 @@ impl Gpu {
         Ok(gpu)
     }
 
-    /// Opens the same adapter again, after a loss. Pipelines are built anew.
+    /// Opens the same adapter again, after a loss. Pipelines are built anew; choices of tiles stay.
     ///
     /// # Errors
     /// As [`new`](Self::new); [`RunError::OwnDevice`] if the device came from the caller.
@@ -206,10 +219,15 @@ impl Gpu {
     /// # Errors
     /// As [`reopen`](Self::reopen).
     pub async fn reopen_async(&self) -> Result<Self, RunError> {
-        if self.own { Self::open_async(&self.options).await } else { Err(RunError::OwnDevice) }
+        if !self.own {
+            return Err(RunError::OwnDevice);
+        }
+        let gpu = Self::open_async(&self.options).await?;
+        gpu.set_choices(self.choices());
+        Ok(gpu)
     }
 
-    /// Limits that plans are made for. Loop trips and speed are the probe's.
+    /// Limits that plans are made for. Loop trips and speed are the probe's; the choices of tiles are apart: see [`choices`](Self::choices).
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
@@ -279,6 +297,30 @@ impl Gpu {
     /// Every variant built so far and the seconds its linking and compiling took, by name.
     pub fn build_seconds(&self) -> Vec<(String, f64)> {
         self.pipelines.seconds()
+    }
+
+    /// The tiles in force where they are not the defaults, by shape class.
+    pub fn choices(&self) -> Choices {
+        self.plans.choices().0
+    }
+
+    /// Replaces the choices of tiles. Plans made from now on follow them; those in the caller's hands stay as they are.
+    pub fn set_choices(&self, choices: Choices) {
+        self.plans.choose(choices);
+    }
+
+    /// The choices in force and what they are good for: to be kept, or shipped with a program, as [`Options::tuning`].
+    pub fn tuning(&self) -> Tuning {
+        Tuning::new(&self.info, self.choices())
+    }
+
+    /// What came of [`Options::tuning`] and [`Options::tuning_file`].
+    pub fn tuning_sources(&self) -> &TuningSources {
+        &self.tuning_sources
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.options
     }
 
     pub(crate) fn handle(&self) -> &Arc<Handle> {

@@ -9,6 +9,7 @@
 #![deny(unsafe_code)]
 
 mod adapters;
+mod agree;
 mod bindings;
 mod buffers;
 mod device;
@@ -29,6 +30,9 @@ mod readback;
 mod run;
 mod signal;
 mod timing;
+mod tune;
+mod tune_report;
+mod tuning;
 mod watch;
 
 pub use adapters::{AdapterKind, AdapterSummary, LimitChoice, adapters, adapters_async};
@@ -42,10 +46,14 @@ pub use pipeline_cache::PipelineCacheState;
 pub use probe::{Probe, Rounding};
 pub use run::{Ran, RunOptions};
 pub use timing::StepClock;
+pub use tune::TuneOptions;
+pub use tune_report::{Tried, TuneReport, TunedClass, Verdict};
+pub use tuning::{Tuning, TuningSources, TuningState};
 
 pub use gatefold_core::*;
 pub use gatefold_shaders::{
-    DeviceKind, Dispatch, Kernels, Limits, LinkError, Packed, Param, Plan, PlanError, Scratch, Source, Step, Window,
+    Choices, DeviceKind, Dispatch, Kernels, Limits, LinkError, Packed, Param, Plan, PlanError, Scratch, ShapeClass,
+    Source, Step, Window,
 };
 pub use half;
 pub use wgpu;

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use gatefold_core::{Operand, Role, SpecError, Tensor, Tensors};
-use gatefold_shaders::{Kernels, Plan};
+use gatefold_shaders::{Kernels, Limits, Plan};
 
 use crate::bindings::Job;
 use crate::buffers::{Filling, allocate};
@@ -106,7 +106,7 @@ async fn schedule(handle: &Handle, jobs: &[Job], mut timed: Option<StepClock>) -
 }
 
 impl Gpu {
-    /// Checks the spec and chooses kernels for this adapter. The plans of the last specs are kept: for a spec equal to one of them this
+    /// Checks the spec and chooses kernels for this adapter and its [`choices`](Self::choices). The plans of the last specs are kept: for a spec equal to one of them this
     /// allocates nothing.
     ///
     /// # Errors
@@ -116,7 +116,9 @@ impl Gpu {
             return Ok(plan);
         }
         op.validate()?;
-        Ok(self.plans().keep(op, op.plan(self.limits())?))
+        let (choices, version) = self.plans().choices();
+        let limits = Limits { choices, ..self.limits().clone() };
+        Ok(self.plans().keep(op, op.plan(&limits)?, version))
     }
 
     /// Runs an op and waits. Blocks; in a browser use [`run_async`](Self::run_async).

@@ -21,6 +21,7 @@ fn webgpu_defaults_are_exactly_those() {
     let default = Limits::webgpu_default();
     let measured = Limits {
         kind: default.kind,
+        wave: default.wave,
         loop_trips: default.loop_trips,
         mul_adds_per_second: default.mul_adds_per_second,
         ..limits.clone()

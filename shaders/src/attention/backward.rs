@@ -3,14 +3,14 @@
 use gatefold_core::attention::{NanPolicy, ScoreBias};
 use gatefold_core::{Attention, AttentionBackward, Dtype, Op};
 
+use super::classes::Wanted;
+use super::layout::{Layout, Members, key_count, operand_bytes, row_count};
 use super::loops;
 use super::marks::{Marks, reserve_flags};
-
-use super::layout::{Layout, Members, key_count, operand_bytes, row_count};
 use super::split::{Parted, Work};
 use super::tiles::{Stage, Tile};
 use super::{FLAT, Parts, QueryOperand, Variant, check_features, files, heads_contiguous, query_work, step_work};
-use crate::{Kernels, Limits, Plan, PlanError, Source, Step};
+use crate::{Kernels, Limits, Plan, PlanError, ShapeClass, Source, Step};
 
 /// How many (batch entry, head) pairs share one matrix of the score bias.
 pub(super) fn sharers(a: &Attention, shared: ScoreBias) -> u64 {
@@ -33,6 +33,9 @@ pub(super) fn by_bias_matrix<O: Op>(work: &mut Work, op: &O, a: &Attention, shar
         work.groups_per_unit = groups;
     }
 }
+
+/// The kernels whose tiles may be chosen.
+const STAGES: [Stage; 2] = [Stage::BackwardQuery, Stage::BackwardKeyValue];
 
 /// What the planning of one gradient shares.
 struct Planner<'a> {
@@ -85,6 +88,12 @@ impl Kernels for AttentionBackward {
         plan.steps = p.steps;
         plan.reasons = p.reasons;
         Ok(plan)
+    }
+
+    fn classes(&self, limits: &Limits) -> Vec<ShapeClass> {
+        let class = |stage| Wanted { a: &self.forward, stage }.class(limits);
+        let stages = if self.forward.dims.seq_kv > 0 { &STAGES[..] } else { &STAGES[..1] };
+        stages.iter().filter_map(|&stage| class(stage)).collect()
     }
 }
 
@@ -163,8 +172,8 @@ impl Planner<'_> {
     fn query(&mut self) -> Result<(), PlanError> {
         let a = &self.op.forward;
         let d = &a.dims;
-        let (tile, why) = Tile::choose(Stage::BackwardQuery, d.head_dim, d.seq_q, self.limits)?;
-        self.reasons.push(why);
+        let (tile, why) = Wanted { a, stage: Stage::BackwardQuery }.tile(self.limits)?;
+        self.reasons.extend(why);
         let operands = [
             QueryOperand { name: "d_o", shift: "o_shift", width: d.val_dim, dtype: a.dtype },
             QueryOperand { name: "d_q", shift: "q_shift", width: d.head_dim, dtype: a.dtype },
@@ -183,8 +192,9 @@ impl Planner<'_> {
     fn key_value(&mut self) -> Result<(), PlanError> {
         let a = &self.op.forward;
         let d = &a.dims;
-        let widest = d.head_dim.max(d.val_dim);
-        let (tile, _) = Tile::choose(Stage::BackwardKeyValue, widest, d.seq_kv, self.limits)?;
+        let (tile, why) = Wanted { a, stage: Stage::BackwardKeyValue }.tile(self.limits)?;
+        // The first reason is that of the schedule, and the d_q kernel's too.
+        self.reasons.extend(why.into_iter().skip(1));
         let group = d.group() as u64;
         let operands = [QueryOperand { name: "d_o", shift: "o_shift", width: d.val_dim, dtype: a.dtype }];
         let mut work = query_work(a, self.op, "attention_backward_key_value", &tile, self.limits, &operands);

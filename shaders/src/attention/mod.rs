@@ -1,6 +1,7 @@
 //! Attention: plans of the forward and backward kernels.
 
 mod backward;
+mod classes;
 mod files;
 mod layout;
 mod loops;
@@ -11,7 +12,8 @@ mod tiles;
 use gatefold_core::attention::{NanPolicy, Sequences, Weight};
 use gatefold_core::{Attention, Dtype, Op};
 
-use crate::{Kernels, Limits, Plan, PlanError, Source, Step};
+use crate::{Kernels, Limits, Plan, PlanError, ShapeClass, Source, Step};
+use classes::Wanted;
 use layout::{Layout, Members, operand_bytes};
 use marks::{Marks, reserve_flags};
 use split::{Parted, Split, Work};
@@ -175,8 +177,8 @@ impl Kernels for Attention {
             plan.reasons.push("no queries: nothing to run".into());
             return Ok(plan);
         }
-        let (tile, why) = Tile::choose(Stage::Forward, d.val_dim, d.seq_q, limits)?;
-        plan.reasons.push(why);
+        let (tile, why) = Wanted { a: self, stage: Stage::Forward }.tile(limits)?;
+        plan.reasons.extend(why);
         let mut outputs = vec![QueryOperand { name: "o", shift: "o_shift", width: d.val_dim, dtype: self.dtype }];
         if self.lse {
             outputs.push(QueryOperand { name: "lse", shift: "lse_shift", width: 1, dtype: Dtype::F32 });
@@ -216,5 +218,9 @@ impl Kernels for Attention {
         plan.scratch.push(side);
         plan.packed = packed;
         Ok(plan)
+    }
+
+    fn classes(&self, limits: &Limits) -> Vec<ShapeClass> {
+        Wanted { a: self, stage: Stage::Forward }.class(limits).into_iter().collect()
     }
 }

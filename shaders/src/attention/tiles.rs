@@ -1,4 +1,23 @@
 //! The one table of tile sizes, and what follows from a row of it.
+//!
+//! The table is what ships: the defaults, by schedule, stage, width and length. A tuner may take another tile of
+//! [`candidates`](Tile::candidates) for a shape class.
+//!
+//! `Lanes` tiles trade speed for compilation, which no driver of that type keeps between processes. Measured on lavapipe (Mesa 22.3, 8 heads,
+//! T 1024, D 64, f32; seconds of processor time from nothing to the first result, GFLOP/s):
+//!
+//! | own rows, positions | softmax | sigmoid |
+//! |---|---|---|
+//! | 32, 64 | 4.1 s, 38.0 | 3.7 s, 38.6 |
+//! | 32, 32 | 2.6 s, 35.0 | 1.8 s, 37.6 |
+//! | 24, 32 | 1.8 s, 33.1 | 1.3 s, 34.9 |
+//! | 16, 64 | 1.7 s, 30.7 | 1.5 s, 31.7 |
+//! | 16, 32 | 1.1 s, 30.2 | 0.9 s, 31.1 |
+//! | gradient 16, 64 | 6.2 s, 20.4 | 6.8 s, 23.2 |
+//! | gradient 16, 32 | 3.3 s, 20.5 | 3.5 s, 22.3 |
+//! | gradient 8, 32 | 1.8 s, 15.3 | 1.8 s, 16.5 |
+//!
+//! Hence 24 rows up to T 1024, where the larger tile takes a hundred runs to earn back its second or two, and the largest beyond.
 
 use crate::{DeviceKind, Limits, PlanError};
 
@@ -34,10 +53,18 @@ struct Row {
     width4: u32,
     own: u32,
     stream4: u32,
+    /// Own positions from which the row is taken.
+    from: usize,
 }
 
 const fn row(schedule: Schedule, stage: Stage, width4: u32, own: u32, stream4: u32) -> Row {
-    Row { schedule, stage, width4, own, stream4 }
+    Row { schedule, stage, width4, own, stream4, from: 0 }
+}
+
+impl Row {
+    const fn from(self, positions: usize) -> Self {
+        Self { from: positions, ..self }
+    }
 }
 
 use Schedule::{Lanes, MicroTile, SmallMicroTile};
@@ -45,13 +72,16 @@ use Stage::{BackwardKeyValue, BackwardQuery, BackwardScoreBias, Forward};
 
 /// First row that fits wins: schedule | stage | max vec4s of dims per invocation | own rows per invocation | vec4s of stream positions.
 const TABLE: &[Row] = &[
-    row(Lanes, Forward, 2, 32, 2),
+    row(Lanes, Forward, 2, 32, 2).from(1025),
+    row(Lanes, Forward, 2, 24, 1).from(257),
+    row(Lanes, Forward, 2, 16, 1),
     row(Lanes, Forward, 4, 16, 2),
     row(Lanes, Forward, 16, 8, 1),
-    row(Lanes, BackwardQuery, 2, 32, 2),
-    row(Lanes, BackwardQuery, 4, 16, 2),
+    row(Lanes, BackwardQuery, 2, 32, 2).from(1025),
+    row(Lanes, BackwardQuery, 4, 16, 1),
     row(Lanes, BackwardQuery, 16, 8, 1),
-    row(Lanes, BackwardKeyValue, 2, 32, 2),
+    row(Lanes, BackwardKeyValue, 2, 32, 2).from(1025),
+    row(Lanes, BackwardKeyValue, 2, 16, 1),
     row(Lanes, BackwardKeyValue, 16, 8, 1),
     row(Lanes, BackwardScoreBias, 16, 8, 1),
     row(MicroTile, Forward, 2, 8, 2),
@@ -114,8 +144,49 @@ fn schedule(limits: &Limits) -> (Schedule, u32, String) {
     }
 }
 
+/// Own rows and vec4s of stream positions of the `Lanes` tiles that a tuner may try.
+const LANES_TRIED: [(u32, u32); 6] = [(32, 2), (32, 1), (24, 1), (16, 2), (16, 1), (8, 1)];
+/// Most vec4s of accumulators that a tile keeps in registers: what is beyond spills, and takes long to compile.
+const MOST_ACCUMULATORS: u32 = 128;
+
+/// What the rows of a table are made concrete for.
+#[derive(Clone, Copy)]
+struct Setting {
+    schedule: Schedule,
+    stage: Stage,
+    rows: u32,
+    cols: u32,
+    width4: u32,
+    positions: usize,
+}
+
+impl Setting {
+    fn new((schedule, cols): (Schedule, u32), stage: Stage, (dim, positions): (usize, usize), limits: &Limits) -> Self {
+        let dim4 = u32::try_from(dim.div_ceil(4)).unwrap_or(u32::MAX);
+        let rows = match schedule {
+            Lanes => 1,
+            MicroTile => limits.wave / COLS,
+            SmallMicroTile => COLS,
+        };
+        Self { schedule, stage, rows, cols, width4: dim4.div_ceil(cols).next_power_of_two(), positions }
+    }
+
+    fn tile(self, own: u32, stream4: u32) -> Tile {
+        let Self { schedule, rows, cols, width4, .. } = self;
+        Tile { schedule, rows, cols, own, stream4, width4 }
+    }
+
+    /// The tiles of the table's rows that serve, in order.
+    fn table(self) -> impl Iterator<Item = Tile> {
+        let serves = move |r: &&Row| {
+            (r.schedule, r.stage) == (self.schedule, self.stage) && self.width4 <= r.width4 && r.from <= self.positions
+        };
+        TABLE.iter().filter(serves).map(move |r| self.tile(r.own, r.stream4))
+    }
+}
+
 impl Tile {
-    /// The tile for an accumulator of `dim` dims and `positions` own positions; also why this schedule was taken.
+    /// The table's tile for an accumulator of `dim` dims and `positions` own positions; also why this schedule was taken.
     pub(super) fn choose(
         stage: Stage,
         dim: usize,
@@ -123,36 +194,58 @@ impl Tile {
         limits: &Limits,
     ) -> Result<(Self, String), PlanError> {
         let (schedule, cols, why) = schedule(limits);
-        let dim4 = u32::try_from(dim.div_ceil(4)).unwrap_or(u32::MAX);
-        let width4 = dim4.div_ceil(cols).next_power_of_two();
-        let rows = match schedule {
-            Lanes => 1,
-            MicroTile => limits.wave / COLS,
-            SmallMicroTile => COLS,
-        };
-        let made = |r: &Row| Self { schedule, rows, cols, own: r.own, stream4: r.stream4, width4 };
-        let mut fitting =
-            TABLE.iter().filter(|r| r.schedule == schedule && r.stage == stage && width4 <= r.width4).map(made);
-        let first = fitting.next();
+        let setting = Setting::new((schedule, cols), stage, (dim, positions), limits);
+        let first = setting.table().next();
         // A smaller tile where workgroup memory is scarce.
-        let mut tile = first
-            .into_iter()
-            .chain(fitting)
-            .find(|t| t.workgroup_bytes() <= limits.workgroup_memory)
-            .or(first)
-            .unwrap_or(Self { schedule, rows, cols, own: 2, stream4: 1, width4 });
+        let fitting = setting.table().find(|t| t.workgroup_bytes() <= limits.workgroup_memory);
+        let mut tile = fitting.or(first).unwrap_or_else(|| setting.tile(2, 1));
         if schedule == Lanes {
             // Fewer rows for short sequences: what they save at run time is less than what the driver takes to compile them.
             while tile.own > cols && positions < 16 * tile.own as usize {
                 tile.own /= 2;
             }
-            tile.own = tile.own.max(cols);
+            tile.own = tile.own.next_multiple_of(cols);
             if tile.own == cols {
                 tile.stream4 = 1;
             }
         }
         tile.check(limits)?;
         Ok((tile, why))
+    }
+
+    /// Tiles that could serve instead, the table's own first; all fit the adapter. Of the same schedule, with other counts of rows and
+    /// positions; and one of `SmallMicroTile` beside `Lanes`, for drivers whose shuffles are slow.
+    pub(super) fn candidates(
+        stage: Stage,
+        dim: usize,
+        positions: usize,
+        limits: &Limits,
+    ) -> Result<Vec<Self>, PlanError> {
+        let mut all = vec![Self::choose(stage, dim, positions, limits)?.0];
+        let (schedule, cols, _) = schedule(limits);
+        let setting = Setting::new((schedule, cols), stage, (dim, positions), limits);
+        let kept = if stage == Forward { 1 } else { 2 };
+        if schedule == Lanes {
+            let long = positions.next_power_of_two();
+            let serves = |&(own, _): &(u32, u32)| {
+                own % cols == 0 && kept * own * setting.width4 <= MOST_ACCUMULATORS && 2 * own as usize <= long
+            };
+            all.extend(LANES_TRIED.into_iter().filter(serves).map(|(own, stream4)| setting.tile(own, stream4)));
+            all.extend(Setting::new((SmallMicroTile, COLS), stage, (dim, positions), limits).table().take(1));
+        } else {
+            all.extend(setting.table());
+            // Workgroups of half and of double the size.
+            for rows in [COLS / 2, COLS, 2 * COLS] {
+                all.extend(Setting { rows, ..setting }.table().take(2));
+            }
+        }
+        let mut tiles: Vec<Self> = Vec::with_capacity(all.len());
+        for tile in all {
+            if tile.stages_whole() && tile.check(limits).is_ok() && !tiles.contains(&tile) {
+                tiles.push(tile);
+            }
+        }
+        Ok(tiles)
     }
 
     fn check(&self, limits: &Limits) -> Result<(), PlanError> {
@@ -235,6 +328,14 @@ impl Tile {
                 u64::from(blocks) * u64::from(1 + looks + written)
             }
         }
+    }
+
+    /// Whether every invocation stages the same count of vec4s, at least one: what the schedule's file relies on.
+    fn stages_whole(&self) -> bool {
+        self.schedule == Lanes
+            || (self.tile_own() * DEPTH4).is_multiple_of(self.invocations())
+                && (self.tile_stream() * DEPTH4).is_multiple_of(self.invocations())
+                && self.block_cols() <= self.cols
     }
 
     fn value_loads(&self) -> u32 {

@@ -8,21 +8,24 @@ mod measure;
 mod plots;
 mod report;
 mod table;
+mod tune;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use gatefold_core::for_each_op;
 use gatefold_tests::adapters::installed_drivers;
 use gatefold_tests::conformance::{gate, op_names};
-use gatefold_wgpu::{AdapterKind, Gpu, Limits, adapters};
+use gatefold_wgpu::{AdapterKind, Gpu, Limits, Tuning, adapters};
 
 use crate::verify::{NO_ADAPTER, is_no_adapter, open, progress};
 use crate::{setup, shell};
 use cases::{Case, Scope, with_op};
 use report::{AdapterReport, Checked, Report};
+
+pub(crate) use tune::Tune;
 
 /// `cargo xtask bench`.
 #[derive(Debug, clap::Args)]
@@ -45,6 +48,9 @@ pub(crate) struct Bench {
     /// Do not install a software driver if there is none: print the command and exit with 2
     #[arg(long)]
     no_install: bool,
+    /// Tiles to time instead of the defaults: what `cargo xtask tune` has written on this adapter
+    #[arg(long, value_name = "TUNING.json", conflicts_with = "all_adapters")]
+    tuning: Option<PathBuf>,
     /// An earlier report.json, to compare with
     #[arg(long, value_name = "OLD.json")]
     compare: Option<PathBuf>,
@@ -159,9 +165,23 @@ impl Bench {
         Ok(u8::from(report.adapters.iter().any(|a| !a.failures.is_empty())))
     }
 
+    /// The adapter, with the tiles asked for.
+    fn open(&self) -> Result<Gpu> {
+        let gpu = open(self.adapter.as_deref())?;
+        if let Some(path) = &self.tuning {
+            let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+            let tuning = Tuning::from_json(&text).map_err(|e| anyhow!("{}: {e}", path.display()))?;
+            if let Some(reason) = tuning.foreign(gpu.info()) {
+                bail!("{}: {reason}", path.display());
+            }
+            gpu.set_choices(tuning.choices);
+        }
+        Ok(gpu)
+    }
+
     /// One adapter, in this process. `None`: there is none, and a sub-process says so by its status.
     fn one(&self) -> Result<Option<Report>> {
-        let gpu = match open(self.adapter.as_deref()) {
+        let gpu = match self.open() {
             Err(e) if self.sub_process && is_no_adapter(&e) => return Ok(None),
             opened => opened?,
         };
@@ -265,7 +285,7 @@ impl Bench {
 
     /// Times every case on a fresh device, whose pipelines are all still to be compiled.
     fn time(&self, report: &mut AdapterReport, start: Instant, gate: f64) -> Result<()> {
-        let gpu = open(self.adapter.as_deref())?;
+        let gpu = self.open()?;
         let cpu = gpu.info().kind == AdapterKind::Cpu;
         let cases = cases::cases(Scope { full: self.full, cpu, f16: gpu.limits().f16 });
         let sound = |op: &str| report.checked.iter().any(|c| c.op == op && c.failure.is_none());

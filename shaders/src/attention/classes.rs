@@ -1,0 +1,83 @@
+//! Shape classes of attention: what one choice of a tile covers, and the tiles that could serve it.
+//!
+//! A class is kernel, weight, storage type, width of the accumulator and count of own positions (queries; keys for `d_k` and `d_v`), both
+//! rounded up to a power of two, the count at most 4,096 and at least 64; and `masked` if a causal mask or a window hides pairs. Batch,
+//! heads, biases and the length of the stream do not count: they change how long a kernel runs, hardly which tile is best.
+
+use gatefold_core::Attention;
+use gatefold_core::attention::{Causal, Window};
+
+use super::tiles::{Stage, Tile};
+use crate::{Limits, PlanError, ShapeClass};
+
+/// Own positions of the smallest and largest class.
+const FEWEST: usize = 64;
+const MOST: usize = 4096;
+
+/// A kernel that a tile is wanted for.
+pub(super) struct Wanted<'a> {
+    pub(super) a: &'a Attention,
+    pub(super) stage: Stage,
+}
+
+impl Wanted<'_> {
+    /// Dims of the accumulator.
+    fn dim(&self) -> usize {
+        let d = &self.a.dims;
+        match self.stage {
+            Stage::Forward => d.val_dim,
+            Stage::BackwardQuery => d.head_dim,
+            Stage::BackwardKeyValue => d.head_dim.max(d.val_dim),
+            Stage::BackwardScoreBias => 1,
+        }
+    }
+
+    /// Own positions.
+    fn positions(&self) -> usize {
+        if self.stage == Stage::BackwardKeyValue { self.a.dims.seq_kv } else { self.a.dims.seq_q }
+    }
+
+    /// Name of the class.
+    fn name(&self) -> String {
+        let a = self.a;
+        let kernel = match self.stage {
+            Stage::Forward => "attention_forward",
+            Stage::BackwardQuery => "attention_backward_query",
+            Stage::BackwardKeyValue => "attention_backward_key_value",
+            Stage::BackwardScoreBias => "attention_backward_score_bias",
+        };
+        let (width, own) = (self.dim().next_power_of_two(), self.positions().clamp(FEWEST, MOST).next_power_of_two());
+        let is_masked = a.causal != Causal::None || a.window != Window::default();
+        let masked = if is_masked { ".masked" } else { "" };
+        format!("{kernel}.{}.{}.width{width}.own{own}{masked}", a.weight.name(), a.dtype)
+    }
+
+    /// The class, with the tiles that fit the adapter; `None` if none does, or if there is nothing to run.
+    pub(super) fn class(&self, limits: &Limits) -> Option<ShapeClass> {
+        if self.a.dims.batch == 0 || self.a.dims.seq_q == 0 {
+            return None;
+        }
+        let tiles = Tile::candidates(self.stage, self.dim(), self.positions(), limits).ok()?;
+        let tiles = tiles.iter().take(ShapeClass::MOST_TILES).map(Tile::name).collect();
+        Some(ShapeClass { name: self.name(), tiles })
+    }
+
+    /// The tile chosen for the class if it can serve it, else the default; and why.
+    pub(super) fn tile(&self, limits: &Limits) -> Result<(Tile, Vec<String>), PlanError> {
+        let (default, why) = Tile::choose(self.stage, self.dim(), self.positions(), limits)?;
+        if limits.choices.is_empty() {
+            return Ok((default, vec![why]));
+        }
+        let class = self.name();
+        let Some(chosen) = limits.choices.get(&class) else { return Ok((default, vec![why])) };
+        let candidates = Tile::candidates(self.stage, self.dim(), self.positions(), limits)?;
+        Ok(match candidates.into_iter().find(|t| t.name() == chosen) {
+            Some(tile) => (tile, vec![why, format!("tuned: {chosen} for {class}")]),
+            None => {
+                let passed =
+                    format!("not tuned: {chosen} is no tile for {class} here: {}, the default", default.name());
+                (default, vec![why, passed])
+            }
+        })
+    }
+}
