@@ -17,7 +17,7 @@ mod source;
 mod unroll;
 
 pub use error::{LinkError, PlanError};
-pub use limits::{DeviceKind, Limits};
+pub use limits::{DeviceKind, Limits, MatrixUnit};
 pub use plan::{Dispatch, Packed, Param, Plan, Scratch, Step, Window, fold_groups};
 pub use source::Source;
 

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gatefold_shaders::{DeviceKind, Limits};
+use gatefold_shaders::{DeviceKind, Limits, MatrixUnit};
 
-use crate::adapters::{AdapterSummary, LimitChoice, limits_of, select};
+use crate::adapters::{AdapterSummary, LimitChoice, limits_of, matrix_unit, select};
 use crate::device::{Call, Handle, Health};
 use crate::faults::FaultPlan;
 use crate::pipelines::Pipelines;
-use crate::probe::{self, Probe};
+use crate::probe::{self, MatrixTest, Probe};
 use crate::{AdapterKind, RunError};
 
 /// How a device is opened.
@@ -22,6 +22,8 @@ pub struct Options {
     /// Whether to probe the adapter when it is first opened in this process (some 50 ms). Without it, loop trips and speed are guessed,
     /// and a broken driver is not noticed.
     pub probe: bool,
+    /// Whether to use the adapter's matrix units, if it has any and the probe finds their sums exact.
+    pub matrix: bool,
     /// Time without progress after which a run gives up with [`RunError::DeviceHung`]. `None`: 30 s, and 120 s on a software driver, which
     /// compiles at the first dispatch and shares its cores with everything else.
     pub patience: Option<Duration>,
@@ -32,7 +34,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { adapter: None, limits: LimitChoice::Adapter, probe: true, patience: None, faults: None }
+        Self { adapter: None, limits: LimitChoice::Adapter, probe: true, matrix: true, patience: None, faults: None }
     }
 }
 
@@ -43,6 +45,8 @@ pub struct Gpu {
     info: AdapterSummary,
     limits: Limits,
     probe: Probe,
+    /// Matrix units to be tested.
+    matrix: Option<MatrixUnit>,
     pipelines: Pipelines,
     options: Options,
     own: bool,
@@ -62,6 +66,13 @@ impl LostMarker {
 /// Optional features that kernels or timing use.
 const FEATURES: wgpu::Features =
     wgpu::Features::SHADER_F16.union(wgpu::Features::SUBGROUP).union(wgpu::Features::TIMESTAMP_QUERY);
+
+/// Leave to use features whose soundness wgpu does not vouch for.
+#[allow(unsafe_code, reason = "only for matrix units, in kernels of our own that are validated, and only after their self-test")]
+fn experimental() -> wgpu::ExperimentalFeatures {
+    // SAFETY: the one such feature asked for is EXPERIMENTAL_COOPERATIVE_MATRIX. All modules are this crate's own.
+    unsafe { wgpu::ExperimentalFeatures::enabled() }
+}
 
 impl Gpu {
     /// Opens the best adapter with all its limits. Blocks.
@@ -87,21 +98,31 @@ impl Gpu {
     /// As [`new`](Self::new).
     pub async fn open_async(options: &Options) -> Result<Self, RunError> {
         let (adapter, summary) = select(options.adapter.as_deref()).await?;
-        let (required_features, required_limits) = match options.limits {
+        let mut matrix = None;
+        let (mut required_features, required_limits) = match options.limits {
             LimitChoice::Adapter => (adapter.features() & FEATURES, adapter.limits()),
             LimitChoice::WebGpuDefault => (wgpu::Features::empty(), wgpu::Limits::defaults()),
         };
+        if options.limits == LimitChoice::Adapter && options.matrix && options.probe {
+            matrix = matrix_unit(&adapter);
+        }
+        let mut experimental_features = wgpu::ExperimentalFeatures::disabled();
+        if matrix.is_some() {
+            required_features |= wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
+            experimental_features = experimental();
+        }
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("gatefold"),
             required_features,
             required_limits,
+            experimental_features,
             ..Default::default()
         };
         let (device, queue) = adapter
             .request_device(&descriptor)
             .await
             .map_err(|e| RunError::OpenDevice { adapter: summary.name.clone(), message: e.to_string() })?;
-        Self::assemble(summary.index, &adapter.get_info(), (device, queue), options, true).await
+        Self::assemble(summary.index, &adapter.get_info(), (device, queue), options, matrix, true).await
     }
 
     /// Runs on the caller's own device, with the limits and features that it was opened with. `info` is the adapter's. Blocks while the
@@ -115,7 +136,8 @@ impl Gpu {
         pollster::block_on(Self::from_device_async(info, device, queue, &Options::default()))
     }
 
-    /// Runs on the caller's own device. Of the options, `probe` and `patience` have a meaning.
+    /// Runs on the caller's own device. Of the options, `probe` and `patience` have a meaning: which shapes its matrix
+    /// units have is not known, so they are not used.
     ///
     /// # Errors
     /// As [`from_device`](Self::from_device).
@@ -125,7 +147,7 @@ impl Gpu {
         queue: wgpu::Queue,
         options: &Options,
     ) -> Result<Self, RunError> {
-        Self::assemble(0, info, (device, queue), options, false).await
+        Self::assemble(0, info, (device, queue), options, None, false).await
     }
 
     async fn assemble(
@@ -133,13 +155,14 @@ impl Gpu {
         info: &wgpu::AdapterInfo,
         (device, queue): (wgpu::Device, wgpu::Queue),
         options: &Options,
+        matrix: Option<MatrixUnit>,
         own: bool,
     ) -> Result<Self, RunError> {
         let limits = limits_of(info, &device);
         let summary = AdapterSummary::new(index, info, device.features());
         let handle = Handle::new(device, queue, own, options.faults.clone());
         let (probe, pipelines, options) = (Probe::default(), Pipelines::default(), options.clone());
-        let mut gpu = Self { handle, info: summary, limits, probe, pipelines, options, own };
+        let mut gpu = Self { handle, info: summary, limits, probe, matrix, pipelines, options, own };
         if gpu.options.probe {
             let probe = probe::cached(&gpu).await?;
             if let Some(reason) = probe.unfit() {
@@ -147,6 +170,9 @@ impl Gpu {
             }
             gpu.limits.loop_trips = probe.safe_trips();
             gpu.limits.mul_adds_per_second = probe.prudent_rate();
+            if let MatrixTest::Exact(unit) = probe.matrix {
+                gpu.limits.matrix = Some(unit);
+            }
             gpu.probe = probe;
         }
         Ok(gpu)
@@ -213,6 +239,11 @@ impl Gpu {
 
     pub(crate) fn handle(&self) -> &Handle {
         &self.handle
+    }
+
+    /// Matrix units of the adapter, tested or not.
+    pub(crate) fn matrix_unit(&self) -> Option<MatrixUnit> {
+        self.matrix
     }
 
     pub(crate) fn pipelines(&self) -> &Pipelines {

@@ -32,13 +32,13 @@ pub use error::RunError;
 #[doc(hidden)]
 pub use faults::{FaultKind, FaultPlan};
 pub use gpu::{Gpu, LostMarker, Options};
-pub use probe::{Probe, Rounding};
+pub use probe::{MatrixTest, Probe, Rounding};
 pub use run::{Ran, RunOptions};
 pub use timing::StepClock;
 
 pub use gatefold_core::*;
 pub use gatefold_shaders::{
-    DeviceKind, Dispatch, Kernels, Limits, LinkError, Packed, Param, Plan, PlanError, Scratch, Source, Step, Window,
+    DeviceKind, Dispatch, Kernels, Limits, LinkError, MatrixUnit, Packed, Param, Plan, PlanError, Scratch, Source, Step, Window,
 };
 pub use half;
 pub use wgpu;

@@ -22,6 +22,7 @@ struct Key {
     aliases: Vec<(&'static str, &'static str)>,
     f16: bool,
     subgroups: bool,
+    matrix: bool,
 }
 
 impl Key {
@@ -34,6 +35,7 @@ impl Key {
             aliases: step.aliases.clone(),
             f16: step.f16,
             subgroups: step.subgroups,
+            matrix: step.matrix,
         }
     }
 }

@@ -151,6 +151,7 @@ impl Planner<'_> {
             aliases: vec![files::elem(a.dtype)],
             f16: a.dtype == Dtype::F16,
             subgroups: false,
+            matrix: false,
             dispatches: split.dispatches,
             trips: split.trips,
         });
@@ -222,7 +223,7 @@ impl Planner<'_> {
         self.layout.grow_to(&layout);
         variant.tile_slots(a, access, tile);
         variant.slots.push(files::weight(a.weight));
-        variant.slot(files::carry(passes));
+        variant.slot(files::carry(passes, tile));
         self.steps.push(variant.step(a, kernel, tile, state, split));
         Ok(())
     }
@@ -317,6 +318,7 @@ impl Planner<'_> {
             aliases: Vec::new(),
             f16: false,
             subgroups: false,
+            matrix: false,
             dispatches: split.dispatches,
             trips: split.trips,
         });

@@ -4,6 +4,7 @@ mod backward;
 mod files;
 mod layout;
 mod marks;
+mod matrix;
 mod split;
 mod tiles;
 
@@ -13,8 +14,9 @@ use gatefold_core::{Attention, Dtype, Op};
 use crate::{Kernels, Limits, Plan, PlanError, Source, Step};
 use layout::{Layout, Members, operand_bytes};
 use marks::{Marks, reserve_flags};
+use matrix::MatrixTile;
 use split::{Parted, Split, Work};
-use tiles::{Stage, Tile};
+use tiles::{Schedule, Stage, Tile};
 
 /// Invocations of the kernels that work on one row or key each.
 const FLAT: u32 = 64;
@@ -56,14 +58,10 @@ impl Variant {
             kernel,
             slots,
             consts,
-            aliases: vec![
-                files::elem(a.dtype),
-                ("Scores", "array<vec4<f32>, SCORES>"),
-                ("Accumulator", "array<vec4<f32>, ACCUMULATORS>"),
-                ("Rows", "array<vec4<f32>, OWN4>"),
-            ],
+            aliases: std::iter::once(files::elem(a.dtype)).chain(tile.aliases()).collect(),
             f16: a.dtype == Dtype::F16,
-            subgroups: tile.schedule == tiles::Schedule::Lanes,
+            subgroups: tile.schedule == Schedule::Lanes,
+            matrix: matches!(tile.schedule, Schedule::Matrix(_)),
             dispatches: split.dispatches,
             trips: split.trips,
         }
@@ -163,6 +161,22 @@ struct QueryOperand {
     dtype: Dtype,
 }
 
+/// The forward pass's tile: for matrix units where they can be used.
+fn forward_tile(a: &Attention, limits: &Limits, plan: &mut Plan) -> Result<Tile, PlanError> {
+    match MatrixTile::choose(a, limits) {
+        Ok(tile) => {
+            plan.reasons.push("matrix: the adapter's matrix units passed their test; weights are rounded to f16".into());
+            plan.rounds_weights = true;
+            Ok(tile)
+        }
+        Err(why) => {
+            let (tile, taken) = Tile::choose(Stage::Forward, a.dims.val_dim, a.dims.seq_q, limits)?;
+            plan.reasons.extend([taken, format!("no matrix units: {why}")]);
+            Ok(tile)
+        }
+    }
+}
+
 impl Kernels for Attention {
     fn plan(&self, limits: &Limits) -> Result<Plan, PlanError> {
         check_features(self, limits)?;
@@ -172,8 +186,7 @@ impl Kernels for Attention {
             plan.reasons.push("no queries: nothing to run".into());
             return Ok(plan);
         }
-        let (tile, why) = Tile::choose(Stage::Forward, d.val_dim, d.seq_q, limits)?;
-        plan.reasons.push(why);
+        let tile = forward_tile(self, limits, &mut plan)?;
         let mut outputs = vec![QueryOperand { name: "o", shift: "o_shift", width: d.val_dim, dtype: self.dtype }];
         if self.lse {
             outputs.push(QueryOperand { name: "lse", shift: "lse_shift", width: 1, dtype: Dtype::F32 });
@@ -201,10 +214,10 @@ impl Kernels for Attention {
         let split = work.split(&Members::new(self, &layout), limits)?;
         let mut variant = Variant::new("attention_forward", self);
         variant.tile_slots(self, files::ACCESS_FORWARD, &tile);
-        variant.slots.push(files::row(self.weight));
+        variant.slots.push(files::row(self.weight, &tile));
         variant.slot(files::lse(self.lse));
-        variant.slot(files::carry(passes));
-        plan.steps.push(variant.step(self, files::FORWARD, &tile, state, split));
+        variant.slot(files::carry(passes, &tile));
+        plan.steps.push(variant.step(self, files::forward(&tile), &tile, state, split));
         if exact {
             plan.steps.push(Marks { a: self, op: self, limits, layout: &layout }.queries(false, self.lse)?);
         }

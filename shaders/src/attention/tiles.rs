@@ -1,5 +1,6 @@
 //! The one table of tile sizes, and what follows from a row of it.
 
+use super::matrix::MatrixTile;
 use crate::{DeviceKind, Limits, PlanError};
 
 /// How a score tile is formed and accumulated.
@@ -11,6 +12,8 @@ pub(super) enum Schedule {
     MicroTile,
     /// The same for CPU-type drivers without subgroups: small micro-tiles, since they compile slowly.
     SmallMicroTile,
+    /// `schedule/matrix.wgsl`: products in matrix units. Forward only, and chosen by its own rules.
+    Matrix(MatrixTile),
 }
 
 /// Which kernel a tile is for: they keep different amounts in registers.
@@ -40,7 +43,7 @@ const fn row(schedule: Schedule, stage: Stage, width4: u32, own: u32, stream4: u
     Row { schedule, stage, width4, own, stream4 }
 }
 
-use Schedule::{Lanes, MicroTile, SmallMicroTile};
+use Schedule::{Lanes, Matrix, MicroTile, SmallMicroTile};
 use Stage::{BackwardKeyValue, BackwardQuery, BackwardScoreBias, Forward};
 
 /// First row that fits wins: schedule | stage | max vec4s of dims per invocation | own rows per invocation | vec4s of stream positions.
@@ -85,9 +88,9 @@ const DEPTH4: u32 = 4;
 pub(super) struct Tile {
     pub(super) schedule: Schedule,
     /// Rows of invocations; 1 if a row of scores is spread over all lanes.
-    rows: u32,
+    pub(super) rows: u32,
     /// Columns of invocations, or lanes of the subgroup: a row of scores is spread over them.
-    cols: u32,
+    pub(super) cols: u32,
     /// Own rows per invocation.
     pub(super) own: u32,
     /// vec4s of stream positions per invocation.
@@ -129,7 +132,7 @@ impl Tile {
         let rows = match schedule {
             Lanes => 1,
             MicroTile => limits.wave / COLS,
-            SmallMicroTile => COLS,
+            SmallMicroTile | Matrix(_) => COLS,
         };
         let made = |r: &Row| Self { schedule, rows, cols, own: r.own, stream4: r.stream4, width4 };
         let mut fitting = TABLE.iter().filter(|r| r.schedule == schedule && r.stage == stage && width4 <= r.width4).map(made);
@@ -155,7 +158,7 @@ impl Tile {
         Ok((tile, why))
     }
 
-    fn check(&self, limits: &Limits) -> Result<(), PlanError> {
+    pub(super) fn check(&self, limits: &Limits) -> Result<(), PlanError> {
         let kernel = format!("attention.{}", self.name());
         for (limit, need, have) in [
             ("invocations per workgroup", self.invocations(), limits.invocations.min(limits.workgroup_size_x)),
@@ -209,6 +212,7 @@ impl Tile {
             MicroTile | SmallMicroTile => {
                 16 * (self.own_tile() + self.stream_tile())
             }
+            Matrix(m) => m.workgroup_bytes(self),
         }
     }
 
@@ -218,6 +222,7 @@ impl Tile {
         match self.schedule {
             Lanes => depth4,
             MicroTile | SmallMicroTile => depth4.div_ceil(DEPTH4.into()),
+            Matrix(m) => m.step_trips(self),
         }
     }
 
@@ -225,6 +230,7 @@ impl Tile {
     pub(super) fn accumulate_trips(&self) -> u64 {
         match self.schedule {
             Lanes => self.cols.into(),
+            Matrix(_) => 0,
             MicroTile | SmallMicroTile => {
                 let blocks = self.stream4 * self.cols / self.block_cols();
                 // Values that are not finite are looked for one vec4 at a time.
@@ -239,6 +245,9 @@ impl Tile {
 
     /// The consts that the schedule, row and carry files are written in.
     pub(super) fn consts(&self) -> Vec<(&'static str, u32)> {
+        if let Matrix(m) = self.schedule {
+            return m.consts(self);
+        }
         let mut all = vec![
             ("INVOCATIONS", self.invocations()),
             ("OWN", self.own),
@@ -252,6 +261,7 @@ impl Tile {
             ("TILE_STREAM", self.tile_stream()),
         ];
         match self.schedule {
+            Matrix(_) => {}
             Lanes => all.extend([("LANES", self.cols), ("BLOCKS", self.own / self.cols)]),
             MicroTile | SmallMicroTile => all.extend([
                 ("ROWS", self.rows),
@@ -271,11 +281,24 @@ impl Tile {
         all
     }
 
+    /// The types that the schedule, row and carry files are written in.
+    pub(super) fn aliases(&self) -> Vec<(&'static str, &'static str)> {
+        if let Matrix(m) = self.schedule {
+            return m.aliases();
+        }
+        vec![
+            ("Scores", "array<vec4<f32>, SCORES>"),
+            ("Accumulator", "array<vec4<f32>, ACCUMULATORS>"),
+            ("Rows", "array<vec4<f32>, OWN4>"),
+        ]
+    }
+
     /// Part of a variant name: `lanes8.own32.stream64.width64`.
     pub(super) fn name(&self) -> String {
         let schedule = match self.schedule {
             Lanes => format!("lanes{}", self.cols),
             MicroTile | SmallMicroTile => format!("micro_tile{}x{}", self.rows, self.cols),
+            Matrix(m) => return m.name(self),
         };
         format!("{schedule}.own{}.stream{}.width{}", self.tile_own(), self.tile_stream(), 4 * self.width4)
     }

@@ -29,6 +29,7 @@ fn broken(text: &str) -> Vec<Rule> {
         aliases: vec![],
         f16: true,
         subgroups: true,
+        matrix: false,
         dispatches: vec![],
         trips: 0,
     };
@@ -211,6 +212,7 @@ fn a_finding_names_its_place() {
         aliases: vec![],
         f16: false,
         subgroups: false,
+        matrix: false,
         dispatches: vec![],
         trips: 0,
     };
