@@ -15,7 +15,7 @@ fn dual(inputs: &Values<f64>, name: &str, direction: &[f64]) -> Values<Dual> {
         let derivative = |i: usize| if n == name { direction[i] } else { 0.0 };
         (n.clone(), x.iter().enumerate().map(|(i, &v)| Dual { v, d: derivative(i) }).collect())
     };
-    Values { floats: inputs.floats.iter().map(moved).collect(), ints: inputs.ints.clone() }
+    Values { floats: inputs.floats.iter().map(moved).collect(), ints: inputs.ints.clone(), ..Values::default() }
 }
 
 fn step(inputs: &Values<f64>, name: &str, direction: &[f64], by: f64) -> Values<f64> {

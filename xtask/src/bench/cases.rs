@@ -4,7 +4,7 @@ use anyhow::Result;
 use gatefold_core::attention::{Causal, Dims};
 use gatefold_core::{Attention, AttentionBackward, Dtype, Op, RowFunction, Rowwise, RowwiseBackward, Tensor, Tensors};
 use gatefold_cpu_ref::Reference;
-use gatefold_shaders::Kernels;
+use gatefold_shaders::{Kernels, Plan};
 use gatefold_wgpu::Gpu;
 
 use super::sampled;
@@ -35,8 +35,8 @@ pub(super) trait Timed: Reference + Kernels {
     }
 
     /// Largest error ÷ bound over some rows of the outputs, if rows can be taken out of this op.
-    fn sampled(&self, inputs: &Tensors, outputs: &Tensors) -> Result<Option<f64>> {
-        let _ = (inputs, outputs);
+    fn sampled(&self, plan: &Plan, inputs: &Tensors, outputs: &Tensors) -> Result<Option<f64>> {
+        let _ = (plan, inputs, outputs);
         Ok(None)
     }
 }
@@ -61,8 +61,8 @@ impl Timed for Attention {
         TWINS.iter().map(|&seq| small(seq)).collect()
     }
 
-    fn sampled(&self, inputs: &Tensors, outputs: &Tensors) -> Result<Option<f64>> {
-        sampled::forward(self, inputs, outputs).map(Some)
+    fn sampled(&self, plan: &Plan, inputs: &Tensors, outputs: &Tensors) -> Result<Option<f64>> {
+        sampled::forward(self, inputs, outputs, plan.rounds_weights).map(Some)
     }
 }
 
@@ -91,7 +91,7 @@ impl Timed for AttentionBackward {
         Ok(inputs)
     }
 
-    fn sampled(&self, inputs: &Tensors, outputs: &Tensors) -> Result<Option<f64>> {
+    fn sampled(&self, _: &Plan, inputs: &Tensors, outputs: &Tensors) -> Result<Option<f64>> {
         sampled::backward(self, inputs, outputs).map(Some)
     }
 }

@@ -6,7 +6,7 @@
 use anyhow::{Result, anyhow};
 use gatefold_core::attention::{Causal, Dims, Sequences};
 use gatefold_core::{Attention, AttentionBackward, Op, Tensor, Tensors};
-use gatefold_cpu_ref::{Bounded, bounded};
+use gatefold_cpu_ref::{Bounded, bounded, bounded_as};
 
 /// Rows looked at: batch entry, head and query as shares of their counts; the first, the last, and some between.
 const PLACES: [(usize, usize, usize); 6] = [(0, 0, 0), (9, 9, 9), (0, 3, 5), (4, 6, 2), (2, 9, 7), (7, 1, 8)];
@@ -69,7 +69,7 @@ fn check_plain(op: &Attention, inputs: &Tensors) -> Result<()> {
 }
 
 /// Largest error ÷ bound of `o` over some rows.
-pub(super) fn forward(op: &Attention, inputs: &Tensors, outputs: &Tensors) -> Result<f64> {
+pub(super) fn forward(op: &Attention, inputs: &Tensors, outputs: &Tensors, f16_weights: bool) -> Result<f64> {
     check_plain(op, inputs)?;
     let d = op.dims;
     let mut ratio = 0.0f64;
@@ -78,7 +78,7 @@ pub(super) fn forward(op: &Attention, inputs: &Tensors, outputs: &Tensors) -> Re
         one.check_inputs(&taken)?;
         let query = (at.batch * d.q_heads + at.head) * d.seq_q + at.row;
         let got = rows(&outputs["o"], query, 1, d.val_dim, vec![d.val_dim])?;
-        ratio = ratio.max(worst(&bounded(&one, &taken), "o", &got)?);
+        ratio = ratio.max(worst(&bounded_as(&one, &taken, f16_weights), "o", &got)?);
     }
     Ok(ratio)
 }
