@@ -14,7 +14,7 @@ pub enum DeviceKind {
 pub struct MatrixUnit {
     /// Rows and columns of a matrix: 8 or 16.
     pub edge: u32,
-    /// Invocations of a workgroup that is one subgroup, which multiplies together.
+    /// Invocations of a workgroup that is the largest subgroup, which multiplies together.
     pub lanes: u32,
 }
 

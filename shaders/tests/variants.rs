@@ -29,8 +29,8 @@ fn profiles() -> Vec<(&'static str, Limits)> {
         ..browser.clone()
     };
     let matrix = |edge, lanes| Limits { f16: true, matrix: Some(MatrixUnit { edge, lanes }), ..browser.clone() };
-    let (matrix16, matrix8) = (matrix(16, 32), matrix(8, 8));
-    let matrix_small = Limits { loop_trips: 5_000, mul_adds_per_second: 1e8, groups_per_dim: 16, ..matrix(16, 64) };
+    let (matrix16, matrix8) = (matrix(16, 64), matrix(8, 8));
+    let matrix_small = Limits { loop_trips: 5_000, mul_adds_per_second: 1e8, groups_per_dim: 16, ..matrix(8, 64) };
     let tight = Limits { binding_bytes: 1 << 20, f16: true, ..browser.clone() };
     vec![
         ("browser", browser),

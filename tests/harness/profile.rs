@@ -51,7 +51,11 @@ impl Profile {
         let bits = mix(seed);
         // Matrix units instead of a CPU-type driver's shuffles, where there are any: what these cases are for.
         if seed >= HALVES {
-            return if bits.is_multiple_of(4) { Self::Squeezed(((bits >> 8) & 0x3f) as u8 | 2) } else { Self::NoSubgroups };
+            return if bits.is_multiple_of(4) {
+                Self::Squeezed(((bits >> 8) & 0x3f) as u8 | 2)
+            } else {
+                Self::NoSubgroups
+            };
         }
         match bits % 20 {
             0..=7 => Self::Native,

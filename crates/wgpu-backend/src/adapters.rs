@@ -179,7 +179,7 @@ fn wave(info: &wgpu::AdapterInfo) -> u32 {
     if states_its_own && (2..=32).contains(&info.subgroup_min_size) { 32 } else { 64 }
 }
 
-/// The largest square matrices that the adapter multiplies, f16 in and f32 out, and the workgroup that is one subgroup.
+/// The largest square matrices that the adapter multiplies, f16 in and f32 out, and the workgroup that is the largest subgroup.
 pub(crate) fn matrix_unit(adapter: &wgpu::Adapter) -> Option<MatrixUnit> {
     let features = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SHADER_F16;
     if !adapter.features().contains(features) {
@@ -191,9 +191,9 @@ pub(crate) fn matrix_unit(adapter: &wgpu::Adapter) -> Option<MatrixUnit> {
     };
     let found = adapter.cooperative_matrix_properties();
     let edge = found.iter().filter(|p| fits(p)).map(|p| p.m_size).filter(|edge| matches!(edge, 8 | 16)).max()?;
-    let info = adapter.get_info();
-    let one_size = info.subgroup_min_size == info.subgroup_max_size && info.subgroup_min_size > 1;
-    Some(MatrixUnit { edge, lanes: if one_size { info.subgroup_min_size } else { wave(&info) } })
+    // Vulkan wants a workgroup that is a multiple of the subgroup, whichever size the driver takes.
+    let lanes = adapter.get_info().subgroup_max_size;
+    (lanes.is_power_of_two() && (8..=64).contains(&lanes)).then_some(MatrixUnit { edge, lanes })
 }
 
 /// A device's limits as the planner sees them, before anything is measured.

@@ -68,7 +68,10 @@ const FEATURES: wgpu::Features =
     wgpu::Features::SHADER_F16.union(wgpu::Features::SUBGROUP).union(wgpu::Features::TIMESTAMP_QUERY);
 
 /// Leave to use features whose soundness wgpu does not vouch for.
-#[allow(unsafe_code, reason = "only for matrix units, in kernels of our own that are validated, and only after their self-test")]
+#[allow(
+    unsafe_code,
+    reason = "only for matrix units, in kernels of our own that are validated, and only after their self-test"
+)]
 fn experimental() -> wgpu::ExperimentalFeatures {
     // SAFETY: the one such feature asked for is EXPERIMENTAL_COOPERATIVE_MATRIX. All modules are this crate's own.
     unsafe { wgpu::ExperimentalFeatures::enabled() }

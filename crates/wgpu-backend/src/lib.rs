@@ -38,7 +38,8 @@ pub use timing::StepClock;
 
 pub use gatefold_core::*;
 pub use gatefold_shaders::{
-    DeviceKind, Dispatch, Kernels, Limits, LinkError, MatrixUnit, Packed, Param, Plan, PlanError, Scratch, Source, Step, Window,
+    DeviceKind, Dispatch, Kernels, Limits, LinkError, MatrixUnit, Packed, Param, Plan, PlanError, Scratch, Source,
+    Step, Window,
 };
 pub use half;
 pub use wgpu;

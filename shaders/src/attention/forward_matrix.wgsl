@@ -1,9 +1,8 @@
 // attention forward in matrix operations: o = Σ_j P_ij v_j for a tile of queries.
 //
-//   q in matrix registers                        [TILE_OWN, head_dim]
 //   for each tile of keys that the queries see:
 //       s ← q kᵀ                                 [TILE_OWN, TILE_STREAM]
-//       z ← bias(cap(scale·s)), hidden where masked; one row an invocation
+//       z ← bias(cap(scale·s)), hidden where masked; a part of a row an invocation
 //       P ← row_update(z)                        times 2^ROW_SHIFT, then rounded to f16 (docs/numerics.md)
 //       acc ← row_rescale(acc) + P v             [TILE_OWN, val_dim], in matrix registers; sigmoid: no rescale, so it never leaves them
 //   o ← row_share·acc
@@ -11,10 +10,10 @@
 // Owns: the rows of o (and lse) of its tile, padded rows included. Slots: schedule (matrix), row (matrix), softcap, bias, lse, carry (matrix),
 // finite, load, store. A workgroup is one subgroup and one tile of queries of one query head.
 
-// Products → scores z of the invocation's row; seen: no pair of the tile is hidden.
+// Products → scores z of the invocation's part of a row; seen: no pair of the tile is hidden.
 fn form_scores(scores: ptr<function, Scores>, seen: bool) {
     for (var c = 0u; c < STREAM4; c++) { // unroll
-        (*scores)[c] = score_tile[lane * SCORE_STRIDE4 + c];
+        (*scores)[c] = score_tile[score_place() + c];
     }
     let i = own_position();
     if seen {
@@ -35,7 +34,7 @@ fn form_scores(scores: ptr<function, Scores>, seen: bool) {
     }
 }
 
-// The own row, if it exists; beyond the sequence as 0.
+// The part of the own row, if it exists; beyond the sequence as 0.
 fn store_rows(acc: ptr<function, Accumulator>) {
     let i = own_position();
     let in_sequence = i < at.len_q;
@@ -47,9 +46,9 @@ fn store_rows(acc: ptr<function, Accumulator>) {
         }
         workgroupBarrier();
         if stored {
-            for (var c = 0u; c < EDGE4; c++) { // unroll
-                let value = row_share() * score_tile[lane * SCORE_STRIDE4 + c];
-                store_o(at.q_row + i * at.q_step, w * EDGE4 + c, select(vec4(0.0), value, in_sequence));
+            for (var c = 0u; c < PART4; c++) { // unroll
+                let value = row_share() * score_tile[part_place() + c];
+                store_o(at.q_row + i * at.q_step, w * EDGE4 + column * PART4 + c, select(vec4(0.0), value, in_sequence));
             }
         }
     }
@@ -57,18 +56,18 @@ fn store_rows(acc: ptr<function, Accumulator>) {
 }
 
 // One tile of keys.
-fn tile_step(queries: ptr<function, Queries>, acc: ptr<function, Accumulator>, seen: bool, clean: bool) {
+fn tile_step(acc: ptr<function, Accumulator>, seen: bool, clean: bool) {
     workgroupBarrier();
     stage_keys();
     workgroupBarrier();
-    product(queries);
+    product();
     workgroupBarrier();
     stage_values();
-    var scores: Scores;                                             // [TILE_STREAM]
+    var scores: Scores;                                             // [STREAM]
     form_scores(&scores, seen);
     row_update(&scores, seen);
     for (var c = 0u; c < STREAM4; c++) { // unroll
-        weight_tile[lane * KEY_STRIDE4 + c] = vec4<f16>(scores[c]);
+        weight_tile[weight_place() + c] = vec4<f16>(scores[c]);
     }
     workgroupBarrier();
     if clean {
@@ -88,7 +87,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let tiles = (params.seq_q + TILE_OWN - 1u) / TILE_OWN;
     let head = group / tiles;
     enter(head / params.q_heads, head % params.q_heads);
-    lane = invocation;
+    take_place(invocation);
     own_first = (group % tiles) * TILE_OWN;
 
     // Keys that some query of the tile sees, cut to this dispatch's share.
@@ -97,25 +96,23 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let range = same_for_all(vec2(max(keys_from(own_first) / TILE_STREAM * TILE_STREAM, params.stream_from), min(seen, params.stream_to)));
     let clean = same_for_all(vec2(select(0u, 1u, any_not_finite()))).x != 0u;
     stage_queries();
-    workgroupBarrier();
-    var queries: Queries;                                           // [TILE_OWN, head_dim]
-    load_queries(&queries);
 
     var acc: Accumulator;                                           // [TILE_OWN, val_dim]
     row_begin();
     let words = params.state_at + (group * INVOCATIONS + invocation) * STATE_WORDS;
     if params.stream_from > 0u {
         resume(words, &acc);
-        row_resume(words + VALUE_PARTS * EDGE);
+        row_resume(words + VALUE_PARTS * PART4 * 4u);
     }
     for (var tile = range.x; tile < range.y; tile += TILE_STREAM) {
         stream_first = tile;
-        tile_step(&queries, &acc, all_seen(own_first, last_own - 1u, tile, tile + TILE_STREAM), clean);
+        tile_step(&acc, all_seen(own_first, last_own - 1u, tile, tile + TILE_STREAM), clean);
     }
     if params.stream_to < params.seq_kv {
         suspend(words, &acc);
-        row_suspend(words + VALUE_PARTS * EDGE);
+        row_suspend(words + VALUE_PARTS * PART4 * 4u);
         return;
     }
+    row_end();
     store_rows(&acc);
 }

@@ -17,7 +17,9 @@ pub(super) struct MatrixTile {
     value_lanes: u32,
 }
 
-/// An accumulator row takes as many registers of an invocation as it has dims, queries as many again.
+/// Rows of a tile: matrix registers for more do not fit.
+const MOST_ROWS: u32 = 32;
+/// An accumulator row takes as many registers of its invocations as it has dims.
 const MOST_DIMS: usize = 128;
 
 /// The largest power of two that divides both and is at most `most`.
@@ -25,8 +27,18 @@ fn common(a: u32, b: u32, most: u32) -> u32 {
     1 << (a.trailing_zeros().min(b.trailing_zeros()).min(most.ilog2()))
 }
 
+/// vec4s of f16 from a row of weights, or of values by dims, to the next: 16 bytes beyond the stream positions.
+fn key_stride4(tile: &Tile) -> u32 {
+    tile.tile_stream() / 4 + 2
+}
+
+/// vec4s of f32 from a row of scores to the next: 16 bytes beyond the stream positions.
+fn score_stride4(tile: &Tile) -> u32 {
+    tile.tile_stream() / 4 + 1
+}
+
 impl MatrixTile {
-    /// The tile for `a`, or why there is none. A workgroup is one subgroup and has a row for each of its invocations.
+    /// The tile for `a`, or why there is none. A workgroup is one subgroup.
     pub(super) fn choose(a: &Attention, limits: &Limits) -> Result<Tile, String> {
         let Some(unit) = limits.matrix else { return Err("the adapter has none that can be trusted".into()) };
         let (d, edge) = (&a.dims, unit.edge);
@@ -44,10 +56,18 @@ impl MatrixTile {
         let (head4, width4, lanes) = (fits(d.head_dim), fits(d.val_dim), unit.lanes);
         let (pair_lanes, value_lanes) = (common(head4 / 2, lanes, 8), common(width4, lanes, 8));
         let matrix = Self { unit, head4, pair_lanes, value_lanes };
-        let stream4 = 2 * edge / 4;
-        let tile = Tile { schedule: Schedule::Matrix(matrix), rows: lanes, cols: 1, own: 1, stream4, width4 };
+        let (rows, stream4) = (lanes.min(MOST_ROWS), 2 * edge / 4);
+        let tile = Tile {
+            schedule: Schedule::Matrix(matrix),
+            rows,
+            cols: lanes / rows,
+            own: 1,
+            stream4: stream4 / (lanes / rows),
+            width4,
+        };
         let evenly = lanes.is_multiple_of(edge)
-            && tile.tile_stream().is_multiple_of(lanes / pair_lanes)
+            && rows.is_multiple_of(edge)
+            && [rows, 4 * stream4].iter().all(|n| n.is_multiple_of(lanes / pair_lanes))
             && stream4.is_multiple_of(lanes / value_lanes);
         if !matches!(edge, 8 | 16) || !evenly {
             return Err(format!("matrices of {edge} by {lanes} invocations do not divide the tile evenly"));
@@ -62,19 +82,18 @@ impl MatrixTile {
     }
 
     fn stream_tile(&self, tile: &Tile) -> u32 {
-        let rows = tile.tile_own().max(tile.tile_stream());
-        (rows * self.head_stride4()).max(self.value_tile(tile))
+        (tile.tile_stream() * self.head_stride4()).max(self.value_tile(tile))
     }
 
     fn value_tile(&self, tile: &Tile) -> u32 {
-        4 * tile.width4 * (tile.stream4 + 2)
+        4 * tile.width4 * key_stride4(tile)
     }
 
     pub(super) fn workgroup_bytes(&self, tile: &Tile) -> u32 {
-        let scores = tile.tile_own() * (tile.stream4 + 1);
-        let weights = tile.tile_own() * (tile.stream4 + 2);
-        // The range, and two words of the softmax.
-        16 * scores + 8 * (weights + self.stream_tile(tile)).next_multiple_of(2) + 48
+        let (scores, weights) = (tile.tile_own() * score_stride4(tile), tile.tile_own() * key_stride4(tile));
+        let queries = tile.tile_own() * self.head_stride4();
+        // Parts of rows, the range, and two words of the softmax.
+        16 * scores + 8 * (weights + queries + self.stream_tile(tile)).next_multiple_of(2) + 4 * tile.invocations() + 48
     }
 
     /// Loop trips of one step of the stream, as written: those that look at values which are not finite.
@@ -84,29 +103,33 @@ impl MatrixTile {
 
     pub(super) fn consts(&self, tile: &Tile) -> Vec<(&'static str, u32)> {
         let (lanes, edge) = (tile.invocations(), self.unit.edge);
-        let (own_parts, stream_parts) = (lanes / edge, tile.tile_stream() / edge);
+        let (own_parts, stream_parts) = (tile.tile_own() / edge, tile.tile_stream() / edge);
         let (head_parts, value_parts) = (4 * self.head4 / edge, 4 * tile.width4 / edge);
         let (pair_rows, quad_rows) = (lanes / self.pair_lanes, lanes / self.value_lanes);
         vec![
             ("INVOCATIONS", lanes),
             ("EDGE", edge),
             ("EDGE4", edge / 4),
+            ("PART4", edge / 4 / tile.cols),
+            ("COLS", tile.cols),
+            ("STREAM", 4 * tile.stream4),
             ("STREAM4", tile.stream4),
             ("OWN_PARTS", own_parts),
             ("STREAM_PARTS", stream_parts),
             ("HEAD_PARTS", head_parts),
             ("VALUE_PARTS", value_parts),
-            ("QUERIES", own_parts * head_parts),
+            ("PRODUCTS", own_parts * stream_parts),
+            ("QUERY_TILE", tile.tile_own() * self.head_stride4()),
             ("ACCUMULATORS", own_parts * value_parts),
             ("TILE_OWN", tile.tile_own()),
             ("TILE_STREAM", tile.tile_stream()),
             ("HEAD_STRIDE4", self.head_stride4()),
-            ("KEY_STRIDE4", tile.stream4 + 2),
-            ("SCORE_STRIDE4", tile.stream4 + 1),
+            ("KEY_STRIDE4", key_stride4(tile)),
+            ("SCORE_STRIDE4", score_stride4(tile)),
             ("STREAM_TILE", self.stream_tile(tile)),
             ("VALUE_TILE", self.value_tile(tile)),
-            ("WEIGHT_TILE", tile.tile_own() * (tile.stream4 + 2)),
-            ("SCORE_TILE", tile.tile_own() * (tile.stream4 + 1)),
+            ("WEIGHT_TILE", tile.tile_own() * key_stride4(tile)),
+            ("SCORE_TILE", tile.tile_own() * score_stride4(tile)),
             ("PAIR_LANES", self.pair_lanes),
             ("PAIR_ROWS", pair_rows),
             ("PAIR_STEPS", self.head4 / (2 * self.pair_lanes)),
@@ -115,17 +138,13 @@ impl MatrixTile {
             ("VALUE_LANES", self.value_lanes),
             ("VALUE_STEPS", tile.width4 / self.value_lanes),
             ("QUAD_ROWS", quad_rows),
-            ("QUAD_STEPS", tile.stream4 / quad_rows),
+            ("QUAD_STEPS", tile.tile_stream() / 4 / quad_rows),
         ]
     }
 
     pub(super) fn aliases(&self) -> Vec<(&'static str, &'static str)> {
         let mut all = self.unit.aliases().to_vec();
-        all.extend([
-            ("Queries", "array<Left, QUERIES>"),
-            ("Accumulator", "array<Sum, ACCUMULATORS>"),
-            ("Scores", "array<vec4<f32>, STREAM4>"),
-        ]);
+        all.extend([("Accumulator", "array<Sum, ACCUMULATORS>"), ("Scores", "array<vec4<f32>, STREAM4>")]);
         all
     }
 

@@ -165,7 +165,8 @@ struct QueryOperand {
 fn forward_tile(a: &Attention, limits: &Limits, plan: &mut Plan) -> Result<Tile, PlanError> {
     match MatrixTile::choose(a, limits) {
         Ok(tile) => {
-            plan.reasons.push("matrix: the adapter's matrix units passed their test; weights are rounded to f16".into());
+            plan.reasons
+                .push("matrix: the adapter's matrix units passed their test; weights are rounded to f16".into());
             plan.rounds_weights = true;
             Ok(tile)
         }
@@ -197,7 +198,7 @@ impl Kernels for Attention {
 
         let mut layout = Layout::new(&self.operands());
         let row_state = if self.weight == Weight::Softmax { 2 } else { 0 };
-        let state = tile.own * (4 * tile.width4 + row_state);
+        let state = tile.own * (4 * tile.width4.div_ceil(tile.row_parts()) + row_state);
         // Split once to learn whether accumulators must wait in side, then again with their place known.
         let passes = work.split(&Members::new(self, &layout), limits)?.passes;
         if passes > 1 {

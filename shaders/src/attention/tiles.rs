@@ -135,7 +135,8 @@ impl Tile {
             SmallMicroTile | Matrix(_) => COLS,
         };
         let made = |r: &Row| Self { schedule, rows, cols, own: r.own, stream4: r.stream4, width4 };
-        let mut fitting = TABLE.iter().filter(|r| r.schedule == schedule && r.stage == stage && width4 <= r.width4).map(made);
+        let mut fitting =
+            TABLE.iter().filter(|r| r.schedule == schedule && r.stage == stage && width4 <= r.width4).map(made);
         let first = fitting.next();
         // A smaller tile where workgroup memory is scarce.
         let mut tile = first
@@ -176,6 +177,11 @@ impl Tile {
         self.rows * self.cols
     }
 
+    /// Invocations that a row of a matrix tile's accumulator is spread over; 1 for other tiles, whose `width4` is per invocation.
+    pub(super) fn row_parts(&self) -> u32 {
+        if matches!(self.schedule, Matrix(_)) { self.cols } else { 1 }
+    }
+
     /// Own positions per workgroup.
     pub(super) fn tile_own(&self) -> u32 {
         self.own * self.rows
@@ -209,9 +215,7 @@ impl Tile {
         let uniform_range = 8;
         match self.schedule {
             Lanes => uniform_range,
-            MicroTile | SmallMicroTile => {
-                16 * (self.own_tile() + self.stream_tile())
-            }
+            MicroTile | SmallMicroTile => 16 * (self.own_tile() + self.stream_tile()),
             Matrix(m) => m.workgroup_bytes(self),
         }
     }

@@ -118,7 +118,8 @@ impl<'a> Bench<'a> {
         let inputs = twin.complete_on(self.gpu, draw(&twin)?)?;
         let first = self.run(&plan, &twin, &inputs)?;
         let second = self.run(&plan, &twin, &inputs)?;
-        let found = compare(&bounded_as(&twin, &inputs, plan.rounds_weights), &second.outputs).map_err(|e| anyhow!(e))?;
+        let found =
+            compare(&bounded_as(&twin, &inputs, plan.rounds_weights), &second.outputs).map_err(|e| anyhow!(e))?;
         if found.ratio > self.gate {
             bail!("{} {} [{}] is wrong: {}", O::NAME, twin.label(), twin.size_label(), found.describe());
         }

@@ -121,11 +121,11 @@ mod tests {
                 let op = Attention { causal, ..make(Dims::new(2, 2, 19, 8)) };
                 let inputs = draw(&op).unwrap();
                 let sound = outputs(&op, &inputs);
-                assert!(forward(&op, &inputs, &sound).unwrap() < 0.5);
+                assert!(forward(&op, &inputs, &sound, false).unwrap() < 0.5);
                 let mut wrong = sound["o"].to_f32();
                 wrong[0] += 0.1;
                 let wrong = Tensors::new().with("o", Tensor::f32(sound["o"].dims(), wrong).unwrap());
-                assert!(forward(&op, &inputs, &wrong).unwrap() > 1.0);
+                assert!(forward(&op, &inputs, &wrong, false).unwrap() > 1.0);
             }
         }
     }

@@ -29,7 +29,12 @@ const MUL_ADDS: f64 = 128.0;
 const RATE_SECONDS: f64 = 3e-3;
 
 /// A plan of one dispatch.
-pub(super) fn plan(kernel: Source, consts: Vec<(&'static str, u32)>, groups: u32, params: Vec<(&'static str, Param)>) -> Plan {
+pub(super) fn plan(
+    kernel: Source,
+    consts: Vec<(&'static str, u32)>,
+    groups: u32,
+    params: Vec<(&'static str, Param)>,
+) -> Plan {
     let step = Step {
         name: kernel.path.trim_end_matches(".wgsl").replace('/', "."),
         kernel,

@@ -1,10 +1,10 @@
-// Slot carry of matrix tiles: the stream is cut into several dispatches; accumulators wait in side meanwhile, each invocation's row at `words`.
+// Slot carry of matrix tiles: the stream is cut into several dispatches; accumulators wait in side meanwhile, each invocation's part of a row at `words`.
 fn resume(words: u32, acc: ptr<function, Accumulator>) {
     for (var w = 0u; w < VALUE_PARTS; w++) { // unroll
         workgroupBarrier();
-        for (var c = 0u; c < EDGE4; c++) { // unroll
+        for (var c = 0u; c < PART4; c++) { // unroll
             for (var e = 0u; e < 4u; e++) { // unroll
-                score_tile[lane * SCORE_STRIDE4 + c][e] = side_f32(words + w * EDGE + c * 4u + e);
+                score_tile[part_place() + c][e] = side_f32(words + (w * PART4 + c) * 4u + e);
             }
         }
         workgroupBarrier();
@@ -20,9 +20,9 @@ fn suspend(words: u32, acc: ptr<function, Accumulator>) {
             coopStoreT((*acc)[o * VALUE_PARTS + w], &score_tile[o * EDGE * SCORE_STRIDE4], SCORE_STRIDE4);
         }
         workgroupBarrier();
-        for (var c = 0u; c < EDGE4; c++) { // unroll
+        for (var c = 0u; c < PART4; c++) { // unroll
             for (var e = 0u; e < 4u; e++) { // unroll
-                side[words + w * EDGE + c * 4u + e] = bitcast<u32>(score_tile[lane * SCORE_STRIDE4 + c][e]);
+                side[words + (w * PART4 + c) * 4u + e] = bitcast<u32>(score_tile[part_place() + c][e]);
             }
         }
     }

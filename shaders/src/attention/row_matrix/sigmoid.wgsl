@@ -23,6 +23,7 @@ fn row_update(scores: ptr<function, Scores>, seen: bool) {
 }
 
 fn row_rescale(acc: ptr<function, Accumulator>) {}
+fn row_end() {}
 fn row_share() -> f32 { return ONE; }
 fn row_store(i: u32, in_sequence: bool) {}
 fn row_suspend(word: u32) {}

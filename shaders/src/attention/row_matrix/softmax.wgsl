@@ -1,4 +1,5 @@
-// Slot row of matrix tiles: online softmax. An invocation has a row to itself: its peak m and the sum l of its weights 2^11·exp(z - m).
+// Slot row of matrix tiles: online softmax. All invocations of a row hold its peak m, and each the sum l of its own weights
+// 2^11·exp(z - m): they are summed at the end.
 // Matrices have no rows that could be scaled, so a rescale of the accumulator is a way through workgroup memory. It is put off until some row's
 // maximum is ROOM above its m: till then weights are at most 2^11·exp(ROOM) < 2^16, which f16 holds, and in f16 they are normal numbers down to
 // 2^-25 of the largest. A row that has seen no key has l = 0.
@@ -17,7 +18,7 @@ fn row_begin() {
     let sink_there = params.sink_at != ABSENT;
     let sink = side_f32(select(0u, params.sink_at + at.q_head, sink_there));
     row_peak = select(-LIMIT, clamp(sink, -LIMIT, LIMIT), sink_there);
-    row_sum = select(0.0, exp2(SHIFT), sink_there);
+    row_sum = select(0.0, exp2(SHIFT), sink_there & holds_first_column());
 }
 
 // scores → 2^11·exp(z - m), in place; l rescaled to the new m. A hidden score is far below any m, so its weight is 0.
@@ -26,7 +27,7 @@ fn row_update(scores: ptr<function, Scores>, seen: bool) {
     for (var c = 0u; c < STREAM4; c++) { // unroll
         top = max(top, (*scores)[c]);
     }
-    let peak = max(max(top.x, top.y), max(top.z, top.w));
+    let peak = row_max(max(max(top.x, top.y), max(top.z, top.w)));
     let grows = peak > row_peak + ROOM;
     row_factor = select(1.0, exp(max(row_peak - peak, -200.0)), grows);
     row_peak = select(row_peak, peak, grows);
@@ -48,6 +49,8 @@ fn row_rescale(acc: ptr<function, Accumulator>) {
         scale_rows(acc, row_factor);
     }
 }
+
+fn row_end() { row_sum = row_total(row_sum); }
 
 // 1/l; 0 for a row without keys.
 fn row_share() -> f32 { return select(1.0 / max(row_sum, 1.0e-30), 0.0, row_sum == 0.0); }

@@ -1,20 +1,33 @@
 // Slot schedule for matrix units: a workgroup is one subgroup, whose invocations multiply matrices of EDGE × EDGE together, f16 in, f32 out.
-// A tile is TILE_OWN = INVOCATIONS = EDGE·OWN_PARTS queries against TILE_STREAM = EDGE·STREAM_PARTS keys. What needs single elements goes through
-// workgroup memory, where an invocation has one row of the tile to itself: no row is ever summed across invocations. No subgroup operation: a
-// driver is known to crash on a module with both. A driver that makes several subgroups of the workgroup computes the same in each.
+// A tile is TILE_OWN = EDGE·OWN_PARTS queries against TILE_STREAM = EDGE·STREAM_PARTS keys. What needs single elements goes through workgroup
+// memory, where an invocation has STREAM = TILE_STREAM / COLS positions of one row, INVOCATIONS = TILE_OWN·COLS. No subgroup operation: a driver
+// is known to crash on a module with both. A driver that makes several subgroups of the workgroup computes the same in each.
 // Rows are padded by 16 bytes, so that the rows of a matrix begin in different banks.
-var<workgroup> stream_tile: array<vec4<f16>, STREAM_TILE>;  // queries or keys [.., HEAD_STRIDE4], or values by dims [val_dim, KEY_STRIDE4]
+var<workgroup> query_tile: array<vec4<f16>, QUERY_TILE>;    // [TILE_OWN, HEAD_STRIDE4]
+var<workgroup> stream_tile: array<vec4<f16>, STREAM_TILE>;  // keys [TILE_STREAM, HEAD_STRIDE4], or values by dims [val_dim, KEY_STRIDE4]
 var<workgroup> score_tile: array<vec4<f32>, SCORE_TILE>;    // products, or a part of the accumulator [TILE_OWN, SCORE_STRIDE4]
 var<workgroup> weight_tile: array<vec4<f16>, WEIGHT_TILE>;  // [TILE_OWN, KEY_STRIDE4]
+var<workgroup> row_parts: array<f32, INVOCATIONS>;          // of a maximum or a sum
 var<workgroup> shared_range: vec2<u32>;
 
-var<private> lane: u32;          // and the invocation's row of the tile
+var<private> lane: u32;
+var<private> own_lane: u32;      // the invocation's row of the tile
+var<private> column: u32;        // and its part of that row
 var<private> own_first: u32;     // first own position of the tile
 var<private> stream_first: u32;  // first stream position of the tile
 
-fn own_position() -> u32 { return own_first + lane; }
-fn stream_position(c: u32) -> u32 { return stream_first + c; }
-fn holds_first_column() -> bool { return true; }
+fn take_place(invocation: u32) {
+    lane = invocation;
+    own_lane = invocation % TILE_OWN;
+    column = invocation / TILE_OWN;
+}
+fn own_position() -> u32 { return own_first + own_lane; }
+fn stream_position(c: u32) -> u32 { return stream_first + column * STREAM + c; }
+fn holds_first_column() -> bool { return column == 0u; }
+// Places of the invocation's positions of its row of scores and weights, and of its dims of a part of the accumulator.
+fn score_place() -> u32 { return own_lane * SCORE_STRIDE4 + column * STREAM4; }
+fn weight_place() -> u32 { return own_lane * KEY_STRIDE4 + column * STREAM4; }
+fn part_place() -> u32 { return own_lane * SCORE_STRIDE4 + column * PART4; }
 
 // The first invocation's range, as a value that a compiler can see to be uniform: loops with barriers run over it.
 fn same_for_all(range: vec2<u32>) -> vec2<u32> {
@@ -26,14 +39,14 @@ fn same_for_all(range: vec2<u32>) -> vec2<u32> {
 fn pair_column() -> u32 { return lane % PAIR_LANES * 2u; }
 fn pair_row() -> u32 { return lane / PAIR_LANES; }
 
-// stream_tile ← the queries of the tile.
+// query_tile ← the queries of the tile: once. Kept in matrix registers, they would fill half of a GPU's.
 fn stage_queries() {
     for (var r = 0u; r < OWN_STEPS; r++) { // unroll
         let row = r * PAIR_ROWS + pair_row();
         let source = q_row(own_first + row) + pair_column();
         for (var c = 0u; c < PAIR_STEPS; c++) { // unroll
             for (var e = 0u; e < 2u; e++) { // unroll
-                stream_tile[row * HEAD_STRIDE4 + pair_column() + (c * PAIR_LANES * 2u + e)] = q[source + (c * PAIR_LANES * 2u + e)];
+                query_tile[row * HEAD_STRIDE4 + pair_column() + (c * PAIR_LANES * 2u + e)] = q[source + (c * PAIR_LANES * 2u + e)];
             }
         }
     }
@@ -106,26 +119,24 @@ fn clean_values() {
     }
 }
 
-fn load_queries(queries: ptr<function, Queries>) {
-    for (var o = 0u; o < OWN_PARTS; o++) { // unroll
-        for (var d = 0u; d < HEAD_PARTS; d++) { // unroll
-            (*queries)[o * HEAD_PARTS + d] = coopLoadT<Left>(&stream_tile[o * EDGE * HEAD_STRIDE4 + d * EDGE4], HEAD_STRIDE4);
+// score_tile ← staged queries · staged keysᵀ                           [TILE_OWN, TILE_STREAM]
+fn product() {
+    var sums: array<Sum, PRODUCTS>;
+    for (var d = 0u; d < HEAD_PARTS; d++) { // unroll
+        var queries: array<Left, OWN_PARTS>;
+        for (var o = 0u; o < OWN_PARTS; o++) { // unroll
+            queries[o] = coopLoadT<Left>(&query_tile[o * EDGE * HEAD_STRIDE4 + d * EDGE4], HEAD_STRIDE4);
         }
-    }
-}
-
-// score_tile ← queries · staged keysᵀ                                  [TILE_OWN, TILE_STREAM]
-fn product(queries: ptr<function, Queries>) {
-    for (var s = 0u; s < STREAM_PARTS; s++) { // unroll
-        var sums: array<Sum, OWN_PARTS>;
-        for (var d = 0u; d < HEAD_PARTS; d++) { // unroll
+        for (var s = 0u; s < STREAM_PARTS; s++) { // unroll
             let keys = coopLoad<Right>(&stream_tile[s * EDGE * HEAD_STRIDE4 + d * EDGE4], HEAD_STRIDE4);
             for (var o = 0u; o < OWN_PARTS; o++) { // unroll
-                sums[o] = coopMultiplyAdd((*queries)[o * HEAD_PARTS + d], keys, sums[o]);
+                sums[o * STREAM_PARTS + s] = coopMultiplyAdd(queries[o], keys, sums[o * STREAM_PARTS + s]);
             }
         }
-        for (var o = 0u; o < OWN_PARTS; o++) { // unroll
-            coopStoreT(sums[o], &score_tile[o * EDGE * SCORE_STRIDE4 + s * EDGE4], SCORE_STRIDE4);
+    }
+    for (var o = 0u; o < OWN_PARTS; o++) { // unroll
+        for (var s = 0u; s < STREAM_PARTS; s++) { // unroll
+            coopStoreT(sums[o * STREAM_PARTS + s], &score_tile[o * EDGE * SCORE_STRIDE4 + s * EDGE4], SCORE_STRIDE4);
         }
     }
 }
@@ -146,6 +157,29 @@ fn accumulate(acc: ptr<function, Accumulator>) {
     }
 }
 
+// The maximum and the sum of a row's parts, for all invocations that hold one, folded in one order.
+fn gather_row(value: f32) {
+    workgroupBarrier();
+    row_parts[lane] = value;
+    workgroupBarrier();
+}
+fn row_max(value: f32) -> f32 {
+    gather_row(value);
+    var folded = row_parts[own_lane];
+    for (var s = 1u; s < COLS; s++) {
+        folded = max(folded, row_parts[s * TILE_OWN + own_lane]);
+    }
+    return folded;
+}
+fn row_total(value: f32) -> f32 {
+    gather_row(value);
+    var folded = row_parts[own_lane];
+    for (var s = 1u; s < COLS; s++) {
+        folded += row_parts[s * TILE_OWN + own_lane];
+    }
+    return folded;
+}
+
 // acc's rows times a factor each, EDGE dims at a time through score_tile: there is no other way to a row of a matrix.
 fn scale_rows(acc: ptr<function, Accumulator>, factor: f32) {
     for (var w = 0u; w < VALUE_PARTS; w++) { // unroll
@@ -154,8 +188,8 @@ fn scale_rows(acc: ptr<function, Accumulator>, factor: f32) {
             coopStoreT((*acc)[o * VALUE_PARTS + w], &score_tile[o * EDGE * SCORE_STRIDE4], SCORE_STRIDE4);
         }
         workgroupBarrier();
-        for (var c = 0u; c < EDGE4; c++) { // unroll
-            score_tile[lane * SCORE_STRIDE4 + c] *= factor;
+        for (var c = 0u; c < PART4; c++) { // unroll
+            score_tile[part_place() + c] *= factor;
         }
         workgroupBarrier();
         for (var o = 0u; o < OWN_PARTS; o++) { // unroll
