@@ -19,6 +19,8 @@ pub(super) struct MatrixTile {
 
 /// Rows of a tile: matrix registers for more do not fit.
 const MOST_ROWS: u32 = 32;
+/// vec4s of stream positions of a tile.
+const STREAM4: u32 = 8;
 /// An accumulator row takes as many registers of its invocations as it has dims.
 const MOST_DIMS: usize = 128;
 
@@ -52,11 +54,11 @@ impl MatrixTile {
         if !fits(d.head_dim) || !fits(d.val_dim) {
             return Err(format!("{} and {} dims: not multiples of 16 up to {MOST_DIMS}", d.head_dim, d.val_dim));
         }
-        let fits = |dim: usize| u32::try_from(dim / 4).unwrap_or(0);
-        let (head4, width4, lanes) = (fits(d.head_dim), fits(d.val_dim), unit.lanes);
+        let quarter = |dim: usize| u32::try_from(dim / 4).unwrap_or(0);
+        let (head4, width4, lanes) = (quarter(d.head_dim), quarter(d.val_dim), unit.lanes);
         let (pair_lanes, value_lanes) = (common(head4 / 2, lanes, 8), common(width4, lanes, 8));
         let matrix = Self { unit, head4, pair_lanes, value_lanes };
-        let (rows, stream4) = (lanes.min(MOST_ROWS), 2 * edge / 4);
+        let (rows, stream4) = (lanes.min(MOST_ROWS), STREAM4);
         let tile = Tile {
             schedule: Schedule::Matrix(matrix),
             rows,

@@ -29,7 +29,7 @@ fn broken(text: &str) -> Vec<Rule> {
         aliases: vec![],
         f16: true,
         subgroups: true,
-        matrix: false,
+        matrix: true,
         dispatches: vec![],
         trips: 0,
     };
@@ -60,6 +60,13 @@ fn uniform_barriers_pass() {
     ] {
         assert_eq!(body("", statements), [], "{statements}");
     }
+}
+
+#[test]
+fn matrices_beside_subgroup_operations_are_found() {
+    let matrices = "coopStore(coopLoad<coop_mat8x8<f32, C>>(&tile[0], 8u), &tile[0], 8u);";
+    assert_eq!(body("", matrices), []);
+    assert_eq!(body("", &format!("{matrices} y[1] = subgroupAdd(tile[lane]);")), [Rule::MixedUnits]);
 }
 
 #[test]
