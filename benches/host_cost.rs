@@ -127,6 +127,7 @@ fn transfer(c: &mut Criterion) {
         aliases: vec![],
         f16: false,
         subgroups: false,
+        matrix: false,
         dispatches: vec![Dispatch { grid: [1, 1, 1], params: vec![], windows: vec![] }],
         trips: 0,
         proven: false,

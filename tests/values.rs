@@ -5,7 +5,7 @@ use gatefold_core::{
     Attention, AttentionBackward, Dtype, Op, Role, RowFunction, Rowwise, RowwiseBackward, Tensor, Tensors,
 };
 use gatefold_cpu_ref::data::{Family, Rng};
-use gatefold_cpu_ref::{Reference, bounded};
+use gatefold_cpu_ref::{Reference, bounded_as};
 use gatefold_shaders::Kernels;
 use gatefold_tests::compare::{compare, same_bits};
 use gatefold_tests::gpu;
@@ -39,7 +39,8 @@ fn put(inputs: &Tensors, name: &str, change: impl Fn(&mut [f32])) -> Tensors {
 /// Runs on the adapter, and checks against the reference besides.
 fn run<O: Reference + Kernels>(op: &O, inputs: &Tensors) -> Tensors {
     let outputs = gpu().run_tensors(op, inputs).unwrap();
-    let found = compare(&bounded(op, inputs), &outputs).unwrap();
+    let rounds_weights = gpu().plan(op).unwrap().rounds_weights;
+    let found = compare(&bounded_as(op, inputs, rounds_weights), &outputs).unwrap();
     assert!(found.ratio <= 1.0, "{} {}: {}", O::NAME, op.label(), found.describe());
     outputs
 }

@@ -20,7 +20,7 @@ mod unroll;
 
 pub use choices::{Choices, ShapeClass};
 pub use error::{LinkError, PlanError};
-pub use limits::{DeviceKind, Limits};
+pub use limits::{DeviceKind, Limits, MatrixUnit};
 pub use plan::{Dispatch, Loop, Packed, Param, Plan, Scratch, Step, Window, fold_groups};
 pub use source::Source;
 

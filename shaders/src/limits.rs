@@ -11,6 +11,27 @@ pub enum DeviceKind {
     Cpu,
 }
 
+/// Matrix units that multiply square matrices, f16 in and f32 out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct MatrixUnit {
+    /// Rows and columns of a matrix: 8 or 16.
+    pub edge: u32,
+    /// Invocations of a workgroup that is the largest subgroup, which multiplies together.
+    pub lanes: u32,
+}
+
+impl MatrixUnit {
+    /// The matrix types that kernels are written in: left and right operand of a product, and sum.
+    pub fn aliases(self) -> [(&'static str, &'static str); 3] {
+        let [left, right, sum] = if self.edge == 8 {
+            ["coop_mat8x8<f16, A>", "coop_mat8x8<f16, B>", "coop_mat8x8<f32, C>"]
+        } else {
+            ["coop_mat16x16<f16, A>", "coop_mat16x16<f16, B>", "coop_mat16x16<f32, C>"]
+        };
+        [("Left", left), ("Right", right), ("Sum", sum)]
+    }
+}
+
 /// Limits of an adapter, as numbers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Limits {
@@ -36,6 +57,8 @@ pub struct Limits {
     pub f16: bool,
     /// The subgroup size, if subgroups may be used and have one size only.
     pub subgroup: Option<u32>,
+    /// Matrix units, if there are any and they passed their test.
+    pub matrix: Option<MatrixUnit>,
     /// Invocations that a GPU runs as one: 32 or 64. A workgroup of that many needs no waiting at barriers and leaves no lane idle.
     pub wave: u32,
     /// Loop trips that one invocation may make, all its loops together.
@@ -49,7 +72,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// WebGPU's default limits: no f16, no subgroups.
+    /// WebGPU's default limits: no f16, no subgroups, no matrix units.
     pub fn webgpu_default() -> Self {
         Self {
             kind: DeviceKind::Gpu,
@@ -63,6 +86,7 @@ impl Limits {
             offset_alignment: 256,
             f16: false,
             subgroup: None,
+            matrix: None,
             wave: 64,
             loop_trips: 65_000,
             mul_adds_per_second: 1e9,

@@ -1,6 +1,6 @@
 //! Link, don't preprocess: a step's prelude, its kernel file and its slot files become one text, parsed and validated.
 //!
-//! The prelude holds the directive `enable f16;` (if the step needs it), the constants and the aliases; the files follow as they are in
+//! The prelude holds the directives `enable …;` (those that the step needs), the constants and the aliases; the files follow as they are in
 //! the repository, but for loops marked `// unroll`, which are written out. Every fault is reported at the line of the original file.
 
 use std::collections::HashMap;
@@ -85,7 +85,8 @@ pub fn link(step: &Step) -> Result<Module, LinkError> {
     let capabilities = Capabilities::SHADER_FLOAT16
         | Capabilities::SHADER_FLOAT16_IN_FLOAT32
         | Capabilities::SUBGROUP
-        | Capabilities::SUBGROUP_BARRIER;
+        | Capabilities::SUBGROUP_BARRIER
+        | Capabilities::COOPERATIVE_MATRIX;
     let info = Validator::new(ValidationFlags::all(), capabilities).validate(&naga).map_err(|e| {
         // The last span is the innermost.
         let span = e.spans().last().map(|(span, _)| *span).unwrap_or_default();
@@ -122,6 +123,9 @@ fn assemble(step: &Step) -> Result<(String, Vec<Origin>), LinkError> {
     let mut text = String::new();
     if step.f16 {
         text.push_str("enable f16;\n");
+    }
+    if step.matrix {
+        text.push_str("enable wgpu_cooperative_matrix;\n");
     }
     for (name, value) in &step.consts {
         text.push_str(&format!("const {name}: u32 = {value}u;\n"));
@@ -207,6 +211,7 @@ mod tests {
             aliases: vec![("Elem", "f32")],
             f16: false,
             subgroups: false,
+            matrix: false,
             dispatches: vec![Dispatch { grid: [1, 1, 1], params, windows: vec![] }],
             trips: 0,
             proven: false,

@@ -91,6 +91,8 @@ pub struct Step {
     pub f16: bool,
     /// Whether the text uses subgroup operations.
     pub subgroups: bool,
+    /// Whether the text needs `enable wgpu_cooperative_matrix;`. Never together with subgroup operations: a driver crashes on such a module.
+    pub matrix: bool,
     /// Dispatches, run in order.
     pub dispatches: Vec<Dispatch>,
     /// Most loop trips that one invocation of one dispatch makes, counted as written.
@@ -136,6 +138,8 @@ pub struct Plan {
     pub scratch: Vec<Scratch>,
     /// Small inputs that are read inside scratch.
     pub packed: Vec<Packed>,
+    /// Whether weights are rounded to f16 before they are multiplied by values (docs/numerics.md).
+    pub rounds_weights: bool,
     /// Why each variant was or was not taken, in words.
     pub reasons: Vec<String>,
 }

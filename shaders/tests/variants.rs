@@ -10,7 +10,7 @@ use gatefold_core::{Operand, Role, for_each_op};
 use gatefold_shaders::link::{Module, expand, link};
 use gatefold_shaders::lint::{LintContext, lint};
 use gatefold_shaders::reflect::BindingKind;
-use gatefold_shaders::{DeviceKind, Dispatch, Kernels, Limits, Plan, Source, Step, fold_groups};
+use gatefold_shaders::{DeviceKind, Dispatch, Kernels, Limits, MatrixUnit, Plan, Source, Step, fold_groups};
 use specs::Specs;
 
 /// Adapters of the kinds there are, by name.
@@ -28,6 +28,9 @@ fn profiles() -> Vec<(&'static str, Limits)> {
         mul_adds_per_second: 1e8,
         ..browser.clone()
     };
+    let matrix = |edge, lanes| Limits { f16: true, matrix: Some(MatrixUnit { edge, lanes }), ..browser.clone() };
+    let (matrix16, matrix8) = (matrix(16, 64), matrix(8, 8));
+    let matrix_small = Limits { loop_trips: 5_000, mul_adds_per_second: 1e8, groups_per_dim: 16, ..matrix(8, 64) };
     let tight = Limits { binding_bytes: 1 << 20, f16: true, ..browser.clone() };
     vec![
         ("browser", browser),
@@ -36,6 +39,9 @@ fn profiles() -> Vec<(&'static str, Limits)> {
         ("cpu4", Limits { subgroup: Some(4), ..cpu }),
         ("small", small),
         ("tight", tight),
+        ("matrix16", matrix16),
+        ("matrix8", matrix8),
+        ("matrix_small", matrix_small),
     ]
 }
 

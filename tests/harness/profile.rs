@@ -3,6 +3,7 @@
 use std::fmt;
 
 use gatefold_core::Cost;
+use gatefold_cpu_ref::case::HALVES;
 use gatefold_shaders::{DeviceKind, Limits, Plan};
 
 /// Limits to plan with. Drawn from the seed, so that a seed replays the whole case.
@@ -48,6 +49,14 @@ impl Profile {
     /// take a software driver several seconds each to compile), the rest small.
     pub fn of(seed: u64) -> Self {
         let bits = mix(seed);
+        // Matrix units instead of a CPU-type driver's shuffles, where there are any: what these cases are for.
+        if seed >= HALVES {
+            return if bits.is_multiple_of(4) {
+                Self::Squeezed(((bits >> 8) & 0x3f) as u8 | 2)
+            } else {
+                Self::NoSubgroups
+            };
+        }
         match bits % 20 {
             0..=7 => Self::Native,
             8..=11 => Self::NoSubgroups,

@@ -1,9 +1,10 @@
 //! One case on one adapter: planned under its profile, run with two poisons, compared with the reference.
 
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use gatefold_core::Tensors;
-use gatefold_cpu_ref::{Bounded, Case, Reference, bounded};
+use gatefold_cpu_ref::{Bounded, Case, Reference, bounded, bounded_as};
 use gatefold_shaders::{Kernels, Limits, Plan, PlanError};
 use gatefold_wgpu::{Gpu, RunError, RunOptions};
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,8 @@ pub struct Prepared<O> {
     pub case: Case<O>,
     /// Exact outputs and their bounds.
     pub exact: Bounded,
+    /// The same for plans that round weights to f16.
+    exact_f16: OnceLock<Bounded>,
     /// Seconds the reference took.
     pub seconds: f64,
 }
@@ -30,7 +33,16 @@ impl<O: Reference> Prepared<O> {
         let clock = Instant::now();
         let case = O::case(seed);
         let exact = bounded(&case.op, &case.inputs);
-        Self { case, exact, seconds: clock.elapsed().as_secs_f64() }
+        Self { case, exact, exact_f16: OnceLock::new(), seconds: clock.elapsed().as_secs_f64() }
+    }
+
+    /// Exact outputs, with the bounds that hold for a plan.
+    pub fn exact_for(&self, plan: &Plan) -> &Bounded {
+        if plan.rounds_weights {
+            self.exact_f16.get_or_init(|| bounded_as(&self.case.op, &self.case.inputs, true))
+        } else {
+            &self.exact
+        }
     }
 }
 
@@ -186,7 +198,7 @@ pub fn run_under<O: Reference + Kernels>(gpu: &Gpu, prepared: &Prepared<O>, prof
     };
     report.millis = clock.elapsed().as_secs_f64() * 1e3;
     report.faults.extend(faults);
-    match compare(&prepared.exact, &outputs) {
+    match compare(prepared.exact_for(&plan), &outputs) {
         Err(e) => return report.fail(e),
         Ok(found) => {
             report.worst = found.describe();

@@ -7,7 +7,7 @@
 use anyhow::{Result, anyhow};
 use gatefold_core::attention::{Causal, Dims, Sequences};
 use gatefold_core::{Attention, AttentionBackward, Gemm, Op, Role, Tensor, Tensors};
-use gatefold_cpu_ref::{Bounded, bounded};
+use gatefold_cpu_ref::{Bounded, bounded, bounded_as};
 
 /// A generator of the normal distribution, the same on every machine.
 struct Drawn(u64);
@@ -107,7 +107,7 @@ fn check_plain(op: &Attention, inputs: &Tensors) -> Result<()> {
 ///
 /// # Errors
 /// If the spec is not dense attention without biases, or the inputs do not fit it.
-pub fn forward(op: &Attention, inputs: &Tensors, outputs: &Tensors) -> Result<f64> {
+pub fn forward(op: &Attention, inputs: &Tensors, outputs: &Tensors, f16_weights: bool) -> Result<f64> {
     check_plain(op, inputs)?;
     let d = op.dims;
     let mut ratio = 0.0f64;
@@ -116,7 +116,7 @@ pub fn forward(op: &Attention, inputs: &Tensors, outputs: &Tensors) -> Result<f6
         one.check_inputs(&taken)?;
         let query = (at.batch * d.q_heads + at.head) * d.seq_q + at.row;
         let got = rows(&outputs["o"], query, 1, d.val_dim, vec![d.val_dim])?;
-        ratio = ratio.max(worst(&bounded(&one, &taken), "o", &got)?);
+        ratio = ratio.max(worst(&bounded_as(&one, &taken, f16_weights), "o", &got)?);
     }
     Ok(ratio)
 }
@@ -203,11 +203,11 @@ mod tests {
                 let op = Attention { causal, ..make(Dims::new(2, 2, 19, 8)) };
                 let inputs = draw(&op).unwrap();
                 let sound = outputs(&op, &inputs);
-                assert!(forward(&op, &inputs, &sound).unwrap() < 0.5);
+                assert!(forward(&op, &inputs, &sound, false).unwrap() < 0.5);
                 let mut wrong = sound["o"].to_f32();
                 wrong[0] += 0.1;
                 let wrong = Tensors::new().with("o", Tensor::f32(sound["o"].dims(), wrong).unwrap());
-                assert!(forward(&op, &inputs, &wrong).unwrap() > 1.0);
+                assert!(forward(&op, &inputs, &wrong, false).unwrap() > 1.0);
             }
         }
     }

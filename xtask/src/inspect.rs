@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, anyhow, bail};
 use gatefold_core::for_each_op;
 use gatefold_cpu_ref::Reference;
-use gatefold_shaders::{DeviceKind, Kernels, Limits, Step, link};
+use gatefold_cpu_ref::case::HALVES;
+use gatefold_shaders::{DeviceKind, Kernels, Limits, MatrixUnit, Step, link};
 use gatefold_tests::conformance::op_names;
 use gatefold_wgpu::Gpu;
 
@@ -27,15 +28,16 @@ pub(crate) struct Expand {
 const DRAWN: u64 = 200;
 
 /// The kinds of adapter whose variants are looked at; no adapter is needed.
-fn kinds() -> [Limits; 4] {
+fn kinds() -> [Limits; 5] {
     let gpu = Limits { f16: true, workgroup_memory: 32 << 10, ..Limits::webgpu_default() };
     let cpu = Limits { kind: DeviceKind::Cpu, ..gpu.clone() };
-    [Limits { subgroup: Some(32), ..gpu.clone() }, gpu, Limits { subgroup: Some(8), ..cpu.clone() }, cpu]
+    let matrix = Limits { matrix: Some(MatrixUnit { edge: 16, lanes: 64 }), ..gpu.clone() };
+    [matrix, Limits { subgroup: Some(32), ..gpu.clone() }, gpu, Limits { subgroup: Some(8), ..cpu.clone() }, cpu]
 }
 
 /// Adds the variants that the cases of one op reach.
 fn reached<O: Reference + Kernels>(found: &mut BTreeMap<String, Step>) {
-    for seed in 0..O::PLANNED + DRAWN {
+    for seed in (0..O::PLANNED + DRAWN).chain(HALVES..HALVES + O::PLANNED) {
         let op = O::case(seed).op;
         for plan in kinds().iter().filter_map(|limits| op.plan(limits).ok()) {
             for step in plan.steps {
@@ -120,7 +122,7 @@ impl PlanOf {
             serde_json::from_str(&text).with_context(|| format!("reading {}", self.spec.display()))?;
         let name = case["op"].as_str().ok_or_else(|| anyhow!("{}: expected a key \"op\"", self.spec.display()))?;
         let gpu = open(self.adapter.as_deref())?;
-        println!("{}", gpu.info());
+        println!("{}\nmatrix units: {}", gpu.info(), gpu.probe().matrix);
         macro_rules! find {
             ($($op:ty),*) => {$(
                 if name == <$op as gatefold_core::Op>::NAME {

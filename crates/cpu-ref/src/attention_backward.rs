@@ -187,7 +187,7 @@ impl<'a, R: Real> Gradients<'a, R> {
         let (d, scale) = (self.spec.forward.dims, self.scores.scale());
         let depth = d.seq_q + d.seq_kv + d.batch + d.q_heads;
         let staged = |sums: &[R::Sum]| -> Vec<R> { sums.iter().map(|s| s.total_in_depth(depth)).collect() };
-        let mut outputs = Values { floats: [].into(), ints: [].into() };
+        let mut outputs = Values { floats: [].into(), ints: [].into(), ..Values::default() };
         let mut put = |on: bool, name: &str, values: Vec<R>| {
             if on {
                 outputs.floats.insert(name.into(), values);

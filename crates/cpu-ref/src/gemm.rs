@@ -73,7 +73,7 @@ impl Reference for Gemm {
                 }
             }
         }
-        Values { floats: [("c".to_string(), c)].into(), ints: [].into() }
+        Values { floats: [("c".to_string(), c)].into(), ..Values::default() }
     }
 
     fn case(seed: u64) -> Case<Self> {

@@ -27,4 +27,4 @@ pub mod tolerance;
 pub use case::Case;
 pub use real::{Dual, Err, Real};
 pub use reference::{Reference, Values, outputs};
-pub use tolerance::{Bounded, BoundedTensor, bounded};
+pub use tolerance::{Bounded, BoundedTensor, bounded, bounded_as};

@@ -7,18 +7,26 @@ use gatefold_core::{Dtype, Op, Role, Tensor, Tensors};
 use crate::{Case, Real};
 
 /// Operands by name: floats in the number type `R`, integers as they are. Row-major, shapes by the spec's operands.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Values<R> {
     /// Float operands.
     pub floats: BTreeMap<String, Vec<R>>,
     /// Integer operands.
     pub ints: BTreeMap<String, Vec<u32>>,
+    /// Whether a kernel may round attention weights to f16 before it multiplies values by them.
+    pub f16_weights: bool,
+}
+
+impl<R> Default for Values<R> {
+    fn default() -> Self {
+        Self { floats: BTreeMap::new(), ints: BTreeMap::new(), f16_weights: false }
+    }
 }
 
 impl<R: Real> Values<R> {
     /// The tensors' elements, exactly.
     pub fn of(tensors: &Tensors) -> Self {
-        let mut all = Self { floats: BTreeMap::new(), ints: BTreeMap::new() };
+        let mut all = Self::default();
         for (name, t) in tensors.iter() {
             match t.as_u32() {
                 Some(ints) => drop(all.ints.insert(name.into(), ints.to_vec())),

@@ -114,7 +114,7 @@ impl Reference for Rowwise {
         for (row, (x, y)) in inputs.float("x").chunks(self.cols).zip(y.chunks_mut(width)).enumerate() {
             forward_row(self, &x[..row_len(self, inputs, row)], y);
         }
-        Values { floats: [("y".to_string(), y)].into(), ints: [].into() }
+        Values { floats: [("y".to_string(), y)].into(), ints: [].into(), ..Values::default() }
     }
 
     fn case(seed: u64) -> Case<Self> {
@@ -172,7 +172,7 @@ impl Reference for RowwiseBackward {
                 _ => backward_row(op, &inputs.float("y")[wide.clone()], &d_y[wide], &mut d_x[..len]),
             }
         }
-        Values { floats: [("d_x".to_string(), d_x)].into(), ints: [].into() }
+        Values { floats: [("d_x".to_string(), d_x)].into(), ints: [].into(), ..Values::default() }
     }
 
     fn case(seed: u64) -> Case<Self> {

@@ -51,7 +51,12 @@ impl Bounded {
 /// assert!(y.ratio(0, f64::from(2f32.ln())) < 1.0 && y.ratio(0, 0.7) > 1.0);
 /// ```
 pub fn bounded<O: Reference>(op: &O, inputs: &Tensors) -> Bounded {
-    let mut found = op.eval(&Values::<Err>::of(inputs));
+    bounded_as(op, inputs, false)
+}
+
+/// As [`bounded`]; `f16_weights`: for a plan that rounds attention weights to f16 (`Plan::rounds_weights`).
+pub fn bounded_as<O: Reference>(op: &O, inputs: &Tensors, f16_weights: bool) -> Bounded {
+    let mut found = op.eval(&Values::<Err> { f16_weights, ..Values::of(inputs) });
     let mut all = Bounded::default();
     for operand in op.operands().into_iter().filter(|o| o.role == Role::Output) {
         let elements = found.floats.remove(operand.name).unwrap_or_default();

@@ -16,7 +16,7 @@ fn dual(inputs: &Values<f64>, name: &str, direction: &[f64]) -> Values<Dual> {
         let derivative = |i: usize| if n == name { direction[i] } else { 0.0 };
         (n.clone(), x.iter().enumerate().map(|(i, &v)| Dual { v, d: derivative(i) }).collect())
     };
-    Values { floats: inputs.floats.iter().map(moved).collect(), ints: inputs.ints.clone() }
+    Values { floats: inputs.floats.iter().map(moved).collect(), ints: inputs.ints.clone(), ..Values::default() }
 }
 
 fn step(inputs: &Values<f64>, name: &str, direction: &[f64], by: f64) -> Values<f64> {
@@ -181,7 +181,7 @@ fn gradient_of(gradient: &Gradient, inputs: &Values<f64>, d_c: &[f64]) -> Vec<f6
     let count = |dims: [usize; 3]| dims.iter().product();
     let given = [("a".to_string(), of(a, count(op.a_dims()))), ("b".to_string(), of(b, count(op.b_dims())))];
     given.iter().zip([op.a_dims(), op.b_dims()]).for_each(|((_, x), dims)| assert_eq!(x.len(), count(dims)));
-    op.eval(&Values { floats: given.into(), ints: [].into() }).floats.remove("c").unwrap()
+    op.eval(&Values { floats: given.into(), ..Values::default() }).floats.remove("c").unwrap()
 }
 
 #[test]
@@ -206,7 +206,7 @@ fn gemm() {
             let floats = |role| operands.iter().filter(move |o| o.role == role).map(|o| (o.name.to_string(), o.len()));
             let inputs: Floats = floats(gatefold_core::Role::Input).map(|(name, n)| (name, draw(n))).collect();
             let upstream: Floats = floats(gatefold_core::Role::Output).map(|(name, n)| (name, draw(n))).collect();
-            let inputs = Values { floats: inputs, ints: [].into() };
+            let inputs = Values { floats: inputs, ..Values::default() };
             let mut gradients = Values::<f64>::default();
             let mut add = |name: &str, gradient: Option<Gradient>| match gradient {
                 Some(g) => drop(gradients.floats.insert(name.into(), gradient_of(&g, &inputs, &upstream["c"]))),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use gatefold_shaders::{DeviceKind, Limits};
+use gatefold_shaders::{DeviceKind, Limits, MatrixUnit};
 
 use crate::RunError;
 use crate::error::DRIVER_HELP;
@@ -177,6 +177,23 @@ const SAFE_TRIPS: u64 = 65_000;
 fn wave(info: &wgpu::AdapterInfo) -> u32 {
     let states_its_own = matches!(info.backend, wgpu::Backend::Vulkan | wgpu::Backend::Dx12);
     if states_its_own && (2..=32).contains(&info.subgroup_min_size) { 32 } else { 64 }
+}
+
+/// The largest square matrices that the adapter multiplies, f16 in and f32 out, and the workgroup that is the largest subgroup.
+pub(crate) fn matrix_unit(adapter: &wgpu::Adapter) -> Option<MatrixUnit> {
+    let features = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SHADER_F16;
+    if !adapter.features().contains(features) {
+        return None;
+    }
+    let (half, single) = (wgpu::CooperativeScalarType::F16, wgpu::CooperativeScalarType::F32);
+    let fits = |p: &wgpu::CooperativeMatrixProperties| {
+        p.ab_type == half && p.cr_type == single && p.m_size == p.n_size && p.n_size == p.k_size
+    };
+    let found = adapter.cooperative_matrix_properties();
+    let edge = found.iter().filter(|p| fits(p)).map(|p| p.m_size).filter(|edge| matches!(edge, 8 | 16)).max()?;
+    // Vulkan wants a workgroup that is a multiple of the subgroup, whichever size the driver takes.
+    let lanes = adapter.get_info().subgroup_max_size;
+    (lanes.is_power_of_two() && (8..=64).contains(&lanes)).then_some(MatrixUnit { edge, lanes })
 }
 
 /// A device's limits as the planner sees them, before anything is measured.

@@ -4,15 +4,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gatefold_shaders::{Choices, DeviceKind, Limits};
+use gatefold_shaders::{Choices, DeviceKind, Limits, MatrixUnit};
 
-use crate::adapters::{AdapterSummary, LimitChoice, limits_of, select};
+use crate::adapters::{AdapterSummary, LimitChoice, limits_of, matrix_unit, select};
 use crate::device::{Call, Handle, Health};
 use crate::faults::FaultPlan;
 use crate::pipeline_cache::{DiskCache, PipelineCacheState};
 use crate::pipelines::Pipelines;
 use crate::plans::Plans;
-use crate::probe::{self, Probe};
+use crate::probe::{self, MatrixTest, Probe};
 use crate::tuning::{self, Tuning, TuningSources};
 use crate::{AdapterKind, RunError};
 
@@ -26,6 +26,8 @@ pub struct Options {
     /// Whether to probe the adapter when it is first opened in this process (some 50 ms). Without it, loop trips and speed are guessed,
     /// and a broken driver is not noticed.
     pub probe: bool,
+    /// Whether to use the adapter's matrix units, if it has any and the probe finds their sums exact.
+    pub matrix: bool,
     /// Time without progress after which a run gives up with [`RunError::DeviceHung`]. `None`: 30 s, and 120 s on a software driver, which
     /// compiles at the first dispatch and shares its cores with everything else.
     pub patience: Option<Duration>,
@@ -57,6 +59,7 @@ impl Default for Options {
             adapter: None,
             limits: LimitChoice::Adapter,
             probe: true,
+            matrix: true,
             patience: None,
             mapped: true,
             pipeline_cache: None,
@@ -75,6 +78,8 @@ pub struct Gpu {
     info: AdapterSummary,
     limits: Limits,
     probe: Probe,
+    /// Matrix units to be tested.
+    matrix: Option<MatrixUnit>,
     pipelines: Pipelines,
     plans: Plans,
     pipeline_cache: PipelineCacheState,
@@ -103,6 +108,16 @@ fn is_unified(info: &wgpu::AdapterInfo) -> bool {
     matches!(info.device_type, wgpu::DeviceType::Cpu | wgpu::DeviceType::IntegratedGpu)
 }
 
+/// Leave to use features whose soundness wgpu does not vouch for.
+#[allow(
+    unsafe_code,
+    reason = "only for matrix units, in kernels of our own that are validated, and only after their self-test"
+)]
+fn experimental() -> wgpu::ExperimentalFeatures {
+    // SAFETY: the one such feature asked for is EXPERIMENTAL_COOPERATIVE_MATRIX. All modules are this crate's own.
+    unsafe { wgpu::ExperimentalFeatures::enabled() }
+}
+
 impl Gpu {
     /// Opens the best adapter with all its limits. Blocks.
     ///
@@ -127,7 +142,8 @@ impl Gpu {
     /// As [`new`](Self::new).
     pub async fn open_async(options: &Options) -> Result<Self, RunError> {
         let (adapter, summary) = select(options.adapter.as_deref()).await?;
-        let (required_features, required_limits) = match options.limits {
+        let mut matrix = None;
+        let (mut required_features, required_limits) = match options.limits {
             LimitChoice::Adapter => {
                 let mut wanted = FEATURES;
                 wanted.set(wgpu::Features::PIPELINE_CACHE, options.pipeline_cache.is_some());
@@ -136,17 +152,26 @@ impl Gpu {
             }
             LimitChoice::WebGpuDefault => (wgpu::Features::empty(), wgpu::Limits::defaults()),
         };
+        if options.limits == LimitChoice::Adapter && options.matrix && options.probe {
+            matrix = matrix_unit(&adapter);
+        }
+        let mut experimental_features = wgpu::ExperimentalFeatures::disabled();
+        if matrix.is_some() {
+            required_features |= wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
+            experimental_features = experimental();
+        }
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("gatefold"),
             required_features,
             required_limits,
+            experimental_features,
             ..Default::default()
         };
         let (device, queue) = adapter
             .request_device(&descriptor)
             .await
             .map_err(|e| RunError::OpenDevice { adapter: summary.name.clone(), message: e.to_string() })?;
-        Self::assemble(summary.index, &adapter.get_info(), (device, queue), options, true).await
+        Self::assemble(summary.index, &adapter.get_info(), (device, queue), options, matrix, true).await
     }
 
     /// Runs on the caller's own device, with the limits and features that it was opened with. `info` is the adapter's. Blocks while the
@@ -160,7 +185,8 @@ impl Gpu {
         pollster::block_on(Self::from_device_async(info, device, queue, &Options::default()))
     }
 
-    /// Runs on the caller's own device. Of the options, `adapter` and `limits` have no meaning.
+    /// Runs on the caller's own device. Of the options, `adapter` and `limits` have no meaning, nor has `matrix`: which shapes its
+    /// matrix units have is not known, so they are not used.
     ///
     /// # Errors
     /// As [`from_device`](Self::from_device).
@@ -170,7 +196,7 @@ impl Gpu {
         queue: wgpu::Queue,
         options: &Options,
     ) -> Result<Self, RunError> {
-        Self::assemble(0, info, (device, queue), options, false).await
+        Self::assemble(0, info, (device, queue), options, None, false).await
     }
 
     async fn assemble(
@@ -178,6 +204,7 @@ impl Gpu {
         info: &wgpu::AdapterInfo,
         (device, queue): (wgpu::Device, wgpu::Queue),
         options: &Options,
+        matrix: Option<MatrixUnit>,
         own: bool,
     ) -> Result<Self, RunError> {
         let limits = limits_of(info, &device);
@@ -192,8 +219,19 @@ impl Gpu {
         let plans = Plans::default();
         plans.choose(choices);
         let info = summary;
-        let mut gpu =
-            Self { handle, info, limits, probe, pipelines, plans, pipeline_cache, tuning_sources, options, own };
+        let mut gpu = Self {
+            handle,
+            info,
+            limits,
+            probe,
+            matrix,
+            pipelines,
+            plans,
+            pipeline_cache,
+            tuning_sources,
+            options,
+            own,
+        };
         if gpu.options.probe {
             let probe = probe::cached(&gpu).await?;
             if let Some(reason) = probe.unfit() {
@@ -201,6 +239,9 @@ impl Gpu {
             }
             gpu.limits.loop_trips = probe.safe_trips();
             gpu.limits.mul_adds_per_second = probe.prudent_rate();
+            if let MatrixTest::Exact(unit) = probe.matrix {
+                gpu.limits.matrix = Some(unit);
+            }
             gpu.probe = probe;
         }
         Ok(gpu)
@@ -325,6 +366,11 @@ impl Gpu {
 
     pub(crate) fn handle(&self) -> &Arc<Handle> {
         &self.handle
+    }
+
+    /// Matrix units of the adapter, tested or not.
+    pub(crate) fn matrix_unit(&self) -> Option<MatrixUnit> {
+        self.matrix
     }
 
     pub(crate) fn pipelines(&self) -> &Pipelines {

@@ -43,7 +43,7 @@ pub use faults::{FaultKind, FaultPlan};
 pub use gpu::{Gpu, LostMarker, Options};
 pub use operand_buffers::Bindings;
 pub use pipeline_cache::PipelineCacheState;
-pub use probe::{Probe, Rounding};
+pub use probe::{MatrixTest, Probe, Rounding};
 pub use run::{Ran, RunOptions};
 pub use timing::StepClock;
 pub use tune::TuneOptions;
@@ -52,8 +52,8 @@ pub use tuning::{Tuning, TuningSources, TuningState};
 
 pub use gatefold_core::*;
 pub use gatefold_shaders::{
-    Choices, DeviceKind, Dispatch, Kernels, Limits, LinkError, Packed, Param, Plan, PlanError, Scratch, ShapeClass,
-    Source, Step, Window,
+    Choices, DeviceKind, Dispatch, Kernels, Limits, LinkError, MatrixUnit, Packed, Param, Plan, PlanError, Scratch,
+    ShapeClass, Source, Step, Window,
 };
 pub use half;
 pub use wgpu;

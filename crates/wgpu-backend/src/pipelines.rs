@@ -24,6 +24,7 @@ struct Key {
     f16: bool,
     subgroups: bool,
     proven: bool,
+    matrix: bool,
 }
 
 impl Key {
@@ -36,6 +37,7 @@ impl Key {
             f16: step.f16,
             subgroups: step.subgroups,
             proven: step.proven,
+            matrix: step.matrix,
         }
     }
 
@@ -48,7 +50,8 @@ impl Key {
         files
             && self.consts == step.consts
             && self.aliases == step.aliases
-            && (self.f16, self.subgroups, self.proven) == (step.f16, step.subgroups, step.proven)
+            && (self.f16, self.subgroups, self.matrix, self.proven)
+                == (step.f16, step.subgroups, step.matrix, step.proven)
     }
 }
 

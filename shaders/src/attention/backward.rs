@@ -161,6 +161,7 @@ impl Planner<'_> {
             aliases: vec![files::elem(a.dtype)],
             f16: a.dtype == Dtype::F16,
             subgroups: false,
+            matrix: false,
             dispatches: split.dispatches,
             trips: split.trips,
             proven: false,
@@ -235,7 +236,7 @@ impl Planner<'_> {
         self.layout.grow_to(&layout);
         variant.tile_slots(a, access, tile);
         variant.slots.push(files::weight(a.weight));
-        variant.slot(files::carry(passes));
+        variant.slot(files::carry(passes, tile));
         let of_kernel = if kernel == files::BACKWARD_QUERY { loops::backward_query } else { loops::backward_key_value };
         self.steps.push(Step { loops: of_kernel(a, tile, passes), ..variant.step(a, kernel, tile, state, split) });
         Ok(())
@@ -332,6 +333,7 @@ impl Planner<'_> {
             aliases: Vec::new(),
             f16: false,
             subgroups: false,
+            matrix: false,
             dispatches: split.dispatches,
             trips: split.trips,
             proven: false,

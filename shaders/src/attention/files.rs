@@ -12,7 +12,6 @@ pub(super) const SCORE: Source = wgsl!("attention/score.wgsl");
 pub(super) const ACCESS_FORWARD: Source = wgsl!("attention/access/forward.wgsl");
 pub(super) const ACCESS_QUERIES_OWN: Source = wgsl!("attention/access/queries_own.wgsl");
 pub(super) const ACCESS_KEYS_OWN: Source = wgsl!("attention/access/keys_own.wgsl");
-pub(super) const FORWARD: Source = wgsl!("attention/forward.wgsl");
 pub(super) const DELTA: Source = wgsl!("attention/delta.wgsl");
 pub(super) const BACKWARD_QUERY: Source = wgsl!("attention/backward_query.wgsl");
 pub(super) const BACKWARD_KEY_VALUE: Source = wgsl!("attention/backward_key_value.wgsl");
@@ -31,17 +30,27 @@ pub(super) const SCAN_QUERY_GRADIENT: Source = wgsl!("attention/scan/query_gradi
 pub(super) const SCAN_KEY: Source = wgsl!("attention/scan/key.wgsl");
 pub(super) const REDUCE_KEYS: Source = wgsl!("attention/reduce_keys.wgsl");
 
+pub(super) fn forward(tile: &Tile) -> Source {
+    match tile.schedule {
+        Schedule::Matrix(_) => wgsl!("attention/forward_matrix.wgsl"),
+        _ => wgsl!("attention/forward.wgsl"),
+    }
+}
+
 pub(super) fn schedule(tile: &Tile) -> Source {
     match tile.schedule {
+        Schedule::Matrix(_) => wgsl!("attention/schedule/matrix.wgsl"),
         Schedule::Lanes => wgsl!("attention/schedule/lanes.wgsl"),
         Schedule::MicroTile | Schedule::SmallMicroTile => wgsl!("attention/schedule/micro_tile.wgsl"),
     }
 }
 
-pub(super) fn row(weight: Weight) -> Source {
-    match weight {
-        Weight::Softmax => wgsl!("attention/row/softmax.wgsl"),
-        Weight::Sigmoid => wgsl!("attention/row/sigmoid.wgsl"),
+pub(super) fn row(weight: Weight, tile: &Tile) -> Source {
+    match (weight, tile.schedule) {
+        (Weight::Softmax, Schedule::Matrix(_)) => wgsl!("attention/row_matrix/softmax.wgsl"),
+        (Weight::Sigmoid, Schedule::Matrix(_)) => wgsl!("attention/row_matrix/sigmoid.wgsl"),
+        (Weight::Softmax, _) => wgsl!("attention/row/softmax.wgsl"),
+        (Weight::Sigmoid, _) => wgsl!("attention/row/sigmoid.wgsl"),
     }
 }
 
@@ -80,8 +89,13 @@ pub(super) fn lse(wanted: bool) -> (Source, &'static str) {
     if wanted { (wgsl!("attention/lse/store.wgsl"), ".lse") } else { (wgsl!("attention/lse/none.wgsl"), "") }
 }
 
-pub(super) fn carry(passes: usize) -> (Source, &'static str) {
-    if passes > 1 { (wgsl!("attention/carry/side.wgsl"), ".carry") } else { (wgsl!("attention/carry/none.wgsl"), "") }
+pub(super) fn carry(passes: usize, tile: &Tile) -> (Source, &'static str) {
+    match (passes > 1, tile.schedule) {
+        (false, Schedule::Matrix(_)) => (wgsl!("attention/carry_matrix/none.wgsl"), ""),
+        (true, Schedule::Matrix(_)) => (wgsl!("attention/carry_matrix/side.wgsl"), ".carry"),
+        (false, _) => (wgsl!("attention/carry/none.wgsl"), ""),
+        (true, _) => (wgsl!("attention/carry/side.wgsl"), ".carry"),
+    }
 }
 
 pub(super) fn d_lse(given: bool) -> (Source, &'static str) {

@@ -34,6 +34,7 @@ fn product(tile: &Tile, dim: usize) -> Loop {
     let mul_adds = c.count(16, &["OWN", "STREAM4"]);
     match tile.schedule {
         Schedule::Lanes => Loop { mul_adds, ..Loop::new("product/d4", depth4).with_buffers() },
+        Schedule::Matrix(_) => Loop::default(),
         Schedule::MicroTile | Schedule::SmallMicroTile => {
             let mul_adds = c.count(16, &["OWN", "STREAM4", "DEPTH4"]);
             Loop { mul_adds, ..Loop::new("product/first", (depth4 / c.get("DEPTH4")).ceil()).with_buffers() }
@@ -49,6 +50,7 @@ fn accumulate(tile: &Tile) -> Vec<Loop> {
             let mul_adds = c.count(16, &["OWN", "STREAM4", "WIDTH4"]);
             vec![Loop { mul_adds, ..Loop::fixed("accumulate/source", c.get("LANES")).with_buffers() }]
         }
+        Schedule::Matrix(_) => Vec::new(),
         Schedule::MicroTile | Schedule::SmallMicroTile => {
             // Values that are not finite are looked for only where the scan has found some.
             let inner = vec![Loop::fixed("stage_values/n", 0.0)];
@@ -87,8 +89,12 @@ fn tiles(a: &Attention, tile: &Tile, own_is_query: bool) -> (f64, f64) {
     (all as f64 / groups.max(1) as f64, cut as f64 / all.max(1) as f64)
 }
 
-/// Loops of `forward.wgsl`, whose stream is cut into `passes` dispatches.
+/// Loops of `forward.wgsl`, whose stream is cut into `passes` dispatches. Those in matrix units are not described: they make no
+/// multiply-adds of a lane.
 pub(super) fn forward(a: &Attention, tile: &Tile, passes: usize) -> Vec<Loop> {
+    if matches!(tile.schedule, Schedule::Matrix(_)) {
+        return Vec::new();
+    }
     let (trips, edge) = tiles(a, tile, true);
     let mut inner = vec![product(tile, a.dims.head_dim)];
     inner.extend(accumulate(tile));

@@ -151,6 +151,7 @@ impl<O: Op> Marks<'_, O> {
             aliases: if elem { vec![files::elem(self.a.dtype)] } else { Vec::new() },
             f16: elem && self.a.dtype == Dtype::F16,
             subgroups: false,
+            matrix: false,
             dispatches: split.dispatches,
             trips: split.trips,
             proven: false,

@@ -6,6 +6,7 @@ mod files;
 mod layout;
 mod loops;
 mod marks;
+mod matrix;
 mod split;
 mod tiles;
 
@@ -16,8 +17,9 @@ use crate::{Kernels, Limits, Plan, PlanError, ShapeClass, Source, Step};
 use classes::Wanted;
 use layout::{Layout, Members, operand_bytes};
 use marks::{Marks, reserve_flags};
+use matrix::MatrixTile;
 use split::{Parted, Split, Work};
-use tiles::{Stage, Tile};
+use tiles::{Schedule, Stage, Tile};
 
 /// Invocations of the kernels that work on one row or key each.
 const FLAT: u32 = 64;
@@ -59,14 +61,10 @@ impl Variant {
             kernel,
             slots,
             consts,
-            aliases: vec![
-                files::elem(a.dtype),
-                ("Scores", "array<vec4<f32>, SCORES>"),
-                ("Accumulator", "array<vec4<f32>, ACCUMULATORS>"),
-                ("Rows", "array<vec4<f32>, OWN4>"),
-            ],
+            aliases: std::iter::once(files::elem(a.dtype)).chain(tile.aliases()).collect(),
             f16: a.dtype == Dtype::F16,
-            subgroups: tile.schedule == tiles::Schedule::Lanes,
+            subgroups: tile.schedule == Schedule::Lanes,
+            matrix: matches!(tile.schedule, Schedule::Matrix(_)),
             dispatches: split.dispatches,
             trips: split.trips,
             proven: true,
@@ -168,6 +166,24 @@ struct QueryOperand {
     dtype: Dtype,
 }
 
+/// The forward pass's tile: for matrix units where they can be used.
+fn forward_tile(a: &Attention, limits: &Limits, plan: &mut Plan) -> Result<Tile, PlanError> {
+    match MatrixTile::choose(a, limits) {
+        Ok(tile) => {
+            plan.reasons
+                .push("matrix: the adapter's matrix units passed their test; weights are rounded to f16".into());
+            plan.rounds_weights = true;
+            Ok(tile)
+        }
+        Err(why) => {
+            let (tile, taken) = Wanted { a, stage: Stage::Forward }.tile(limits)?;
+            plan.reasons.extend(taken);
+            plan.reasons.push(format!("no matrix units: {why}"));
+            Ok(tile)
+        }
+    }
+}
+
 impl Kernels for Attention {
     fn plan(&self, limits: &Limits) -> Result<Plan, PlanError> {
         check_features(self, limits)?;
@@ -177,8 +193,7 @@ impl Kernels for Attention {
             plan.reasons.push("no queries: nothing to run".into());
             return Ok(plan);
         }
-        let (tile, why) = Wanted { a: self, stage: Stage::Forward }.tile(limits)?;
-        plan.reasons.extend(why);
+        let tile = forward_tile(self, limits, &mut plan)?;
         let mut outputs = vec![QueryOperand { name: "o", shift: "o_shift", width: d.val_dim, dtype: self.dtype }];
         if self.lse {
             outputs.push(QueryOperand { name: "lse", shift: "lse_shift", width: 1, dtype: Dtype::F32 });
@@ -189,7 +204,7 @@ impl Kernels for Attention {
 
         let mut layout = Layout::new(&self.operands());
         let row_state = if self.weight == Weight::Softmax { 2 } else { 0 };
-        let state = tile.own * (4 * tile.width4 + row_state);
+        let state = tile.own * (4 * tile.width4.div_ceil(tile.row_parts()) + row_state);
         // Split once to learn whether accumulators must wait in side, then again with their place known.
         let passes = work.split(&Members::new(self, &layout), limits)?.passes;
         if passes > 1 {
@@ -206,11 +221,11 @@ impl Kernels for Attention {
         let split = work.split(&Members::new(self, &layout), limits)?;
         let mut variant = Variant::new("attention_forward", self);
         variant.tile_slots(self, files::ACCESS_FORWARD, &tile);
-        variant.slots.push(files::row(self.weight));
+        variant.slots.push(files::row(self.weight, &tile));
         variant.slot(files::lse(self.lse));
-        variant.slot(files::carry(passes));
+        variant.slot(files::carry(passes, &tile));
         let loops = loops::forward(self, &tile, passes);
-        plan.steps.push(Step { loops, ..variant.step(self, files::FORWARD, &tile, state, split) });
+        plan.steps.push(Step { loops, ..variant.step(self, files::forward(&tile), &tile, state, split) });
         if exact {
             plan.steps.push(Marks { a: self, op: self, limits, layout: &layout }.queries(false, self.lse)?);
         }

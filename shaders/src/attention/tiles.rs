@@ -4,7 +4,7 @@
 //! [`candidates`](Tile::candidates) for a shape class.
 //!
 //! `Lanes` tiles trade speed for compilation, which no driver of that type keeps between processes. Measured on lavapipe (Mesa 22.3, 8 heads,
-//! T 1024, D 64, f32; seconds of processor time from nothing to the first result, GFLOP/s):
+//! T 1024 (gradients 512), D 64, f32; seconds of processor time from nothing to the first result, GFLOP/s):
 //!
 //! | own rows, positions | softmax | sigmoid |
 //! |---|---|---|
@@ -19,6 +19,7 @@
 //!
 //! Hence 24 rows up to T 1024, where the larger tile takes a hundred runs to earn back its second or two, and the largest beyond.
 
+use super::matrix::MatrixTile;
 use crate::{DeviceKind, Limits, PlanError};
 
 /// How a score tile is formed and accumulated.
@@ -30,6 +31,8 @@ pub(super) enum Schedule {
     MicroTile,
     /// The same for CPU-type drivers without subgroups: small micro-tiles, since they compile slowly.
     SmallMicroTile,
+    /// `schedule/matrix.wgsl`: products in matrix units. Forward only, and chosen by its own rules.
+    Matrix(MatrixTile),
 }
 
 /// Which kernel a tile is for: they keep different amounts in registers.
@@ -67,7 +70,7 @@ impl Row {
     }
 }
 
-use Schedule::{Lanes, MicroTile, SmallMicroTile};
+use Schedule::{Lanes, Matrix, MicroTile, SmallMicroTile};
 use Stage::{BackwardKeyValue, BackwardQuery, BackwardScoreBias, Forward};
 
 /// First row that fits wins: schedule | stage | max vec4s of dims per invocation | own rows per invocation | vec4s of stream positions.
@@ -114,9 +117,9 @@ const DEPTH4: u32 = 4;
 pub(super) struct Tile {
     pub(super) schedule: Schedule,
     /// Rows of invocations; 1 if a row of scores is spread over all lanes.
-    rows: u32,
+    pub(super) rows: u32,
     /// Columns of invocations, or lanes of the subgroup: a row of scores is spread over them.
-    cols: u32,
+    pub(super) cols: u32,
     /// Own rows per invocation.
     pub(super) own: u32,
     /// vec4s of stream positions per invocation.
@@ -166,7 +169,7 @@ impl Setting {
         let rows = match schedule {
             Lanes => 1,
             MicroTile => limits.wave / COLS,
-            SmallMicroTile => COLS,
+            SmallMicroTile | Matrix(_) => COLS,
         };
         Self { schedule, stage, rows, cols, width4: dim4.div_ceil(cols).next_power_of_two(), positions }
     }
@@ -248,7 +251,7 @@ impl Tile {
         Ok(tiles)
     }
 
-    fn check(&self, limits: &Limits) -> Result<(), PlanError> {
+    pub(super) fn check(&self, limits: &Limits) -> Result<(), PlanError> {
         let kernel = format!("attention.{}", self.name());
         for (limit, need, have) in [
             ("invocations per workgroup", self.invocations(), limits.invocations.min(limits.workgroup_size_x)),
@@ -264,6 +267,11 @@ impl Tile {
 
     pub(super) fn invocations(&self) -> u32 {
         self.rows * self.cols
+    }
+
+    /// Invocations that a row of a matrix tile's accumulator is spread over; 1 for other tiles, whose `width4` is per invocation.
+    pub(super) fn row_parts(&self) -> u32 {
+        if matches!(self.schedule, Matrix(_)) { self.cols } else { 1 }
     }
 
     /// Own positions per workgroup.
@@ -300,6 +308,7 @@ impl Tile {
         match self.schedule {
             Lanes => uniform_range,
             MicroTile | SmallMicroTile => 16 * (self.own_tile() + self.stream_tile()),
+            Matrix(m) => m.workgroup_bytes(self),
         }
     }
 
@@ -313,6 +322,7 @@ impl Tile {
                 let loads = 2 * self.tile_own() + self.tile_stream();
                 depth4.div_ceil(DEPTH4.into()) * u64::from(1 + DEPTH4 + loads * DEPTH4 / self.invocations())
             }
+            Matrix(m) => m.step_trips(self),
         }
     }
 
@@ -320,6 +330,7 @@ impl Tile {
     pub(super) fn accumulate_trips(&self) -> u64 {
         match self.schedule {
             Lanes => self.cols.into(),
+            Matrix(_) => 0,
             MicroTile | SmallMicroTile => {
                 let blocks = self.stream4 * self.cols / self.block_cols();
                 // Values that are not finite are looked for one vec4 at a time.
@@ -344,6 +355,9 @@ impl Tile {
 
     /// The consts that the schedule, row and carry files are written in.
     pub(super) fn consts(&self) -> Vec<(&'static str, u32)> {
+        if let Matrix(m) = self.schedule {
+            return m.consts(self);
+        }
         let mut all = vec![
             ("INVOCATIONS", self.invocations()),
             ("OWN", self.own),
@@ -357,6 +371,7 @@ impl Tile {
             ("TILE_STREAM", self.tile_stream()),
         ];
         match self.schedule {
+            Matrix(_) => {}
             Lanes => all.extend([("LANES", self.cols), ("BLOCKS", self.own / self.cols)]),
             MicroTile | SmallMicroTile => all.extend([
                 ("WRITE_OUT", u32::from(self.schedule == MicroTile)),
@@ -377,11 +392,24 @@ impl Tile {
         all
     }
 
+    /// The types that the schedule, row and carry files are written in.
+    pub(super) fn aliases(&self) -> Vec<(&'static str, &'static str)> {
+        if let Matrix(m) = self.schedule {
+            return m.aliases();
+        }
+        vec![
+            ("Scores", "array<vec4<f32>, SCORES>"),
+            ("Accumulator", "array<vec4<f32>, ACCUMULATORS>"),
+            ("Rows", "array<vec4<f32>, OWN4>"),
+        ]
+    }
+
     /// Part of a variant name: `lanes8.own32.stream64.width64`.
     pub(super) fn name(&self) -> String {
         let schedule = match self.schedule {
             Lanes => format!("lanes{}", self.cols),
             MicroTile | SmallMicroTile => format!("micro_tile{}x{}", self.rows, self.cols),
+            Matrix(m) => return m.name(self),
         };
         format!("{schedule}.own{}.stream{}.width{}", self.tile_own(), self.tile_stream(), 4 * self.width4)
     }

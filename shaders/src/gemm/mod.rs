@@ -65,6 +65,7 @@ impl Kernels for Gemm {
             ],
             f16: op.dtype == Dtype::F16,
             subgroups: tile.schedule == Schedule::Lanes,
+            matrix: false,
             dispatches: split.dispatches,
             trips: split.trips,
             proven: true,

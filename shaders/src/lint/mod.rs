@@ -1,6 +1,7 @@
 //! Rules that every variant obeys, checked over naga's IR. Each rule has an explanation here and a failing example in the tests.
 
 mod arithmetic;
+mod matrix;
 #[cfg(test)]
 mod tests;
 mod uniformity;
@@ -20,6 +21,8 @@ pub enum Rule {
     NonUniformBarrier,
     /// A subgroup operation that not all invocations of a subgroup may reach together.
     NonUniformSubgroup,
+    /// Matrix operations and subgroup operations in one module.
+    MixedUnits,
     /// More workgroup memory than the context allows.
     WorkgroupMemory,
     /// More invocations per workgroup than the context allows.
@@ -40,9 +43,10 @@ pub enum Rule {
 
 impl Rule {
     /// All rules.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::NonUniformBarrier,
         Self::NonUniformSubgroup,
+        Self::MixedUnits,
         Self::WorkgroupMemory,
         Self::Invocations,
         Self::StorageBuffers,
@@ -63,6 +67,7 @@ impl Rule {
             Self::NonUniformSubgroup => {
                 "a subgroup operation that some lanes skip sees fewer values on some drivers and stale ones on others"
             }
+            Self::MixedUnits => "a driver crashes on a module that has both matrix and subgroup operations",
             Self::WorkgroupMemory => {
                 "WebGPU guarantees 16 384 bytes of workgroup memory, counted in units of 16 bytes a variable"
             }
@@ -91,6 +96,7 @@ impl fmt::Display for Rule {
         f.write_str(match self {
             Self::NonUniformBarrier => "non-uniform-barrier",
             Self::NonUniformSubgroup => "non-uniform-subgroup",
+            Self::MixedUnits => "mixed-units",
             Self::WorkgroupMemory => "workgroup-memory",
             Self::Invocations => "invocations",
             Self::StorageBuffers => "storage-buffers",
@@ -147,6 +153,7 @@ impl LintContext {
 /// Checks a module against every rule. The order of the findings is that of [`Rule::ALL`].
 pub fn lint(module: &Module, context: &LintContext) -> Vec<Finding> {
     let mut findings = uniformity::check(module);
+    findings.extend(matrix::check(module));
     findings.extend(sizes(module, context));
     findings.extend(bindings(module, context));
     findings.extend(arithmetic::check(module));

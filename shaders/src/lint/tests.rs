@@ -29,6 +29,7 @@ fn broken(text: &str) -> Vec<Rule> {
         aliases: vec![],
         f16: true,
         subgroups: true,
+        matrix: true,
         dispatches: vec![],
         trips: 0,
         proven: false,
@@ -61,6 +62,13 @@ fn uniform_barriers_pass() {
     ] {
         assert_eq!(body("", statements), [], "{statements}");
     }
+}
+
+#[test]
+fn matrices_beside_subgroup_operations_are_found() {
+    let matrices = "coopStore(coopLoad<coop_mat8x8<f32, C>>(&tile[0], 8u), &tile[0], 8u);";
+    assert_eq!(body("", matrices), []);
+    assert_eq!(body("", &format!("{matrices} y[1] = subgroupAdd(tile[lane]);")), [Rule::MixedUnits]);
 }
 
 #[test]
@@ -213,6 +221,7 @@ fn a_finding_names_its_place() {
         aliases: vec![],
         f16: false,
         subgroups: false,
+        matrix: false,
         dispatches: vec![],
         trips: 0,
         proven: false,

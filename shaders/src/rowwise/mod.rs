@@ -217,6 +217,7 @@ impl Job<'_> {
             aliases: vec![("Elem", wgsl_type(forward.dtype))],
             f16: forward.dtype == Dtype::F16,
             subgroups: false,
+            matrix: false,
             dispatches: dispatch::dispatches(self, &shape)?,
             trips,
             proven: false,

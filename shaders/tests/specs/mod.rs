@@ -92,7 +92,10 @@ impl Specs for Attention {
         let mut all = Vec::new();
         for base in [Self::softmax(dims), Self::sigmoid(dims)] {
             all.extend(options(&base));
-            all.push(Self { dtype: Dtype::F16, ..base.clone() });
+            all.extend(options(&Self { dtype: Dtype::F16, ..base.clone() }));
+            for (head_dim, val_dim) in [(16, 16), (32, 48), (80, 112), (128, 128)] {
+                all.push(Self { dtype: Dtype::F16, dims: Dims { head_dim, val_dim, ..dims }, ..base.clone() });
+            }
             for (head_dim, val_dim) in
                 [(1, 1), (3, 5), (32, 32), (40, 64), (80, 80), (96, 96), (128, 128), (256, 256), (256, 1), (17, 203)]
             {

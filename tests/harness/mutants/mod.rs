@@ -182,7 +182,7 @@ impl<'a> Proof<'a> {
         match run_poisoned(self.gpu, &prepared.case, plan) {
             Err(RunError::Link(e)) => Err(format!("does not compile: {e}")),
             Err(e) => Ok(Some(e.to_string())),
-            Ok((outputs, faults)) => match compare(&prepared.exact, &outputs) {
+            Ok((outputs, faults)) => match compare(prepared.exact_for(plan), &outputs) {
                 Ok(found) if found.ratio > 1.0 => Ok(Some(found.describe())),
                 Ok(_) => Ok(faults.first().cloned()),
                 Err(e) => Ok(Some(e)),

@@ -1,7 +1,7 @@
 //! A case ready to be run: ops with their inputs, and what must come out.
 
 use gatefold_core::Tensors;
-use gatefold_cpu_ref::{Reference, bounded, outputs};
+use gatefold_cpu_ref::{Reference, bounded_as, outputs};
 use gatefold_shaders::{Kernels, PlanError};
 use gatefold_wgpu::{Gpu, RunError};
 
@@ -64,7 +64,8 @@ impl<O: Reference + Kernels> Job for OpJob<O> {
                     }
                     Err(e) => return Err(Stop::Wrong(e.to_string())),
                 };
-                let found = compare(&bounded(&self.op, &inputs), &given)?;
+                let rounds_weights = gpu.plan(&self.op).is_ok_and(|plan| plan.rounds_weights);
+                let found = compare(&bounded_as(&self.op, &inputs, rounds_weights), &given)?;
                 if found.ratio > 1.0 {
                     return Err(Stop::Wrong(format!("{} beyond its bound: {}", O::NAME, found.describe())));
                 }

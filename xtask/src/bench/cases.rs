@@ -4,7 +4,7 @@ use anyhow::Result;
 use gatefold_core::attention::{Causal, Dims};
 use gatefold_core::{Attention, AttentionBackward, Dtype, Gemm, Op, RowFunction, Rowwise, RowwiseBackward, Tensors};
 use gatefold_cpu_ref::Reference;
-use gatefold_shaders::Kernels;
+use gatefold_shaders::{Kernels, Plan};
 use gatefold_tests::sampled;
 use gatefold_wgpu::Gpu;
 
@@ -34,8 +34,8 @@ pub(super) trait Timed: Reference + Kernels {
     }
 
     /// Largest error ÷ bound over some rows of the outputs, if rows can be taken out of this op.
-    fn sampled(&self, inputs: &Tensors, outputs: &Tensors) -> Result<Option<f64>> {
-        let _ = (inputs, outputs);
+    fn sampled(&self, plan: &Plan, inputs: &Tensors, outputs: &Tensors) -> Result<Option<f64>> {
+        let _ = (plan, inputs, outputs);
         Ok(None)
     }
 }
@@ -60,8 +60,8 @@ impl Timed for Attention {
         TWINS.iter().map(|&seq| small(seq)).collect()
     }
 
-    fn sampled(&self, inputs: &Tensors, outputs: &Tensors) -> Result<Option<f64>> {
-        sampled::forward(self, inputs, outputs).map(Some)
+    fn sampled(&self, plan: &Plan, inputs: &Tensors, outputs: &Tensors) -> Result<Option<f64>> {
+        sampled::forward(self, inputs, outputs, plan.rounds_weights).map(Some)
     }
 }
 
@@ -90,7 +90,7 @@ impl Timed for AttentionBackward {
         Ok(inputs)
     }
 
-    fn sampled(&self, inputs: &Tensors, outputs: &Tensors) -> Result<Option<f64>> {
+    fn sampled(&self, _: &Plan, inputs: &Tensors, outputs: &Tensors) -> Result<Option<f64>> {
         sampled::backward(self, inputs, outputs).map(Some)
     }
 }
@@ -137,7 +137,7 @@ impl Timed for Gemm {
         vec![small(1, 100), small(16, 260)]
     }
 
-    fn sampled(&self, inputs: &Tensors, outputs: &Tensors) -> Result<Option<f64>> {
+    fn sampled(&self, _: &Plan, inputs: &Tensors, outputs: &Tensors) -> Result<Option<f64>> {
         sampled::product(self, inputs, outputs).map(Some)
     }
 }

@@ -27,6 +27,7 @@ fn step(name: &str, kernel: Source, grid: [u32; 3], params: Vec<(&'static str, P
         aliases: Vec::new(),
         f16: false,
         subgroups: false,
+        matrix: false,
         dispatches: vec![Dispatch { grid, params, windows: Vec::new() }],
         trips,
         proven: false,

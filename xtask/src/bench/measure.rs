@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use gatefold_core::Op;
-use gatefold_cpu_ref::{Reference, bounded};
+use gatefold_cpu_ref::{Reference, bounded_as};
 use gatefold_shaders::{Kernels, Plan};
 use gatefold_tests::compare::compare;
 use gatefold_tests::conformance::run_op;
@@ -119,7 +119,8 @@ impl<'a> Bench<'a> {
         let inputs = twin.complete_on(self.gpu, draw(&twin)?)?;
         let first = self.run(&plan, &twin, &inputs)?;
         let second = self.run(&plan, &twin, &inputs)?;
-        let found = compare(&bounded(&twin, &inputs), &second.outputs).map_err(|e| anyhow!(e))?;
+        let found =
+            compare(&bounded_as(&twin, &inputs, plan.rounds_weights), &second.outputs).map_err(|e| anyhow!(e))?;
         if found.ratio > self.gate {
             bail!("{} {} [{}] is wrong: {}", O::NAME, twin.label(), twin.size_label(), found.describe());
         }
@@ -135,7 +136,7 @@ impl<'a> Bench<'a> {
         let twin = self.twin(op, &plan)?;
         let inputs = op.complete_on(self.gpu, draw(op)?)?;
         let warm = self.run(&plan, op, &inputs)?;
-        let sampled = op.sampled(&inputs, &warm.outputs)?;
+        let sampled = op.sampled(&plan, &inputs, &warm.outputs)?;
         if sampled.is_some_and(|ratio| ratio > self.gate) {
             bail!(
                 "{} {} [{}]: rows of the output are wrong, error ÷ bound {sampled:?}",

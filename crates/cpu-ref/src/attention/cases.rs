@@ -6,6 +6,7 @@ use gatefold_core::attention::{Bias, Causal, Dims, ScoreBias, Sequences, Weight,
 use gatefold_core::{Attention, AttentionBackward, Dtype, Op};
 
 use super::draw::{Draw, Plant, inputs, spec};
+use crate::case::HALVES;
 use crate::data::{Family, Rng};
 use crate::{Case, Reference};
 
@@ -22,10 +23,15 @@ fn draw(rng: &mut Rng, seed: u64, divisor: usize) -> Draw {
     }
 }
 
-/// Case `seed` of the forward op.
+/// Case `seed` of the forward op. From [`HALVES`](crate::case::HALVES) on: the cases from 0 on in f16, with widths that are multiples of 16.
 pub(crate) fn forward(seed: u64) -> Case<Attention> {
     let mut rng = Rng::new(seed, FORWARD);
-    let draw = draw(&mut rng, seed, 1);
+    let mut draw = draw(&mut rng, seed % HALVES, 1);
+    if seed >= HALVES {
+        let d = &mut draw.op.dims;
+        (d.head_dim, d.val_dim) = (d.head_dim.next_multiple_of(16), d.val_dim.next_multiple_of(16));
+        draw.op.dtype = Dtype::F16;
+    }
     let inputs = inputs(&mut rng, &draw, &draw.op.operands());
     Case { seed, op: draw.op, inputs, note: draw.note }
 }

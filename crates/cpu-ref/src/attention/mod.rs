@@ -51,10 +51,18 @@ impl<R: Real> Row<R> {
     }
 }
 
+/// Weights that are rounded to f16 are normal numbers from here on: sigmoid weights are formed times 2¹⁵, those of the softmax relative to the
+/// largest, or to a number not above it, times 2¹¹.
+const LEAST_F16: [f64; 2] = [1.0 / (1u32 << 29) as f64, 1.0 / (1u32 << 25) as f64];
+/// What a stale maximum and the factor cost the exponential of a weight, in units of 2⁻²⁴: its argument is larger by 15 or less.
+const STALE: f64 = 200.0;
+
 /// `Σ_j w_j v_j`; `weights` by row of `v`.
 fn weighted_values<R: Real>(scores: &Scores<'_, R>, weights: impl Iterator<Item = (usize, R)>) -> Vec<R::Sum> {
     let mut sums = vec![R::Sum::default(); scores.op.dims.val_dim];
+    let least = LEAST_F16[usize::from(scores.op.weight == Weight::Softmax)];
     for (row, w) in weights {
+        let w = if scores.f16_weights { w.through_f16(least) } else { w };
         for (sum, &v) in sums.iter_mut().zip(scores.values(row)) {
             sum.add_product(w, v);
         }
@@ -91,8 +99,10 @@ fn softmax_output<R: Real>(
     let largest = rows.iter().map(|&r| scores.largest_value(r)).fold(0.0, f64::max);
     // weights are not negative and add up to 1, so a kernel cannot leave the values' hull by more than its rounding
     let bound = |x: R| x.certain_within(x.value().abs() + 1.02 * largest);
-    let sums = weighted_values(scores, rows.into_iter().zip(logits));
-    let o = sums.iter().map(|x| bound((x.total_rescaled(usize::MAX) / row.total).charge(2.0))).collect();
+    let stale = if scores.f16_weights { STALE } else { 0.0 };
+    let sums = weighted_values(scores, rows.into_iter().zip(logits.into_iter().map(|w| w.charge(stale))));
+    let total = row.total.charge(stale);
+    let o = sums.iter().map(|x| bound((x.total_rescaled(usize::MAX) / total).charge(2.0))).collect();
     Row { o, lse: row.lse }
 }
 
@@ -125,7 +135,7 @@ impl Reference for Attention {
                 lse[s.stat(self, h, i)] = row.lse;
             }
         }
-        let mut outputs = Values { floats: [("o".to_string(), o)].into(), ints: [].into() };
+        let mut outputs = Values { floats: [("o".to_string(), o)].into(), ints: [].into(), ..Values::default() };
         if self.operands().iter().any(|o| o.name == "lse") {
             outputs.floats.insert("lse".into(), lse);
         }

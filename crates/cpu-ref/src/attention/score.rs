@@ -49,6 +49,8 @@ pub(crate) struct Scores<'a, R> {
     slopes: &'a [R],
     scale: R,
     content: [Vec<Content>; 3],
+    /// Whether a kernel may round weights to f16.
+    pub(crate) f16_weights: bool,
     /// Largest `|v|` of every row of `v`.
     largest: Vec<f64>,
 }
@@ -83,6 +85,7 @@ impl<'a, R: Real> Scores<'a, R> {
             score_bias: inputs.float("score_bias"),
             slopes: inputs.float("alibi_slopes"),
             scale: R::from_f64(f64::from(op.scale_value())),
+            f16_weights: inputs.f16_weights,
             largest: v.chunks(d.val_dim).map(|row| row.iter().map(|x| x.value().abs()).fold(0.0, f64::max)).collect(),
             content: [contents(q, d.head_dim), contents(k, d.head_dim), contents(v, d.val_dim)],
         }

@@ -179,6 +179,13 @@ impl Real for Err {
         Self { v: self.v, e: self.e + units * UNIT * self.v.abs() }
     }
 
+    /// A spacing is at most 2⁻¹⁰ of a number. What is not normal may become 0.
+    fn through_f16(self, least: f64) -> Self {
+        let most = self.v.abs() + self.e;
+        let lost = if self.v.abs() - self.e < least { most } else { most * 2f64.powi(-10) };
+        Self { v: self.v, e: self.e + lost }
+    }
+
     fn uncertainty(self) -> f64 {
         self.e
     }

@@ -62,6 +62,13 @@ pub trait Real:
         self
     }
 
+    /// The same number, rounded to f16 by a kernel, in either direction, in a scale in which numbers from `least` on are normal.
+    #[must_use]
+    fn through_f16(self, least: f64) -> Self {
+        let _ = least;
+        self
+    }
+
     /// How far a kernel's number may be from this one.
     fn uncertainty(self) -> f64 {
         0.0

@@ -4,15 +4,17 @@ use gatefold_core::{Dtype, Operand, Tensor, Tensors};
 use gatefold_shaders::{Dispatch, Param, Plan, Source, Step};
 
 use super::accuracy::{POINTS, errors, points};
-use super::{Probe, Rounding};
+use super::{Probe, Rounding, matrix};
 use crate::watch::Clock;
 use crate::{Gpu, RunError, RunOptions};
 
+/// A kernel file of the probe.
 macro_rules! source {
     ($file:literal) => {
-        Source { path: concat!("probe/", $file), text: include_str!($file) }
+        gatefold_shaders::Source { path: concat!("probe/", $file), text: include_str!($file) }
     };
 }
+pub(super) use source;
 
 /// Words of workgroup memory that are dirtied and looked at. Few, as some drivers clear workgroup memory by one store per word and take
 /// seconds to compile that for 16 KiB.
@@ -27,7 +29,12 @@ const MUL_ADDS: f64 = 128.0;
 const RATE_SECONDS: f64 = 3e-3;
 
 /// A plan of one dispatch.
-fn plan(kernel: Source, consts: Vec<(&'static str, u32)>, groups: u32, params: Vec<(&'static str, Param)>) -> Plan {
+pub(super) fn plan(
+    kernel: Source,
+    consts: Vec<(&'static str, u32)>,
+    groups: u32,
+    params: Vec<(&'static str, Param)>,
+) -> Plan {
     let step = Step {
         name: kernel.path.trim_end_matches(".wgsl").replace('/', "."),
         kernel,
@@ -36,6 +43,7 @@ fn plan(kernel: Source, consts: Vec<(&'static str, u32)>, groups: u32, params: V
         aliases: Vec::new(),
         f16: kernel.path.ends_with("rounding.wgsl"),
         subgroups: false,
+        matrix: false,
         dispatches: vec![Dispatch { grid: [groups, 1, 1], params, windows: Vec::new() }],
         trips: u64::from(MANY_TRIPS),
         proven: false,
@@ -156,6 +164,9 @@ pub(super) async fn measure(gpu: &Gpu) -> Result<Probe, RunError> {
     rate(gpu, &mut probe).await?;
     stale(gpu, &mut probe).await?;
     rounding(gpu, &mut probe).await?;
+    if let Some(unit) = gpu.matrix_unit() {
+        probe.matrix = matrix::test(gpu, unit).await?;
+    }
     probe.seconds = clock.elapsed().as_secs_f64();
     Ok(probe)
 }

@@ -2,11 +2,15 @@
 //! denormals and NaN, whether workgroup memory is cleared, and how fast it multiplies.
 
 mod accuracy;
+mod matrix;
 mod measure;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Mutex, OnceLock};
+
+use gatefold_shaders::MatrixUnit;
+pub use matrix::MatrixTest;
 
 use crate::signal::lock;
 use crate::{Gpu, RunError};
@@ -62,6 +66,8 @@ pub struct Probe {
     pub stale_words: u64,
     /// How f32 becomes f16, if f16 may be stored.
     pub f16_rounding: Option<Rounding>,
+    /// Whether matrix units gave exact sums.
+    pub matrix: MatrixTest,
     /// Multiply-adds per second in registers, f32.
     pub mul_adds_per_second: f64,
     /// Seconds the probe took.
@@ -130,13 +136,14 @@ impl fmt::Display for Probe {
             Some(rounding) => writeln!(f, "f32 to f16: {rounding}")?,
             None => writeln!(f, "f16: not available")?,
         }
+        writeln!(f, "matrix units: {}", self.matrix)?;
         writeln!(f, "multiply-adds: {:.1} G/s", self.mul_adds_per_second * 1e-9)?;
         writeln!(f, "probe: {:.0} ms", self.seconds * 1e3)
     }
 }
 
-/// Adapter name, driver, driver version, backend, and the optional features of the device.
-type Key = (String, String, String, String, bool, bool);
+/// Adapter name, driver, driver version, backend, and the optional features of the device in use.
+type Key = (String, String, String, String, bool, bool, Option<MatrixUnit>);
 
 /// The adapter's probe, from an earlier device of this process if there was one.
 pub(crate) async fn cached(gpu: &Gpu) -> Result<Probe, RunError> {
@@ -145,7 +152,7 @@ pub(crate) async fn cached(gpu: &Gpu) -> Result<Probe, RunError> {
     let info = gpu.info();
     let text = |s: &String| s.clone();
     let names = (text(&info.name), text(&info.driver), text(&info.driver_info), text(&info.backend));
-    let key = (names.0, names.1, names.2, names.3, info.f16, info.timestamps);
+    let key = (names.0, names.1, names.2, names.3, info.f16, info.timestamps, gpu.matrix_unit());
     if let Some(probe) = lock(known).get(&key) {
         return Ok(probe.clone());
     }
