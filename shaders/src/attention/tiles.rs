@@ -108,7 +108,7 @@ const TABLE: &[Row] = &[
 ];
 
 /// Columns of invocations of a micro-tile workgroup.
-const COLS: u32 = 8;
+pub(super) const COLS: u32 = 8;
 /// vec4s of dims staged at a time.
 const DEPTH4: u32 = 4;
 
@@ -129,7 +129,7 @@ pub(super) struct Tile {
 }
 
 /// The schedule for an adapter, the columns of its invocations, and why.
-fn schedule(limits: &Limits) -> (Schedule, u32, String) {
+pub(super) fn schedule(limits: &Limits) -> (Schedule, u32, String) {
     match (limits.kind, limits.subgroup) {
         (DeviceKind::Cpu, Some(n @ (4 | 8 | 16))) => {
             (Lanes, n, format!("lanes: a CPU-type adapter with subgroups of {n}, where every load is a gather"))
@@ -147,24 +147,24 @@ fn schedule(limits: &Limits) -> (Schedule, u32, String) {
     }
 }
 
-/// Own rows and vec4s of stream positions of the `Lanes` tiles that a tuner may try.
-const LANES_TRIED: [(u32, u32); 6] = [(32, 2), (32, 1), (24, 1), (16, 2), (16, 1), (8, 1)];
-/// Most vec4s of accumulators that a tile keeps in registers: what is beyond spills, and takes long to compile.
-const MOST_ACCUMULATORS: u32 = 128;
-
 /// What the rows of a table are made concrete for.
 #[derive(Clone, Copy)]
-struct Setting {
+pub(super) struct Setting {
     schedule: Schedule,
     stage: Stage,
     rows: u32,
     cols: u32,
-    width4: u32,
+    pub(super) width4: u32,
     positions: usize,
 }
 
 impl Setting {
-    fn new((schedule, cols): (Schedule, u32), stage: Stage, (dim, positions): (usize, usize), limits: &Limits) -> Self {
+    pub(super) fn new(
+        (schedule, cols): (Schedule, u32),
+        stage: Stage,
+        (dim, positions): (usize, usize),
+        limits: &Limits,
+    ) -> Self {
         let dim4 = u32::try_from(dim.div_ceil(4)).unwrap_or(u32::MAX);
         let rows = match schedule {
             Lanes => 1,
@@ -174,13 +174,18 @@ impl Setting {
         Self { schedule, stage, rows, cols, width4: dim4.div_ceil(cols).next_power_of_two(), positions }
     }
 
-    fn tile(self, own: u32, stream4: u32) -> Tile {
+    /// The same with workgroups of this many rows of invocations.
+    pub(super) fn with_rows(self, rows: u32) -> Self {
+        Self { rows, ..self }
+    }
+
+    pub(super) fn tile(self, own: u32, stream4: u32) -> Tile {
         let Self { schedule, rows, cols, width4, .. } = self;
         Tile { schedule, rows, cols, own, stream4, width4 }
     }
 
     /// The tiles of the table's rows that serve, in order.
-    fn table(self) -> impl Iterator<Item = Tile> {
+    pub(super) fn table(self) -> impl Iterator<Item = Tile> {
         let serves = move |r: &&Row| {
             (r.schedule, r.stage) == (self.schedule, self.stage) && self.width4 <= r.width4 && r.from <= self.positions
         };
@@ -214,41 +219,6 @@ impl Tile {
         }
         tile.check(limits)?;
         Ok((tile, why))
-    }
-
-    /// Tiles that could serve instead, the table's own first; all fit the adapter. Of the same schedule, with other counts of rows and
-    /// positions; and one of `SmallMicroTile` beside `Lanes`, for drivers whose shuffles are slow.
-    pub(super) fn candidates(
-        stage: Stage,
-        dim: usize,
-        positions: usize,
-        limits: &Limits,
-    ) -> Result<Vec<Self>, PlanError> {
-        let mut all = vec![Self::choose(stage, dim, positions, limits)?.0];
-        let (schedule, cols, _) = schedule(limits);
-        let setting = Setting::new((schedule, cols), stage, (dim, positions), limits);
-        let kept = if stage == Forward { 1 } else { 2 };
-        if schedule == Lanes {
-            let long = positions.next_power_of_two();
-            let serves = |&(own, _): &(u32, u32)| {
-                own % cols == 0 && kept * own * setting.width4 <= MOST_ACCUMULATORS && 2 * own as usize <= long
-            };
-            all.extend(LANES_TRIED.into_iter().filter(serves).map(|(own, stream4)| setting.tile(own, stream4)));
-            all.extend(Setting::new((SmallMicroTile, COLS), stage, (dim, positions), limits).table().take(1));
-        } else {
-            all.extend(setting.table());
-            // Workgroups of half and of double the size.
-            for rows in [COLS / 2, COLS, 2 * COLS] {
-                all.extend(Setting { rows, ..setting }.table().take(2));
-            }
-        }
-        let mut tiles: Vec<Self> = Vec::with_capacity(all.len());
-        for tile in all {
-            if tile.stages_whole() && tile.check(limits).is_ok() && !tiles.contains(&tile) {
-                tiles.push(tile);
-            }
-        }
-        Ok(tiles)
     }
 
     pub(super) fn check(&self, limits: &Limits) -> Result<(), PlanError> {
@@ -342,7 +312,7 @@ impl Tile {
     }
 
     /// Whether every invocation stages the same count of vec4s, at least one: what the schedule's file relies on.
-    fn stages_whole(&self) -> bool {
+    pub(super) fn stages_whole(&self) -> bool {
         self.schedule == Lanes
             || (self.tile_own() * DEPTH4).is_multiple_of(self.invocations())
                 && (self.tile_stream() * DEPTH4).is_multiple_of(self.invocations())
