@@ -136,7 +136,7 @@ mod tests {
         let mut drawn: Vec<_> = (0..400).map(|seed| Profile::of(seed).to_string()).collect();
         drawn.sort();
         drawn.dedup();
-        assert_eq!(drawn, ["native", "other schedule", "squeezed", "webgpu default"]);
+        assert_eq!(drawn, ["native", "no subgroups", "other schedule", "squeezed", "webgpu default"]);
     }
 
     #[test]
