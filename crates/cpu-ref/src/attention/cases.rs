@@ -11,7 +11,7 @@ use crate::data::{Family, Rng};
 use crate::{Case, Reference};
 
 /// How many cases are planned; as many as [`planned`] lists.
-pub(crate) const PLANNED: u64 = 188;
+pub(crate) const PLANNED: u64 = 200;
 
 const FORWARD: u64 = 0x0f0f;
 const BACKWARD: u64 = 0xb0b0;
@@ -72,6 +72,9 @@ fn planned() -> &'static [Draw] {
             masks(weight, &mut all);
             biases(weight, &mut all);
             contents(weight, &mut all);
+        }
+        for weight in [Weight::Softmax, Weight::Sigmoid] {
+            hidden_values(weight, &mut all);
         }
         all
     })
@@ -153,6 +156,16 @@ fn biases(weight: Weight, all: &mut Vec<Draw>) {
     push(Attention { lse: false, ..spec.clone() }, "no lse");
     let masked = Attention { key_bias: true, score_bias: Some(ScoreBias::default()), ..spec };
     all.push(Draw { masked: 30, ..Draw::ordinary(masked, "masked by -inf; may be degenerate") });
+}
+
+/// A row of v that is NaN and that some queries see, others do not.
+fn hidden_values(weight: Weight, all: &mut Vec<Draw>) {
+    for seq in [9, 17, 24, 31, 40, 70] {
+        let dims = Dims { seq_q: seq, seq_kv: seq, ..Dims::new(1, 2, 1, 12) };
+        let op = Attention { causal: Causal::TopLeft, ..plain(weight, dims) };
+        let note = "NanValue that a causal mask hides; degenerate";
+        all.push(Draw { plant: Some(Plant::NanValue), ..Draw::ordinary(op, note) });
+    }
 }
 
 fn contents(weight: Weight, all: &mut Vec<Draw>) {

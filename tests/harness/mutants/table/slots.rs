@@ -77,7 +77,7 @@ pub(super) const ALL: &[Row] = &[
         "return side[params.flags_at - 1u] != 0u;",
         "return side[params.flags_at - 1u] == 77u;",
         "attention",
-        &["no subgroups", "NanValue"],
+        &["NanValue that a causal mask hides", "!native"],
     ),
     (
         "d_lse_dropped",
