@@ -147,6 +147,7 @@ impl Planner<'_> {
             parted,
             stream: 1,
             stream_step: 1,
+            visited: u64::MAX,
             step_trips: d.val_dim as u64,
             step_work: f64::from(FLAT) * d.val_dim as f64,
             fixed_trips: 0,
@@ -253,6 +254,7 @@ impl Planner<'_> {
             (d.seq_q as u64).div_ceil(tile.tile_own().into()) * (d.seq_kv as u64).div_ceil(tile.tile_stream().into());
         by_bias_matrix(&mut work, self.op, a, shared, tiles);
         work.stream = sharers(a, shared);
+        work.visited = u64::MAX;
         work.stream_step = 1;
         work.step_trips = 1 + tile.product_trips(d.head_dim) + tile.product_trips(d.val_dim);
         work.step_work = step_work(&tile, d.head_dim + d.val_dim);
@@ -296,6 +298,7 @@ impl Planner<'_> {
             parted: Vec::new(),
             stream: rows,
             stream_step: FLAT.into(),
+            visited: u64::MAX,
             step_trips: 1,
             step_work: f64::from(FLAT),
             fixed_trips: 8,
@@ -315,6 +318,7 @@ impl Planner<'_> {
             parted: Vec::new(),
             stream: keys,
             stream_step: keys.max(1),
+            visited: u64::MAX,
             step_trips: kv_heads,
             step_work: 1.0,
             fixed_trips: 0,

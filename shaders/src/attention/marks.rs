@@ -46,6 +46,7 @@ impl<O: Op> Marks<'_, O> {
         }
         let work = Work {
             stream_step: FLAT.into(),
+            visited: u64::MAX,
             step_trips: 1,
             fixed_trips: 8,
             ..flat("attention_any_flag", 1, queries + keys)
@@ -170,6 +171,7 @@ fn flat(kernel: &'static str, units: u64, stream: u64) -> Work {
         parted: Vec::new(),
         stream,
         stream_step: stream.max(1),
+        visited: u64::MAX,
         step_trips: 1,
         step_work: f64::from(FLAT),
         fixed_trips: 0,

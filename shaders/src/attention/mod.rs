@@ -11,7 +11,7 @@ mod matrix;
 mod split;
 mod tiles;
 
-use gatefold_core::attention::{NanPolicy, Sequences, Weight};
+use gatefold_core::attention::{Causal, NanPolicy, Sequences, Weight};
 use gatefold_core::{Attention, Dtype, Op};
 
 use crate::{Kernels, Limits, Plan, PlanError, ShapeClass, Source, Step};
@@ -120,6 +120,18 @@ fn step_work(tile: &Tile, dims: usize) -> f64 {
     f64::from(tile.tile_own()) * f64::from(tile.tile_stream()) * dims as f64
 }
 
+/// Most stream positions that a workgroup's tile of own positions sees, in whole tiles: a window bounds them, whichever side owns.
+fn visited(a: &Attention, tile: &Tile) -> u64 {
+    let right = if a.causal == Causal::BottomRight { Some(a.window.right.unwrap_or(0).min(0)) } else { a.window.right };
+    match (a.window.left, right) {
+        (Some(left), Some(right)) => {
+            let seen = u64::from(left) + u64::from(right) + u64::from(tile.tile_own());
+            seen.next_multiple_of(tile.tile_stream().into()) + u64::from(tile.tile_stream())
+        }
+        _ => u64::MAX,
+    }
+}
+
 /// Work of a kernel that runs by query head, cut into key/value groups: what a window binds is a range of heads.
 fn query_work<O: Op>(
     a: &Attention,
@@ -153,6 +165,7 @@ fn query_work<O: Op>(
         parted,
         stream: d.seq_kv as u64,
         stream_step: tile.tile_stream().into(),
+        visited: visited(a, tile),
         step_trips: 0,
         step_work: 0.0,
         fixed_trips: 0,

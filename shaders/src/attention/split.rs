@@ -33,6 +33,8 @@ pub(super) struct Work {
     /// Stream positions, in steps of `stream_step`, each step costing `step_trips` loop trips and `step_work` multiply-adds a workgroup.
     pub(super) stream: u64,
     pub(super) stream_step: u64,
+    /// Most stream positions that one workgroup visits, wherever they lie; a window leaves it a few.
+    pub(super) visited: u64,
     pub(super) step_trips: u64,
     pub(super) step_work: f64,
     /// Loop trips outside the stream loop.
@@ -55,7 +57,8 @@ impl Work {
     /// [`PlanError`] if a single unit, or a single step of the stream, is too much.
     pub(super) fn split(&self, members: &Members, limits: &Limits) -> Result<Split, PlanError> {
         let spans = self.spans(limits)?;
-        let span_steps = spans.first().map_or(0, |s| (s.end - s.start).div_ceil(self.stream_step.max(1)));
+        let span = spans.first().map_or(0, |s| s.end - s.start);
+        let span_steps = span.min(self.visited).div_ceil(self.stream_step.max(1));
         let group_seconds = self.step_work * span_steps as f64 / limits.mul_adds_per_second;
         let most = (limits.dispatch_seconds / group_seconds.max(1e-12)).clamp(1.0, 1e9);
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 1 ..= 1e9")]
@@ -97,7 +100,8 @@ impl Work {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 1 ..= 1e9")]
         let steps = by_trips.min(by_time as u64).max(1);
         let span = steps * self.stream_step;
-        let passes = self.stream.div_ceil(span).max(1);
+        let passes = if self.visited <= span { 1 } else { self.stream.div_ceil(span).max(1) };
+        let span = if passes == 1 { self.stream } else { span };
         Ok((0..passes).map(|p| p * span..(p * span + span).min(self.stream)).collect())
     }
 
