@@ -45,7 +45,7 @@ pub(crate) fn mix(seed: u64) -> u64 {
 const MOST_DISPATCHES: f64 = 48.0;
 
 impl Profile {
-    /// The profile that a seed stands for: two fifths native, a fifth without subgroups, a tenth the other schedule (a GPU's large tiles
+    /// The profile that a seed stands for: two fifths native, a quarter without subgroups, a twentieth the other schedule (a GPU's large tiles
     /// take a software driver several seconds each to compile), the rest small.
     pub fn of(seed: u64) -> Self {
         let bits = mix(seed);
@@ -59,8 +59,8 @@ impl Profile {
         }
         match bits % 20 {
             0..=7 => Self::Native,
-            8..=11 => Self::NoSubgroups,
-            12..=13 => Self::OtherKind,
+            8..=12 => Self::NoSubgroups,
+            13 => Self::OtherKind,
             14..=16 => Self::WebGpuDefault,
             _ => Self::Squeezed(((bits >> 8) & 0x3f) as u8),
         }
