@@ -122,7 +122,7 @@ fn step_work(tile: &Tile, dims: usize) -> f64 {
 
 /// Most stream positions that a workgroup's tile of own positions sees, in whole tiles: a window bounds them, whichever side owns.
 fn visited(a: &Attention, tile: &Tile) -> u64 {
-    let right = if a.causal == Causal::BottomRight { Some(a.window.right.unwrap_or(0).min(0)) } else { a.window.right };
+    let right = if a.causal == Causal::BottomRight { Some(0) } else { a.window.right };
     match (a.window.left, right) {
         (Some(left), Some(right)) => {
             let seen = u64::from(left) + u64::from(right) + u64::from(tile.tile_own());
