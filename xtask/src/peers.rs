@@ -22,6 +22,9 @@ pub(crate) struct Peers {
     /// Leave out softmax attention from a peer's separate ops where the peer has it in one: tuning those takes minutes
     #[arg(long)]
     fused_only: bool,
+    /// Let our tuner try other tiles first, for so many seconds a shape, as burn tunes at its first call
+    #[arg(long, value_name = "SECONDS")]
+    tune: Option<u64>,
     /// Index of the adapter or part of its name
     #[arg(long)]
     adapter: Option<String>,
@@ -53,6 +56,9 @@ impl Peers {
         }
         for (option, value) in [("--only", &self.only), ("--adapter", &self.adapter)] {
             command.args(value.iter().flat_map(|value| [option, value]));
+        }
+        if let Some(seconds) = self.tune {
+            command.args(["--tune", &seconds.to_string()]);
         }
         if let Some(json) = &self.json {
             // Where the user stands; cargo stands at the root.

@@ -11,12 +11,12 @@ mod with_burn;
 mod with_torch;
 
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use clap::Parser;
 use gatefold_tests::sampled::{draw, forward};
-use gatefold_wgpu::{Attention, Gpu, Options, Tensor, Tensors};
+use gatefold_wgpu::{Attention, Gpu, Options, Tensor, Tensors, TuneOptions};
 
 use cases::{Case, What};
 use clock::{Contender, Pace, race};
@@ -35,6 +35,9 @@ struct Cli {
     /// Leave out softmax attention from a peer's separate ops where the peer has it in one: tuning those takes minutes
     #[arg(long)]
     fused_only: bool,
+    /// Let our tuner try other tiles first, for so many seconds a shape, as burn tunes at its first call
+    #[arg(long, default_value_t = 0)]
+    tune: u64,
     /// Index of the adapter or part of its name
     #[arg(long)]
     adapter: Option<String>,
@@ -110,6 +113,10 @@ fn row(case: &Case, gpu: &Gpu, burn: &Result<with_burn::Device>, cli: &Cli) -> R
     let mut inputs = Tensors::new();
     if let What::Attention(op) = &case.what {
         inputs = draw(op)?;
+        if cli.tune > 0 {
+            let budget = Duration::from_secs(cli.tune);
+            println!("{}", gpu.tune(op, inputs.clone(), &TuneOptions { budget, ..TuneOptions::default() })?);
+        }
         contenders.push(Box::new(ours::Ours::new(gpu, op, &inputs)?));
     }
     let theirs = burn.as_ref().map_err(|e| format!("{e:#}"));
@@ -137,5 +144,5 @@ fn row(case: &Case, gpu: &Gpu, burn: &Result<with_burn::Device>, cli: &Cli) -> R
 /// Largest error ÷ bound of an output, over some rows.
 fn error_ratio(op: &Attention, inputs: &Tensors, got: &[f32]) -> Result<f64> {
     let dims = [op.dims.batch, op.dims.q_heads, op.dims.seq_q, op.dims.val_dim];
-    forward(op, inputs, &Tensors::new().with("o", Tensor::f32(dims, got.to_vec())?))
+    forward(op, inputs, &Tensors::new().with("o", Tensor::f32(dims, got.to_vec())?), false)
 }

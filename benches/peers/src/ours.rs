@@ -1,5 +1,7 @@
 //! Gatefold's turn.
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result};
 use gatefold_wgpu::wgpu::{self, BufferUsages};
 use gatefold_wgpu::{Attention, Bindings, Gpu, Op, Operand, Plan, Tensors};
@@ -13,7 +15,7 @@ pub(crate) struct Ours<'a> {
     operands: Vec<Operand>,
     bindings: Bindings,
     output: wgpu::Buffer,
-    plan: Option<Plan>,
+    plan: Option<Arc<Plan>>,
 }
 
 impl<'a> Ours<'a> {
