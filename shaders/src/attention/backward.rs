@@ -188,7 +188,7 @@ impl Planner<'_> {
         let state = tile.own * (4 * tile.width4 + sum_state);
         let mut variant = Variant::new("attention_backward_query", a);
         variant.slot(files::sums(self.sums_rows(), false));
-        self.tile_step(work, variant, [files::BACKWARD_QUERY, files::ACCESS_QUERIES_OWN], &tile, state)
+        self.tile_step(work, variant, (files::BACKWARD_QUERY, files::ACCESS_BY_QUERY), &tile, state)
     }
 
     fn key_value(&mut self) -> Result<(), PlanError> {
@@ -212,7 +212,7 @@ impl Planner<'_> {
         let state = tile.own * (8 * tile.width4 + sum_state);
         let mut variant = Variant::new("attention_backward_key_value", a);
         variant.slot(files::sums(false, a.key_bias));
-        self.tile_step(work, variant, [files::BACKWARD_KEY_VALUE, files::ACCESS_KEYS_OWN], &tile, state)
+        self.tile_step(work, variant, (files::BACKWARD_KEY_VALUE, files::ACCESS_BY_KEY), &tile, state)
     }
 
     /// Plans a kernel whose accumulators may have to wait between dispatches.
@@ -220,7 +220,7 @@ impl Planner<'_> {
         &mut self,
         work: Work,
         mut variant: Variant,
-        [kernel, access]: [Source; 2],
+        (kernel, access): (Source, [Source; 2]),
         tile: &Tile,
         state: u32,
     ) -> Result<(), PlanError> {
@@ -260,7 +260,7 @@ impl Planner<'_> {
         work.step_work = step_work(&tile, d.head_dim + d.val_dim);
         let split = work.split(&Members::new(a, &self.layout), self.limits)?;
         let mut variant = Variant::new("attention_backward_score_bias", a);
-        variant.tile_slots(a, files::ACCESS_QUERIES_OWN, &tile);
+        variant.tile_slots(a, files::ACCESS_BY_QUERY, &tile);
         variant.slots.push(files::weight(a.weight));
         let loops = loops::backward_score_bias(a, &tile, work.stream);
         self.steps.push(Step { loops, ..variant.step(a, files::BACKWARD_SCORE_BIAS, &tile, 0, split) });

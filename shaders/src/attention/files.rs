@@ -9,9 +9,6 @@ use crate::source::wgsl;
 
 pub(super) const SHAPE: Source = wgsl!("attention/shape.wgsl");
 pub(super) const SCORE: Source = wgsl!("attention/score.wgsl");
-pub(super) const ACCESS_FORWARD: Source = wgsl!("attention/access/forward.wgsl");
-pub(super) const ACCESS_QUERIES_OWN: Source = wgsl!("attention/access/queries_own.wgsl");
-pub(super) const ACCESS_KEYS_OWN: Source = wgsl!("attention/access/keys_own.wgsl");
 pub(super) const DELTA: Source = wgsl!("attention/delta.wgsl");
 pub(super) const BACKWARD_QUERY: Source = wgsl!("attention/backward_query.wgsl");
 pub(super) const BACKWARD_KEY_VALUE: Source = wgsl!("attention/backward_key_value.wgsl");
@@ -36,6 +33,14 @@ pub(super) fn forward(tile: &Tile) -> Source {
         _ => wgsl!("attention/forward.wgsl"),
     }
 }
+
+/// Which operands own and which stream: in the forward pass, in gradients by query, in gradients by key.
+pub(super) const ACCESS_FORWARD: [Source; 2] =
+    [wgsl!("attention/access/own_query.wgsl"), wgsl!("attention/access/stream_keys.wgsl")];
+pub(super) const ACCESS_BY_QUERY: [Source; 2] =
+    [wgsl!("attention/access/own_queries.wgsl"), wgsl!("attention/access/stream_keys.wgsl")];
+pub(super) const ACCESS_BY_KEY: [Source; 2] =
+    [wgsl!("attention/access/own_keys.wgsl"), wgsl!("attention/access/stream_queries.wgsl")];
 
 pub(super) fn schedule(tile: &Tile) -> Source {
     match tile.schedule {

@@ -43,8 +43,9 @@ impl Variant {
     }
 
     /// The slots that all tile kernels share.
-    fn tile_slots(&mut self, a: &Attention, access: Source, tile: &Tile) {
-        self.slots.extend([files::SCORE, access]);
+    fn tile_slots(&mut self, a: &Attention, access: [Source; 2], tile: &Tile) {
+        self.slots.push(files::SCORE);
+        self.slots.extend(access);
         self.slot(files::softcap(a));
         self.slot(files::bias(a));
         self.slot(files::finite(a));

@@ -1,12 +1,6 @@
-// Slot access of the forward pass: queries are own, keys and values stream.
-const Q: u32 = 0u;
-const K: u32 = 1u;
-const V: u32 = 2u;
-
-fn own_len() -> u32 { return at.len_q; }
-fn own_row(operand: u32, i: u32) -> u32 { return q_row(i); }
-fn own_next(operand: u32) -> u32 { return q_next(); }
-fn own4(operand: u32, row: u32, skip: u32, d4: u32) -> vec4<f32> { return q4(row, skip, d4); }
+// Slot access: keys and values stream.
+const K: u32 = 2u;
+const V: u32 = 3u;
 
 fn stream_len() -> u32 { return at.len_kv; }
 fn stream_row(operand: u32, j: u32) -> u32 {
