@@ -3,7 +3,6 @@
 //! The Vulkan loader shows only what its environment allows, so each driver is tested in a process of its own:
 //! [`Driver::command`] starts this program again with only that driver visible.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -30,18 +29,13 @@ impl Driver {
         Self { name, icd: Some(icd) }
     }
 
-    /// A command that runs this very program with only this driver visible. The caller adds arguments. The program sees no adapter at
-    /// all if the driver's hardware is absent.
-    ///
-    /// # Errors
-    /// If the program's own path cannot be found.
-    pub fn command(&self) -> io::Result<Command> {
-        let mut command = Command::new(std::env::current_exe()?);
-        if let Some(icd) = &self.icd {
+    /// Makes a command see only this driver: no adapter at all if the driver's hardware is absent.
+    pub fn alone_in<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        match &self.icd {
             // Loaders before 1.3.207 know the second name only.
-            command.env("VK_DRIVER_FILES", icd).env("VK_ICD_FILENAMES", icd);
+            Some(icd) => command.env("VK_DRIVER_FILES", icd).env("VK_ICD_FILENAMES", icd),
+            None => command,
         }
-        Ok(command)
     }
 }
 

@@ -84,7 +84,7 @@ impl Task {
 }
 
 fn main() -> ExitCode {
-    match Cli::parse().task.run() {
+    match shell::own_file().and_then(|_| Cli::parse().task.run()) {
         Ok(code) => ExitCode::from(code),
         Err(e) => {
             eprintln!("error: {e:#}");

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 /// Root of the repository.
 pub(crate) fn root() -> PathBuf {
@@ -18,10 +19,17 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
+/// This program's own file. `main` asks once before anything else: the suite's tests may build this program anew, and Linux then calls the
+/// running one's file "… (deleted)".
+pub(crate) fn own_file() -> Result<&'static Path> {
+    static OWN: OnceLock<std::io::Result<PathBuf>> = OnceLock::new();
+    let own = OWN.get_or_init(std::env::current_exe).as_ref();
+    own.map(PathBuf::as_path).map_err(|e| anyhow!("finding this program's own file: {e}"))
+}
+
 /// This program once more, for work that needs its own process (another driver, a driver that may crash).
 pub(crate) fn again() -> Result<Command> {
-    let me = std::env::current_exe().context("finding this program's own file")?;
-    let mut command = Command::new(me);
+    let mut command = Command::new(own_file()?);
     command.current_dir(root());
     Ok(command)
 }
@@ -29,8 +37,7 @@ pub(crate) fn again() -> Result<Command> {
 /// An example that a build of the workspace has left beside this program. `cargo run --package` would build its dependencies again, with the
 /// features of that package alone.
 pub(crate) fn built_example(name: &str) -> Result<Command> {
-    let me = std::env::current_exe().context("finding this program's own file")?;
-    let folder = me.parent().unwrap_or(Path::new(".")).join("examples");
+    let folder = own_file()?.parent().unwrap_or(Path::new(".")).join("examples");
     let mut command = Command::new(folder.join(name));
     command.current_dir(root());
     Ok(command)

@@ -114,7 +114,8 @@ fn examples() -> Vec<String> {
 
 /// Conformance of one op with only this driver visible; `None` where its hardware is absent.
 fn conformance_on(driver: &Driver, op: &str) -> Result<Option<Count>> {
-    let mut command = driver.command()?;
+    let mut command = shell::again()?;
+    driver.alone_in(&mut command);
     command.args(["conformance", "--sub-process", "--op", op]).current_dir(shell::root());
     let (text, code) = shell::tee(&mut command, &format!("  {}: ", driver.name))?;
     let has_adapter = code != Some(i32::from(NO_ADAPTER));

@@ -138,7 +138,8 @@ impl Conformance {
 
     /// The same run with only `driver` visible.
     fn command(&self, driver: &Driver, json: &Path) -> Result<std::process::Command> {
-        let mut command = driver.command().context("finding this program's own file")?;
+        let mut command = shell::again()?;
+        driver.alone_in(&mut command);
         command.args(["conformance", "--sub-process", "--seed", &self.seed.to_string(), "--json"]).arg(json);
         if let Some(op) = &self.op {
             command.args(["--op", op]);

@@ -207,7 +207,8 @@ impl Bench {
         for driver in installed_drivers() {
             println!("driver {}", driver.name);
             let json = std::env::temp_dir().join(format!("gatefold_bench_{}_{}.json", driver.name, std::process::id()));
-            let mut command = driver.command().context("finding this program's own file")?;
+            let mut command = shell::again()?;
+            driver.alone_in(&mut command);
             command.args([
                 "bench",
                 "--sub-process",

@@ -224,7 +224,7 @@ pub(super) const KERNELS: &[Row] = &[
         "row_sum[r] = side_f32(word + r * 2u + 1u);",
         "row_sum[r] = 0.0;",
         "attention",
-        &["split"],
+        &["split", "carry of attention_forward"],
     ),
     (
         "row_guard_dropped",
