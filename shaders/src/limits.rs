@@ -67,6 +67,10 @@ pub struct Limits {
     pub mul_adds_per_second: f64,
     /// Longest time one dispatch should take, seconds.
     pub dispatch_seconds: f64,
+    /// Workgroups that keep the adapter busy: a call with fewer shares out its keys.
+    pub busy_groups: u64,
+    /// Fewest keys that are worth a share of their own.
+    pub least_share: u64,
     /// Tiles to take instead of the defaults.
     pub choices: Choices,
 }
@@ -91,6 +95,8 @@ impl Limits {
             loop_trips: 65_000,
             mul_adds_per_second: 1e9,
             dispatch_seconds: 0.05,
+            busy_groups: 512,
+            least_share: 256,
             choices: Choices::new(),
         }
     }

@@ -1,7 +1,7 @@
 //! Which drivers this machine has.
 //!
-//! The Vulkan loader shows only what its environment allows, so each driver is tested in a process of its own:
-//! [`Driver::command`] starts this program again with only that driver visible.
+//! The Vulkan loader shows only what its environment allows, so each driver is tested in a process of its own,
+//! which [`Driver::alone_in`] makes see no other.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

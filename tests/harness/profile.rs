@@ -89,6 +89,8 @@ impl Profile {
                     binding_bytes: if bit(4) { 16 << 10 } else { 256 << 10 },
                     workgroup_memory: if bit(5) { 8 << 10 } else { 16 << 10 },
                     dispatch_seconds: seconds,
+                    busy_groups: if bit(0) { 512 } else { 6 },
+                    least_share: 16,
                     ..adapter.clone()
                 }
             }

@@ -196,14 +196,20 @@ pub(crate) fn matrix_unit(adapter: &wgpu::Adapter) -> Option<MatrixUnit> {
     (lanes.is_power_of_two() && (8..=64).contains(&lanes)).then_some(MatrixUnit { edge, lanes })
 }
 
+/// Workgroups that keep a software driver's cores busy, some of them uneven.
+const CPU_BUSY_GROUPS: u64 = 16;
+
 /// A device's limits as the planner sees them, before anything is measured.
 pub(crate) fn limits_of(info: &wgpu::AdapterInfo, device: &wgpu::Device) -> Limits {
     let (given, features) = (device.limits(), device.features());
     // A kernel may rely on the subgroup size only if there is just one.
     let one_size = info.subgroup_min_size == info.subgroup_max_size && info.subgroup_min_size > 1;
     let subgroup = features.contains(wgpu::Features::SUBGROUP) && one_size;
+    let defaults = Limits::webgpu_default();
+    let kind = if info.device_type == wgpu::DeviceType::Cpu { DeviceKind::Cpu } else { DeviceKind::Gpu };
     Limits {
-        kind: if info.device_type == wgpu::DeviceType::Cpu { DeviceKind::Cpu } else { DeviceKind::Gpu },
+        kind,
+        busy_groups: if kind == DeviceKind::Cpu { CPU_BUSY_GROUPS } else { defaults.busy_groups },
         workgroup_memory: given.max_compute_workgroup_storage_size,
         invocations: given.max_compute_invocations_per_workgroup,
         workgroup_size_x: given.max_compute_workgroup_size_x,
@@ -216,6 +222,6 @@ pub(crate) fn limits_of(info: &wgpu::AdapterInfo, device: &wgpu::Device) -> Limi
         subgroup: subgroup.then_some(info.subgroup_min_size),
         wave: wave(info),
         loop_trips: SAFE_TRIPS,
-        ..Limits::webgpu_default()
+        ..defaults
     }
 }

@@ -237,7 +237,7 @@ impl Planner<'_> {
         self.layout.grow_to(&layout);
         variant.tile_slots(a, access, tile);
         variant.slots.push(files::weight(a.weight));
-        variant.slot(files::carry(passes, tile));
+        variant.slot(files::carry(passes > 1, tile));
         let of_kernel = if kernel == files::BACKWARD_QUERY { loops::backward_query } else { loops::backward_key_value };
         self.steps.push(Step { loops: of_kernel(a, tile, passes), ..variant.step(a, kernel, tile, state, split) });
         Ok(())

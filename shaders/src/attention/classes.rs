@@ -7,6 +7,7 @@
 use gatefold_core::Attention;
 use gatefold_core::attention::{Causal, Window};
 
+use super::shares::own_rows;
 use super::tiles::{Stage, Tile};
 use crate::{Limits, PlanError, ShapeClass};
 
@@ -34,7 +35,11 @@ impl Wanted<'_> {
 
     /// Own positions.
     fn positions(&self) -> usize {
-        if self.stage == Stage::BackwardKeyValue { self.a.dims.seq_kv } else { self.a.dims.seq_q }
+        match self.stage {
+            Stage::Forward => own_rows(self.a),
+            Stage::BackwardKeyValue => self.a.dims.seq_kv,
+            Stage::BackwardQuery | Stage::BackwardScoreBias => self.a.dims.seq_q,
+        }
     }
 
     /// Name of the class.

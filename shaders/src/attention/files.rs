@@ -7,6 +7,8 @@ use super::tiles::{Schedule, Tile};
 use crate::Source;
 use crate::source::wgsl;
 
+pub(super) const FORWARD_COMBINE: Source = wgsl!("attention/forward_combine.wgsl");
+pub(super) const STORE_ROWS: Source = wgsl!("attention/store_rows.wgsl");
 pub(super) const SHAPE: Source = wgsl!("attention/shape.wgsl");
 pub(super) const SCORE: Source = wgsl!("attention/score.wgsl");
 pub(super) const DELTA: Source = wgsl!("attention/delta.wgsl");
@@ -26,6 +28,10 @@ pub(super) const SCAN_QUERY: Source = wgsl!("attention/scan/query.wgsl");
 pub(super) const SCAN_QUERY_GRADIENT: Source = wgsl!("attention/scan/query_gradient.wgsl");
 pub(super) const SCAN_KEY: Source = wgsl!("attention/scan/key.wgsl");
 pub(super) const REDUCE_KEYS: Source = wgsl!("attention/reduce_keys.wgsl");
+
+/// Score slots of a kernel that forms none.
+pub(super) const PLAIN_SCORES: [Source; 3] =
+    [wgsl!("attention/softcap/none.wgsl"), wgsl!("attention/bias/none.wgsl"), wgsl!("attention/finite/trust.wgsl")];
 
 pub(super) fn forward(tile: &Tile) -> Source {
     match tile.schedule {
@@ -94,13 +100,27 @@ pub(super) fn lse(wanted: bool) -> (Source, &'static str) {
     if wanted { (wgsl!("attention/lse/store.wgsl"), ".lse") } else { (wgsl!("attention/lse/none.wgsl"), "") }
 }
 
-pub(super) fn carry(passes: usize, tile: &Tile) -> (Source, &'static str) {
-    match (passes > 1, tile.schedule) {
+pub(super) fn carry(waits: bool, tile: &Tile) -> (Source, &'static str) {
+    match (waits, tile.schedule) {
         (false, Schedule::Matrix(_)) => (wgsl!("attention/carry_matrix/none.wgsl"), ""),
         (true, Schedule::Matrix(_)) => (wgsl!("attention/carry_matrix/side.wgsl"), ".carry"),
         (false, _) => (wgsl!("attention/carry/none.wgsl"), ""),
         (true, _) => (wgsl!("attention/carry/side.wgsl"), ".carry"),
     }
+}
+
+/// Whose queries a tile's rows are.
+pub(super) fn rows(grouped: bool) -> (Source, &'static str) {
+    if grouped {
+        (wgsl!("attention/rows/grouped.wgsl"), ".grouped")
+    } else {
+        (wgsl!("attention/rows/one_head.wgsl"), "")
+    }
+}
+
+/// Whether the keys of a tile are shared out to several workgroups.
+pub(super) fn share(split: bool) -> (Source, &'static str) {
+    if split { (wgsl!("attention/share/split.wgsl"), ".split") } else { (wgsl!("attention/share/whole.wgsl"), "") }
 }
 
 pub(super) fn d_lse(given: bool) -> (Source, &'static str) {

@@ -121,6 +121,8 @@ impl Members {
             ("group_count", Param::U32(0)),
             ("stream_from", Param::U32(0)),
             ("stream_to", Param::U32(0)),
+            ("splits", Param::U32(1)),
+            ("split_keys", size(d.seq_kv)),
             ("q_shift", Param::U32(0)),
             ("k_shift", Param::U32(0)),
             ("v_shift", Param::U32(0)),

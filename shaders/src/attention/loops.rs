@@ -89,16 +89,16 @@ fn tiles(a: &Attention, tile: &Tile, own_is_query: bool) -> (f64, f64) {
     (all as f64 / groups.max(1) as f64, cut as f64 / all.max(1) as f64)
 }
 
-/// Loops of `forward.wgsl`, whose stream is cut into `passes` dispatches. Those in matrix units are not described: they make no
+/// Loops of `forward.wgsl`, whose stream is cut into this many parts: dispatches, and shares of workgroups. Those in matrix units are not described: they make no
 /// multiply-adds of a lane.
-pub(super) fn forward(a: &Attention, tile: &Tile, passes: usize) -> Vec<Loop> {
+pub(super) fn forward(a: &Attention, tile: &Tile, parts: f64) -> Vec<Loop> {
     if matches!(tile.schedule, Schedule::Matrix(_)) {
         return Vec::new();
     }
     let (trips, edge) = tiles(a, tile, true);
     let mut inner = vec![product(tile, a.dims.head_dim)];
     inner.extend(accumulate(tile));
-    vec![Loop { edge, inner, ..Loop::new("main/tile", trips / passes as f64) }]
+    vec![Loop { edge, inner, ..Loop::new("main/tile", trips / parts) }]
 }
 
 /// Loops of `backward_query.wgsl`.
@@ -148,7 +148,7 @@ mod tests {
         let tile = tile();
         let lanes = f64::from(tile.invocations()) * 1024.0 / f64::from(tile.tile_own());
         let all = 1024.0 * 1024.0 * 128.0;
-        assert_eq!(mul_adds(&forward(&a, &tile, 1)) * lanes, all);
+        assert_eq!(mul_adds(&forward(&a, &tile, 1.0)) * lanes, all);
         assert_eq!(mul_adds(&backward_query(&a, &tile, 1)) * lanes, 1.5 * all);
         assert_eq!(mul_adds(&backward_key_value(&a, &tile, 1)) * lanes, 2.0 * all);
     }

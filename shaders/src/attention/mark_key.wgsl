@@ -1,7 +1,8 @@
 // attention backward, values that are not finite: d_k and d_v of a key in a pair that is NaN are written over with NaN. Row-coupled
 // weights: mark_query has flagged the whole row, so every key that the row sees is marked.
 //
-// Owns: the rows it marks. One key of one key/value head an invocation; queries stream_from .. stream_to. Slots: bias, load, store.
+// Owns: the rows it marks. One key of one key/value head an invocation; of the queries that see it, those from the
+// stream_from-th to the stream_to-th. Slots: bias, load, store.
 @compute @workgroup_size(INVOCATIONS)
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(local_invocation_index) invocation: u32) {
@@ -18,7 +19,8 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     for (var h = 0u; h < sharers; h++) {
         enter(head / params.kv_heads, head % params.kv_heads * sharers + h);
         if j >= at.len_kv { return; }
-        for (var i = max(queries_from(j), params.stream_from); i < min(queries_to(j), params.stream_to); i++) {
+        let first = queries_from(j);
+        for (var i = first + params.stream_from; i < min(queries_to(j), first + params.stream_to); i++) {
             if marked { break; }
             let keys = keys_of(i);
             if (j >= keys.x) & (j < keys.y) { marked = pair_is_nan(i, j, query_flags(i)); }

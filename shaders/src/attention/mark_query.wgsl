@@ -1,6 +1,7 @@
 // attention, values that are not finite: a query row with a NaN of its own, or that sees a pair that is NaN, is written over with NaN.
 //
-// Owns: the rows it marks. One row an invocation; keys stream_from .. stream_to. Slots: bias, load, mark (what a marked row is), softcap.
+// Owns: the rows it marks. One row an invocation; of the keys that it sees, those
+// from the stream_from-th to the stream_to-th. Slots: bias, load, mark (what a marked row is), softcap.
 @compute @workgroup_size(INVOCATIONS)
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(local_invocation_index) invocation: u32) {
@@ -20,7 +21,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let own = query_flags(i);
     var marked = (own & NOT_FINITE) != 0u;
     let keys = keys_of(i);
-    for (var j = max(keys.x, params.stream_from); j < min(keys.y, params.stream_to); j++) {
+    for (var j = keys.x + params.stream_from; j < min(keys.y, keys.x + params.stream_to); j++) {
         if marked { break; }
         marked = pair_is_nan(i, j, own);
     }

@@ -1,6 +1,6 @@
 //! Steps that find values that are not finite and mark what depends on them (see `NanPolicy::Exact`).
 
-use gatefold_core::attention::ScoreBias;
+use gatefold_core::attention::{Causal, ScoreBias};
 use gatefold_core::{Attention, Dtype, Op};
 
 use super::backward::{by_bias_matrix, sharers};
@@ -70,7 +70,7 @@ impl<O: Op> Marks<'_, O> {
         }
         let mut work = query_work(a, self.op, "attention_mark_query", &tile, self.limits, &written);
         work.groups_per_unit = ((d.group() * d.seq_q) as u64).div_ceil(FLAT.into());
-        self.cost(&mut work, d.seq_kv, 1);
+        self.cost(&mut work, seen(a, d.seq_kv), 1);
         let (store_lse, lse_part) = files::lse(lse);
         let mark = if gradient { files::MARK_GRADIENT } else { files::MARK_OUTPUT };
         let part = if gradient { ".gradient" } else { "" };
@@ -92,7 +92,7 @@ impl<O: Op> Marks<'_, O> {
         work.parted.push(parts.key("d_k", "k_shift", d.head_dim, operand_bytes(self.op, "d_k")));
         work.parted.push(parts.key("d_v", "v_shift", d.val_dim, operand_bytes(self.op, "d_v")));
         work.groups_per_unit = (d.seq_kv as u64).div_ceil(FLAT.into());
-        self.cost(&mut work, d.seq_q, d.group() as u64);
+        self.cost(&mut work, seen(a, d.seq_q), d.group() as u64);
         let (bias, bias_part) = files::bias(a);
         let (load, store, io) = files::io(a);
         let slots = vec![files::SHAPE, bias, files::MARK_PAIR, load, store];
@@ -159,6 +159,13 @@ impl<O: Op> Marks<'_, O> {
             loops: Vec::new(),
         })
     }
+}
+
+/// Most of these stream positions that one row or key looks at: a window leaves it a few, wherever they lie.
+fn seen(a: &Attention, stream: usize) -> usize {
+    let right = if a.causal == Causal::BottomRight { Some(0) } else { a.window.right };
+    let width = a.window.left.zip(right).map(|(left, right)| left as usize + right as usize + 1);
+    width.map_or(stream, |width| width.min(stream))
 }
 
 /// Work of a kernel with one row an invocation, or one workgroup over a stream.

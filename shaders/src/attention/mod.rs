@@ -4,21 +4,22 @@ mod backward;
 mod candidates;
 mod classes;
 mod files;
+mod forward;
 mod layout;
 mod loops;
 mod marks;
 mod matrix;
+mod shares;
 mod split;
 mod tiles;
 
-use gatefold_core::attention::{Causal, NanPolicy, Sequences, Weight};
+use gatefold_core::attention::{Causal, Sequences};
 use gatefold_core::{Attention, Dtype, Op};
 
 use crate::{Kernels, Limits, Plan, PlanError, ShapeClass, Source, Step};
 use classes::Wanted;
-use layout::{Layout, Members, operand_bytes};
-use marks::{Marks, reserve_flags};
-use matrix::MatrixTile;
+use forward::Forward;
+use layout::operand_bytes;
 use split::{Parted, Split, Work};
 use tiles::{Schedule, Stage, Tile};
 
@@ -181,24 +182,6 @@ struct QueryOperand {
     dtype: Dtype,
 }
 
-/// The forward pass's tile: for matrix units where they can be used.
-fn forward_tile(a: &Attention, limits: &Limits, plan: &mut Plan) -> Result<Tile, PlanError> {
-    match MatrixTile::choose(a, limits) {
-        Ok(tile) => {
-            plan.reasons
-                .push("matrix: the adapter's matrix units passed their test; weights are rounded to f16".into());
-            plan.rounds_weights = true;
-            Ok(tile)
-        }
-        Err(why) => {
-            let (tile, taken) = Wanted { a, stage: Stage::Forward }.tile(limits)?;
-            plan.reasons.extend(taken);
-            plan.reasons.push(format!("no matrix units: {why}"));
-            Ok(tile)
-        }
-    }
-}
-
 impl Kernels for Attention {
     fn plan(&self, limits: &Limits) -> Result<Plan, PlanError> {
         check_features(self, limits)?;
@@ -208,45 +191,7 @@ impl Kernels for Attention {
             plan.reasons.push("no queries: nothing to run".into());
             return Ok(plan);
         }
-        let tile = forward_tile(self, limits, &mut plan)?;
-        let mut outputs = vec![QueryOperand { name: "o", shift: "o_shift", width: d.val_dim, dtype: self.dtype }];
-        if self.lse {
-            outputs.push(QueryOperand { name: "lse", shift: "lse_shift", width: 1, dtype: Dtype::F32 });
-        }
-        let mut work = query_work(self, self, "attention_forward", &tile, limits, &outputs);
-        work.step_trips = 1 + tile.product_trips(d.head_dim) + tile.accumulate_trips();
-        work.step_work = step_work(&tile, d.head_dim + d.val_dim);
-
-        let mut layout = Layout::new(&self.operands());
-        let row_state = if self.weight == Weight::Softmax { 2 } else { 0 };
-        let state = tile.own * (4 * tile.width4.div_ceil(tile.row_parts()) + row_state);
-        // Split once to learn whether accumulators must wait in side, then again with their place known.
-        let passes = work.split(&Members::new(self, &layout), limits)?.passes;
-        if passes > 1 {
-            let invocations = work.units * work.groups_per_unit * u64::from(tile.invocations());
-            layout.reserve("state_at", invocations * u64::from(state));
-            plan.reasons.push(format!("carry: the keys are cut into {passes} dispatches, by loop trips or time"));
-        }
-        let exact = self.nan_policy == NanPolicy::Exact;
-        if exact {
-            reserve_flags(self, &mut layout);
-            plan.steps = Marks { a: self, op: self, limits, layout: &layout }.scans(false)?;
-            plan.reasons.push("scan and mark: NanPolicy::Exact follows values that are not finite".into());
-        }
-        let split = work.split(&Members::new(self, &layout), limits)?;
-        let mut variant = Variant::new("attention_forward", self);
-        variant.tile_slots(self, files::ACCESS_FORWARD, &tile);
-        variant.slots.push(files::row(self.weight, &tile));
-        variant.slot(files::lse(self.lse));
-        variant.slot(files::carry(passes, &tile));
-        let loops = loops::forward(self, &tile, passes);
-        plan.steps.push(Step { loops, ..variant.step(self, files::forward(&tile), &tile, state, split) });
-        if exact {
-            plan.steps.push(Marks { a: self, op: self, limits, layout: &layout }.queries(false, self.lse)?);
-        }
-        let (side, packed) = layout.finish(limits)?;
-        plan.scratch.push(side);
-        plan.packed = packed;
+        Forward::new(self, limits, &mut plan)?.plan(&mut plan)?;
         Ok(plan)
     }
 

@@ -6,6 +6,8 @@ struct Params {
     group_count: u32,
     stream_from: u32,   // and stream positions stream_from .. stream_to of every sequence
     stream_to: u32,
+    splits: u32,        // workgroups that share the keys of a tile, at most split_keys each
+    split_keys: u32,
     batch: u32,
     q_heads: u32,
     kv_heads: u32,
@@ -73,6 +75,7 @@ struct Sequence {
     k_step: u32,
     stat_row: u32,   // index of query 0 in lse and in the per-row regions of side
     key_stat: u32,   // index of key 0 in key_bias
+    batch_bias: f32, // what is added to every score of this batch entry
     bias: f32,       // what is added to every score of this head
     slope: f32,      // ALiBi
 }
@@ -93,7 +96,6 @@ fn ln_count(count: u32) -> f32 {
 // Reads lengths and per-head numbers. Lengths from a buffer are cut to what the operands hold, so no index can leave them.
 fn enter(batch: u32, q_head: u32) {
     at.batch = batch;
-    at.q_head = q_head;
     at.kv_head = q_head / (params.q_heads / params.kv_heads);
     at.len_q = params.seq_q;
     at.len_kv = params.seq_kv;
@@ -119,8 +121,15 @@ fn enter(batch: u32, q_head: u32) {
         at.key_stat = batch * params.seq_kv;
     }
     at.off = i32(at.len_kv) - i32(at.len_q);
-    at.bias = params.bias;
-    if (params.bias_from_len == 1u) & (at.len_kv > 0u) { at.bias -= ln_count(at.len_kv); }
+    at.batch_bias = params.bias;
+    if (params.bias_from_len == 1u) & (at.len_kv > 0u) { at.batch_bias -= ln_count(at.len_kv); }
+    enter_head(q_head);
+}
+
+// Reads the numbers of a query head of the batch entry at hand.
+fn enter_head(q_head: u32) {
+    at.q_head = q_head;
+    at.bias = at.batch_bias;
     if params.head_bias_at != ABSENT { at.bias += side_f32(params.head_bias_at + q_head); }
     at.slope = 0.0;
     if params.slopes_at != ABSENT { at.slope = side_f32(params.slopes_at + q_head); }

@@ -87,7 +87,16 @@ impl Work {
         Ok(Split { dispatches, passes: spans.len(), trips })
     }
 
-    /// Stream ranges, one per pass: within the loop trips and the time of a dispatch.
+    /// Most stream positions, in whole steps, within the loop trips and the time of a dispatch.
+    pub(super) fn most_stream(&self, limits: &Limits) -> u64 {
+        let by_trips = limits.loop_trips.saturating_sub(self.fixed_trips) / self.step_trips.max(1);
+        let by_time = (limits.dispatch_seconds * limits.mul_adds_per_second / self.step_work.max(1.0)).clamp(1.0, 1e9);
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 1 ..= 1e9")]
+        let steps = by_trips.min(by_time as u64).max(1);
+        steps * self.stream_step
+    }
+
+    /// Stream ranges, one per pass.
     fn spans(&self, limits: &Limits) -> Result<Vec<Range<u64>>, PlanError> {
         let have = limits.loop_trips.saturating_sub(self.fixed_trips);
         if self.stream > 0 && self.step_trips > have {
@@ -95,11 +104,7 @@ impl Work {
             let limit = "loop trips per invocation";
             return Err(PlanError::Limit { kernel: self.kernel.into(), limit, need, have: limits.loop_trips });
         }
-        let by_trips = have / self.step_trips.max(1);
-        let by_time = (limits.dispatch_seconds * limits.mul_adds_per_second / self.step_work.max(1.0)).clamp(1.0, 1e9);
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 1 ..= 1e9")]
-        let steps = by_trips.min(by_time as u64).max(1);
-        let span = steps * self.stream_step;
+        let span = self.most_stream(limits);
         let passes = if self.visited <= span { 1 } else { self.stream.div_ceil(span).max(1) };
         let span = if passes == 1 { self.stream } else { span };
         Ok((0..passes).map(|p| p * span..(p * span + span).min(self.stream)).collect())

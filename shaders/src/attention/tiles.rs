@@ -87,9 +87,10 @@ const TABLE: &[Row] = &[
     row(Lanes, BackwardKeyValue, 2, 16, 1),
     row(Lanes, BackwardKeyValue, 16, 8, 1),
     row(Lanes, BackwardScoreBias, 16, 8, 1),
-    row(MicroTile, Forward, 2, 8, 2),
-    row(MicroTile, Forward, 4, 8, 1),
-    row(MicroTile, Forward, 8, 4, 1),
+    row(MicroTile, Forward, 2, 8, 2).from(17),
+    row(MicroTile, Forward, 4, 8, 1).from(17),
+    row(MicroTile, Forward, 8, 4, 1).from(17),
+    row(MicroTile, Forward, 8, 2, 2),
     row(MicroTile, Forward, 16, 2, 1),
     row(MicroTile, BackwardQuery, 2, 8, 1),
     row(MicroTile, BackwardQuery, 8, 4, 1),
@@ -233,6 +234,10 @@ impl Tile {
             }
         }
         Ok(())
+    }
+
+    pub(super) fn is_matrix(&self) -> bool {
+        matches!(self.schedule, Matrix(_))
     }
 
     pub(super) fn invocations(&self) -> u32 {

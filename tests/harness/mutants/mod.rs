@@ -127,8 +127,11 @@ impl Candidate {
             let folded = step.dispatches.iter().any(|d| d.grid[1] > 1);
             text.push_str(if folded { " folded" } else { "" });
             text.push_str(if step.dispatches.len() > 1 { " split" } else { "" });
-            if step.slots.iter().any(|s| s.path.ends_with("carry/side.wgsl")) {
-                text.push_str(&format!(" carry of {}", step.name));
+            let has = |file| step.slots.iter().any(|s| s.path.ends_with(file));
+            for (file, word) in
+                [("carry/side.wgsl", "carry"), ("share/split.wgsl", "shares"), ("rows/grouped.wgsl", "grouped")]
+            {
+                text.push_str(&if has(file) { format!(" {word} of {}", step.name) } else { String::new() });
             }
         }
         let expanded = plan.iter().flat_map(|p| &p.steps).map(|s| expand(s).map_or(0, |text| text.len()));

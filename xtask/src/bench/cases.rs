@@ -1,7 +1,7 @@
 //! What is timed: ops at shapes, each with the smaller twins that its kernels are checked on.
 
 use anyhow::Result;
-use gatefold_core::attention::{Causal, Dims};
+use gatefold_core::attention::{Causal, Dims, NanPolicy};
 use gatefold_core::{Attention, AttentionBackward, Dtype, Gemm, Op, RowFunction, Rowwise, RowwiseBackward, Tensors};
 use gatefold_cpu_ref::Reference;
 use gatefold_shaders::{Kernels, Plan};
@@ -43,20 +43,30 @@ pub(super) trait Timed: Reference + Kernels {
 /// Sequence lengths of twins: around every tile size, the first that runs the same kernels is taken.
 const TWINS: [usize; 6] = [77, 128, 160, 256, 320, 512];
 
+/// Whether an attention is a step of decoding: bound by the keys and values it reads, like a row-wise op.
+fn decodes(a: &Attention) -> bool {
+    a.dims.seq_q == 1 && a.dims.seq_kv > 1
+}
+
 impl Timed for Attention {
     fn facts(&self) -> Facts {
+        let (weight, decodes) = (self.weight.name(), decodes(self));
         Facts {
-            function: self.weight.name().into(),
+            function: if decodes { format!("{weight} decode") } else { weight.into() },
             backward: false,
             causal: self.causal != Causal::None,
             dtype: self.dtype,
             length: self.dims.seq_kv,
-            head_dim: self.dims.head_dim,
+            head_dim: if decodes { 0 } else { self.dims.head_dim },
         }
     }
 
     fn twins(&self) -> Vec<Self> {
-        let small = |seq| Self { dims: Dims::new(1, 1, seq, self.dims.head_dim), ..self.clone() };
+        let small = |seq| {
+            let one = Dims::new(1, 1, seq, self.dims.head_dim);
+            let few = Dims { q_heads: self.dims.group(), seq_q: self.dims.seq_q, ..one };
+            Self { dims: if decodes(self) { few } else { one }, ..self.clone() }
+        };
         TWINS.iter().map(|&seq| small(seq)).collect()
     }
 
@@ -209,6 +219,15 @@ fn attention(cases: &mut Vec<Case>, dims: Dims, causal: Causal, dtype: Dtype) {
     }
 }
 
+/// A step of decoding: 32 query heads on 8, a query each.
+fn decode(cases: &mut Vec<Case>, seq_kv: usize, dtype: Dtype) {
+    let dims = Dims { q_heads: 32, seq_q: 1, ..Dims::new(1, 8, seq_kv, 128) };
+    for make in [Attention::softmax, Attention::sigmoid] {
+        // Every key and value is read once: no second look for what is not finite.
+        cases.push(Case::Attention(Attention { nan_policy: NanPolicy::Trust, dtype, ..make(dims) }));
+    }
+}
+
 /// Row-wise softmax: as many rows as make up `elements`.
 fn rowwise(cases: &mut Vec<Case>, cols: usize, elements: usize, dtype: Dtype) {
     let forward = Rowwise { dtype, ..Rowwise::new(RowFunction::Softmax, (elements / cols).max(1), cols) };
@@ -251,6 +270,10 @@ pub(super) fn cases(scope: Scope) -> Vec<Case> {
             }
         }
         products(&mut all, if few { &[1024] } else { cubes }, dtype);
+        decode(&mut all, 4096, dtype);
+        if !scope.cpu || scope.full {
+            decode(&mut all, 32_768, dtype);
+        }
         for &head_dim in head_dims {
             for &seq in lengths.iter().filter(|&&seq| !few || seq == 512) {
                 for causal in [Causal::None, Causal::TopLeft] {

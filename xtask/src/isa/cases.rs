@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
-use gatefold_core::attention::{Causal, Dims, ScoreBias};
+use gatefold_core::attention::{Causal, Dims, NanPolicy, ScoreBias};
 use gatefold_core::{
     Attention, AttentionBackward, Dtype, Gemm, Op, RowFunction, Rowwise, RowwiseBackward, for_each_op,
 };
@@ -36,10 +36,13 @@ impl Shown for Attention {
     fn shown() -> Vec<Self> {
         let causal = |a: Self| Self { causal: Causal::TopLeft, ..a };
         let is_causal = |a: &Self| a.dtype == Dtype::F32 && a.dims.head_dim == 64;
-        attentions()
-            .into_iter()
-            .flat_map(|a| std::iter::once(a.clone()).chain(is_causal(&a).then(|| causal(a))))
-            .collect()
+        let all = attentions();
+        let all = all.into_iter().flat_map(|a| std::iter::once(a.clone()).chain(is_causal(&a).then(|| causal(a))));
+        let decode = |dtype| {
+            let dims = Dims { q_heads: 32, seq_q: 1, ..Dims::new(1, 8, 32_768, 128) };
+            [Self::softmax, Self::sigmoid].map(|make| Self { dtype, nan_policy: NanPolicy::Trust, ..make(dims) })
+        };
+        all.chain([Dtype::F32, Dtype::F16].into_iter().flat_map(decode)).collect()
     }
 }
 

@@ -5,7 +5,7 @@ const LOWEST: f32 = -88.7;
 
 fn sigmoid4(z: vec4<f32>) -> vec4<f32> { return 1.0 / (1.0 + exp(-z)); }
 
-fn row_begin() {}
+fn row_begin(with_sink: bool) {}
 
 // scores → weights, in place; seen: no score of the tile is hidden.
 fn row_update(scores: ptr<function, Scores>, acc: ptr<function, Accumulator>, seen: bool) {
@@ -27,3 +27,9 @@ fn row_store(r: u32, i: u32, in_sequence: bool) {}
 const ROW_STATE: u32 = 0u;
 fn row_suspend(word: u32) {}
 fn row_resume(word: u32) {}
+// acc += part: sums over shares of the keys need nothing else.
+fn row_merge(word: u32, part: ptr<function, Accumulator>, acc: ptr<function, Accumulator>) {
+    for (var w = 0u; w < ACCUMULATORS; w++) { // unroll
+        (*acc)[w] += (*part)[w];
+    }
+}

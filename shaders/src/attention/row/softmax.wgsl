@@ -6,15 +6,15 @@ const LOWEST: f32 = -LIMIT;
 var<private> row_peak: array<f32, OWN>;
 var<private> row_sum: array<f32, OWN>;
 
-fn row_begin() {
+fn row_begin(with_sink: bool) {
     for (var r = 0u; r < OWN; r++) { // unroll
         row_peak[r] = -LIMIT;
         row_sum[r] = 0.0;
     }
-    if params.sink_at != ABSENT {
-        let sink = clamp(side_f32(params.sink_at + at.q_head), -LIMIT, LIMIT);
+    if with_sink & (params.sink_at != ABSENT) {
         for (var r = 0u; r < OWN; r++) { // unroll
-            row_peak[r] = sink;
+            enter_head_of(own_position(r));
+            row_peak[r] = clamp(side_f32(params.sink_at + at.q_head), -LIMIT, LIMIT);
             row_sum[r] = select(0.0, 1.0, holds_first_column());
         }
     }
@@ -79,5 +79,19 @@ fn row_resume(word: u32) {
     for (var r = 0u; r < OWN; r++) { // unroll
         row_peak[r] = side_f32(word + r * 2u);
         row_sum[r] = side_f32(word + r * 2u + 1u);
+    }
+}
+// acc, l and the part left at `word` rescaled to the larger m, and added. A share without keys has m = -LIMIT, l = 0 and no part.
+fn row_merge(word: u32, part: ptr<function, Accumulator>, acc: ptr<function, Accumulator>) {
+    for (var r = 0u; r < OWN; r++) { // unroll
+        let of_part = side_f32(word + r * 2u);
+        let peak = max(row_peak[r], of_part);
+        let rescale = exp(row_peak[r] - peak);
+        let rescale_part = exp(of_part - peak);
+        row_peak[r] = peak;
+        row_sum[r] = row_sum[r] * rescale + side_f32(word + r * 2u + 1u) * rescale_part;
+        for (var w = 0u; w < WIDTH4; w++) { // unroll
+            (*acc)[r * WIDTH4 + w] = (*acc)[r * WIDTH4 + w] * rescale + (*part)[r * WIDTH4 + w] * rescale_part;
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The planted faults: name, target, fault, text, replacement, op, words in the case's description.
 
 mod backward;
+mod decode;
 mod forward;
 mod gemm;
 mod rowwise;
@@ -10,5 +11,7 @@ use super::Row;
 
 /// Every fault.
 pub(super) fn rows() -> impl Iterator<Item = &'static Row> {
-    [forward::KERNELS, forward::SCHEDULES, backward::ALL, slots::ALL, rowwise::ALL, gemm::ALL].into_iter().flatten()
+    [forward::KERNELS, forward::SCHEDULES, decode::ALL, backward::ALL, slots::ALL, rowwise::ALL, gemm::ALL]
+        .into_iter()
+        .flatten()
 }
