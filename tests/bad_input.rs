@@ -236,6 +236,27 @@ fn attention_lengths() {
 }
 
 #[test]
+fn paged() {
+    let mut t = Trial::new();
+    let with = |page, pages| Attention { sequences: Sequences::Paged { page, pages }, ..base() };
+    let paged = with(3, 6);
+    let u32s = |n: &[u32]| Tensor::u32([n.len()], n.to_vec()).unwrap();
+    let table = |pages: [u32; 6]| Tensor::u32([2, 3], pages.to_vec()).unwrap();
+    let good = legal(&paged).with("lens_kv", u32s(&[7, 4])).with("block_table", table([5, 0, 3, 1, 2, u32::MAX]));
+    assert!(gpu().run_tensors(&paged, &good).is_ok(), "an entry beyond the length is not looked at");
+    for (bad, at) in [([6, 0, 3, 1, 2, 0], 0), ([5, 0, 3, 1, u32::MAX, 0], 4)] {
+        t.refuse(&paged, &good.clone().with("block_table", table(bad)), "Value", &format!("block_table[{at}]"));
+    }
+    t.refuse(&paged, &good.clone().with("lens_kv", u32s(&[8, 4])), "Value", "lens_kv[0]");
+    t.refuse(&paged, &good.clone().with("block_table", u32s(&[1, 2])), "Shape", "block_table");
+    t.refuse_without(&paged, "block_table");
+    t.refuse_without(&paged, "lens_kv");
+    t.refuse_spec(&with(0, 6), "Dim", "page");
+    t.refuse_spec(&with(3, 0), "Dim", "pages");
+    t.refuse_spec(&AttentionBackward::new(paged), "Conflict", "attention_backward");
+}
+
+#[test]
 fn attention_backward() {
     let mut t = Trial::new();
     let softmax = AttentionBackward { d_lse: true, ..AttentionBackward::new(base()) };

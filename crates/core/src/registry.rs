@@ -8,6 +8,7 @@ macro_rules! for_each_op {
         $with! {
             $crate::Attention,
             $crate::AttentionBackward,
+            $crate::AttentionMerge,
             $crate::Rowwise,
             $crate::RowwiseBackward,
             $crate::Gemm

@@ -1,6 +1,6 @@
 //! The attention's WGSL files.
 
-use gatefold_core::attention::{NanPolicy, Weight};
+use gatefold_core::attention::{NanPolicy, Sequences, Weight};
 use gatefold_core::{Attention, Dtype};
 
 use super::tiles::{Schedule, Tile};
@@ -10,6 +10,7 @@ use crate::source::wgsl;
 pub(super) const FORWARD_COMBINE: Source = wgsl!("attention/forward_combine.wgsl");
 pub(super) const STORE_ROWS: Source = wgsl!("attention/store_rows.wgsl");
 pub(super) const SHAPE: Source = wgsl!("attention/shape.wgsl");
+pub(super) const KEYS_IN_ORDER: Source = wgsl!("attention/keys/in_order.wgsl");
 pub(super) const SCORE: Source = wgsl!("attention/score.wgsl");
 pub(super) const DELTA: Source = wgsl!("attention/delta.wgsl");
 pub(super) const BACKWARD_QUERY: Source = wgsl!("attention/backward_query.wgsl");
@@ -41,8 +42,13 @@ pub(super) fn forward(tile: &Tile) -> Source {
 }
 
 /// Which operands own and which stream: in the forward pass, in gradients by query, in gradients by key.
-pub(super) const ACCESS_FORWARD: [Source; 2] =
-    [wgsl!("attention/access/own_query.wgsl"), wgsl!("attention/access/stream_keys.wgsl")];
+pub(super) fn access_forward(a: &Attention) -> [Source; 2] {
+    let stream = match a.sequences {
+        Sequences::Paged { .. } => wgsl!("attention/access/stream_paged_keys.wgsl"),
+        _ => wgsl!("attention/access/stream_keys.wgsl"),
+    };
+    [wgsl!("attention/access/own_query.wgsl"), stream]
+}
 pub(super) const ACCESS_BY_QUERY: [Source; 2] =
     [wgsl!("attention/access/own_queries.wgsl"), wgsl!("attention/access/stream_keys.wgsl")];
 pub(super) const ACCESS_BY_KEY: [Source; 2] =
@@ -134,6 +140,14 @@ pub(super) fn sums(rows: bool, keys: bool) -> (Source, &'static str) {
         (wgsl!("attention/sums/keys.wgsl"), ".sums")
     } else {
         (wgsl!("attention/sums/none.wgsl"), "")
+    }
+}
+
+/// Where keys lie.
+pub(super) fn keys(a: &Attention) -> (Source, &'static str) {
+    match a.sequences {
+        Sequences::Paged { .. } => (wgsl!("attention/keys/paged.wgsl"), ".paged"),
+        _ => (KEYS_IN_ORDER, ""),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The plan of the forward pass: its tile, its shares of the keys, and the step that joins them.
 
-use gatefold_core::attention::{NanPolicy, Weight};
+use gatefold_core::attention::{NanPolicy, Sequences, Weight};
 use gatefold_core::{Attention, Dtype, Op};
 
 use super::classes::Wanted;
@@ -99,7 +99,7 @@ impl<'a> Forward<'a> {
     fn tiles(&self, passes: usize, layout: &Layout) -> Result<Step, PlanError> {
         let Self { a, tile, .. } = self;
         let mut variant = Variant::new("attention_forward", a);
-        variant.tile_slots(a, files::ACCESS_FORWARD, tile);
+        variant.tile_slots(a, files::access_forward(a), tile);
         variant.slots.push(files::row(a.weight, tile));
         variant.slot(files::lse(a.lse));
         let waits = passes > 1 || self.shares.are_several();
@@ -122,7 +122,8 @@ impl<'a> Forward<'a> {
         let mut work = query_work(a, *a, "attention_forward_combine", tile, limits, &self.outputs);
         work = Work { groups_per_unit: whole, stream: 0, fixed_trips: self.shares.count, ..work };
         let mut variant = Variant::new("attention_forward_combine", a);
-        variant.slots.extend(files::ACCESS_FORWARD);
+        variant.slots.extend(files::access_forward(a));
+        variant.slot(files::keys(a));
         variant.slots.extend([files::schedule(tile), files::SCORE, files::STORE_ROWS, files::row(a.weight, tile)]);
         // Scores are not formed again: whatever forms them is the simplest there is.
         variant.slots.extend(files::PLAIN_SCORES);
@@ -138,6 +139,8 @@ impl<'a> Forward<'a> {
 fn tile(a: &Attention, limits: &Limits, plan: &mut Plan) -> Result<Tile, PlanError> {
     let matrix = if are_grouped(a) {
         Err("a group's few rows are packed, which they do not know".into())
+    } else if matches!(a.sequences, Sequences::Paged { .. }) {
+        Err("keys lie in pages, which they do not know".into())
     } else {
         MatrixTile::choose(a, limits)
     };

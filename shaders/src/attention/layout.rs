@@ -18,6 +18,7 @@ const PACKED: &[(&str, &str)] = &[
     ("lens_kv", "lens_kv_at"),
     ("cu_seqlens_q", "cu_q_at"),
     ("cu_seqlens_kv", "cu_kv_at"),
+    ("block_table", "table_at"),
     ("head_bias", "head_bias_at"),
     ("key_bias", "key_bias_at"),
     ("alibi_slopes", "slopes_at"),
@@ -89,6 +90,7 @@ impl Members {
         } else {
             None
         };
+        let (page, pages) = if let Sequences::Paged { page, pages } = a.sequences { (page, pages) } else { (1, 1) };
         let (bias, from_len) = bias_value(a);
         let (low, high) = window(a);
         let matrix = d.seq_q * d.seq_kv;
@@ -108,6 +110,9 @@ impl Members {
             ("packed_rows", Param::U32(packed.is_some().into())),
             ("total_q", size(packed.map_or(0, |p| p.0))),
             ("total_kv", size(packed.map_or(0, |p| p.1))),
+            ("table_pages", size(d.seq_kv.div_ceil(page))),
+            ("page", size(page)),
+            ("pages", size(pages)),
             ("score_batch", size(score_batch)),
             ("score_head", size(score_head)),
             ("scale", Param::F32(a.scale_value())),
@@ -179,10 +184,11 @@ pub(super) fn row_count(a: &Attention) -> u64 {
     a.row_dims().iter().map(|&n| n as u64).product()
 }
 
-/// Keys over all batch entries.
+/// Rows of `k` per key/value head: keys over all batch entries, or places of a cache.
 pub(super) fn key_count(a: &Attention) -> u64 {
     match a.sequences {
         Sequences::Packed { total_kv, .. } => total_kv as u64,
+        Sequences::Paged { page, pages } => (page * pages) as u64,
         _ => a.dims.batch as u64 * a.dims.seq_kv as u64,
     }
 }

@@ -75,12 +75,13 @@ impl<O: Op> Marks<'_, O> {
         let mark = if gradient { files::MARK_GRADIENT } else { files::MARK_OUTPUT };
         let part = if gradient { ".gradient" } else { "" };
         let (bias, bias_part) = files::bias(a);
+        let (keys, keys_part) = files::keys(a);
         let (load, store, io) = files::io(a);
-        let mut slots = vec![files::SHAPE, bias, files::MARK_PAIR, mark, load, store];
+        let mut slots = vec![files::SHAPE, bias, keys, files::MARK_PAIR, mark, load, store];
         if !gradient {
             slots.push(store_lse);
         }
-        self.step(&work, &format!("{part}{lse_part}{bias_part}.{io}"), files::MARK_QUERY, slots, true)
+        self.step(&work, &format!("{part}{lse_part}{bias_part}{keys_part}.{io}"), files::MARK_QUERY, slots, true)
     }
 
     /// The step that marks rows of `d_k` and `d_v`.
@@ -95,7 +96,7 @@ impl<O: Op> Marks<'_, O> {
         self.cost(&mut work, seen(a, d.seq_q), d.group() as u64);
         let (bias, bias_part) = files::bias(a);
         let (load, store, io) = files::io(a);
-        let slots = vec![files::SHAPE, bias, files::MARK_PAIR, load, store];
+        let slots = vec![files::SHAPE, bias, files::KEYS_IN_ORDER, files::MARK_PAIR, load, store];
         self.step(&work, &format!("{bias_part}.{io}"), files::MARK_KEY, slots, true)
     }
 
@@ -107,7 +108,7 @@ impl<O: Op> Marks<'_, O> {
         by_bias_matrix(&mut work, self.op, a, shared, (d.seq_q as u64).div_ceil(FLAT.into()));
         self.cost(&mut work, d.seq_kv, sharers(a, shared));
         let (load, _, io) = files::io(a);
-        let slots = vec![files::SHAPE, files::bias(a).0, files::MARK_PAIR, load];
+        let slots = vec![files::SHAPE, files::bias(a).0, files::KEYS_IN_ORDER, files::MARK_PAIR, load];
         self.step(&work, &format!(".{io}"), files::MARK_SCORE_BIAS, slots, true)
     }
 
@@ -135,7 +136,7 @@ impl<O: Op> Marks<'_, O> {
         work.step_trips = width.div_ceil(4) as u64 + 2;
         work.step_work = f64::from(FLAT) * width as f64;
         let (load, _, io) = files::io(self.a);
-        let slots = vec![files::SHAPE, slot, load];
+        let slots = vec![files::SHAPE, slot, files::KEYS_IN_ORDER, load];
         self.step(&work, &format!(".{part}.{io}"), files::SCAN, slots, true)
     }
 

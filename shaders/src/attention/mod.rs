@@ -9,6 +9,7 @@ mod layout;
 mod loops;
 mod marks;
 mod matrix;
+mod merge;
 mod shares;
 mod split;
 mod tiles;
@@ -49,6 +50,7 @@ impl Variant {
         self.slots.extend(access);
         self.slot(files::softcap(a));
         self.slot(files::bias(a));
+        self.slot(files::keys(a));
         self.slot(files::finite(a));
         self.slots.push(files::schedule(tile));
     }
@@ -114,7 +116,7 @@ fn check_features(a: &Attention, limits: &Limits) -> Result<(), PlanError> {
 
 /// Whether heads lie one after another, so that a range of them is a range of bytes.
 fn heads_contiguous(a: &Attention) -> bool {
-    !matches!(a.sequences, Sequences::Packed { .. })
+    !matches!(a.sequences, Sequences::Packed { .. } | Sequences::Paged { .. })
 }
 
 /// Multiply-adds of one tile step of a workgroup that makes products over `dims` dims in all.

@@ -38,6 +38,10 @@ struct Params {
     lens_kv_at: u32,
     cu_q_at: u32,
     cu_kv_at: u32,
+    table_at: u32,      // block table [batch, table_pages]
+    table_pages: u32,
+    page: u32,          // keys in a page
+    pages: u32,
     head_bias_at: u32,
     key_bias_at: u32,
     slopes_at: u32,

@@ -1,7 +1,9 @@
 //! Specs that between them reach every kernel, slot and schedule.
 
 use gatefold_core::attention::{Bias, Causal, Dims, NanPolicy, ScoreBias, Sequences, Window};
-use gatefold_core::{Attention, AttentionBackward, Dtype, Gemm, Op, RowFunction, Rowwise, RowwiseBackward};
+use gatefold_core::{
+    Attention, AttentionBackward, AttentionMerge, Dtype, Gemm, Op, RowFunction, Rowwise, RowwiseBackward,
+};
 
 /// An op with specs to try.
 pub(crate) trait Specs: Op {
@@ -60,6 +62,7 @@ fn options(base: &Attention) -> Vec<Attention> {
         with(|a| a.sequences = Sequences::Padded { q: true, kv: true }),
         with(|a| a.sequences = Sequences::Padded { q: false, kv: true }),
         with(|a| a.sequences = Sequences::Packed { total_q: 3 * a.dims.seq_q, total_kv: 3 * a.dims.seq_kv }),
+        with(|a| a.sequences = Sequences::Paged { page: 16, pages: 99 }),
         with(|a| a.bias = Bias::NegLogKeys),
         with(|a| a.bias = Bias::NegLogLen),
         with(|a| a.head_bias = true),
@@ -111,13 +114,22 @@ impl Specs for Attention {
 
 impl Specs for AttentionBackward {
     fn specs() -> Vec<Self> {
-        let mut all: Vec<_> = Attention::specs().into_iter().map(Self::new).collect();
+        let has_gradient = |a: &Attention| !matches!(a.sequences, Sequences::Paged { .. });
+        let mut all: Vec<_> = Attention::specs().into_iter().filter(has_gradient).map(Self::new).collect();
         let dims = Dims::new(2, 3, 65, 48);
         all.push(Self { d_lse: true, ..Self::new(Attention::softmax(dims)) });
         for base in [Attention::softmax(dims), Attention::sigmoid(dims)] {
             all.push(Self { d_bias: true, ..Self::new(Attention { bias: Bias::Const(-1.0), ..base }) });
         }
         all
+    }
+}
+
+impl Specs for AttentionMerge {
+    fn specs() -> Vec<Self> {
+        let all = [Self::softmax(3, 70, 64), Self::sigmoid(3, 70, 64), Self::softmax(1, 0, 1)];
+        let half = |op: &Self| Self { dtype: Dtype::F16, ..op.clone() };
+        all.iter().map(half).chain(all.clone()).collect()
     }
 }
 

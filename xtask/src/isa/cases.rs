@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result};
 use gatefold_core::attention::{Causal, Dims, NanPolicy, ScoreBias};
 use gatefold_core::{
-    Attention, AttentionBackward, Dtype, Gemm, Op, RowFunction, Rowwise, RowwiseBackward, for_each_op,
+    Attention, AttentionBackward, AttentionMerge, Dtype, Gemm, Op, RowFunction, Rowwise, RowwiseBackward, for_each_op,
 };
 use gatefold_cpu_ref::Reference;
 use gatefold_shaders::{Kernels, Limits, PlanError, Step};
@@ -51,6 +51,12 @@ impl Shown for AttentionBackward {
         let shared = ScoreBias { per_batch: false, per_head: false };
         let biased = Attention { score_bias: Some(shared), ..Attention::sigmoid(Dims::new(1, 8, 1024, 64)) };
         attentions().into_iter().filter(|a| a.dtype == Dtype::F32).chain([biased]).map(Self::new).collect()
+    }
+}
+
+impl Shown for AttentionMerge {
+    fn shown() -> Vec<Self> {
+        vec![Self::softmax(8, 32, 128), Self::sigmoid(8, 32, 128)]
     }
 }
 

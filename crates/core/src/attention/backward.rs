@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Attention, Bias, Inputs, Weight};
+use super::{Attention, Bias, Inputs, Sequences, Weight};
 use crate::op::{check_addressable, operand_bytes};
 use crate::{Cost, Dtype, Op, Operand, SpecError, Tensor, Tensors};
 
@@ -114,6 +114,10 @@ impl Op for AttentionBackward {
 
     fn validate(&self) -> Result<(), SpecError> {
         self.forward.validate()?;
+        if matches!(self.forward.sequences, Sequences::Paged { .. }) {
+            let reason = "pages are shared and rewritten, so a cache has no gradient";
+            return Err(SpecError::Conflict { option: "attention_backward", with: "sequences: paged", reason });
+        }
         if self.d_lse && self.forward.weight == Weight::Sigmoid {
             let reason = "sigmoid attention has no row statistics";
             return Err(SpecError::Conflict { option: "d_lse", with: "weight: sigmoid", reason });

@@ -54,4 +54,14 @@ pub enum Sequences {
         /// Rows of `k` and `v`.
         total_kv: usize,
     },
+    /// Keys and values in a paged cache (Kwon et al., *PagedAttention*, arXiv 2309.06180; the layout is FlashAttention's):
+    /// `k [pages, page, kv_heads, head_dim]`, `v [pages, page, kv_heads, val_dim]`, and inputs `lens_kv [batch]` and `block_table
+    /// [batch, ⌈seq_kv / page⌉]` (u32): key `j` of a batch entry lies in page `block_table[b, j / page]`, at `j % page`. Entries may
+    /// share pages, and what lies beyond a length is not looked at. `q` and `o` as if dense. Forward only.
+    Paged {
+        /// Keys in a page, at least 1; any number.
+        page: usize,
+        /// Pages of the cache, at least 1.
+        pages: usize,
+    },
 }

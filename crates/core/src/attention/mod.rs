@@ -14,6 +14,7 @@
 mod backward;
 mod bias;
 mod mask;
+mod merge;
 mod nan_policy;
 mod tensors;
 mod values;
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 pub use backward::{AttentionBackward, BackwardInputs, BackwardOutputs};
 pub use bias::{Bias, ScoreBias};
 pub use mask::{Causal, Sequences, Window};
+pub use merge::{AttentionMerge, MAX_PARTS, MergeInputs, MergeOutputs};
 pub use nan_policy::NanPolicy;
 pub use tensors::{Inputs, Outputs};
 pub use weight::Weight;
@@ -75,6 +77,7 @@ impl Dims {
 /// | `k` | `[batch, kv_heads, seq_kv, head_dim]` | `dtype` |
 /// | `v` | `[batch, kv_heads, seq_kv, val_dim]` | `dtype` |
 /// | `lens_q`, `lens_kv` | `[batch]` | u32, if `sequences` is `Padded` |
+/// | `lens_kv`, `block_table` | `[batch]`, `[batch, ⌈seq_kv / page⌉]` | u32, if `sequences` is `Paged` (which also changes `k` and `v`) |
 /// | `cu_seqlens_q`, `cu_seqlens_kv` | `[batch + 1]` | u32, if `sequences` is `Packed` (which also changes the shapes above) |
 /// | `head_bias`, `alibi_slopes`, `sink` | `[q_heads]` | f32 |
 /// | `key_bias` | `[batch, seq_kv]` (packed: `[total_kv]`) | f32 |
@@ -193,6 +196,7 @@ impl Attention {
         let d = &self.dims;
         match self.sequences {
             Sequences::Packed { total_kv, .. } => vec![total_kv, d.kv_heads, width],
+            Sequences::Paged { page, pages } => vec![pages, page, d.kv_heads, width],
             _ => vec![d.batch, d.kv_heads, d.seq_kv, width],
         }
     }
@@ -234,6 +238,10 @@ impl Attention {
                 all.push(Operand::input("cu_seqlens_q", [d.batch + 1], Dtype::U32));
                 all.push(Operand::input("cu_seqlens_kv", [d.batch + 1], Dtype::U32));
             }
+            Sequences::Paged { page, .. } => {
+                all.push(Operand::input("lens_kv", [d.batch], Dtype::U32));
+                all.push(Operand::input("block_table", [d.batch, d.seq_kv.div_ceil(page.max(1))], Dtype::U32));
+            }
         }
         all.extend(self.head_bias.then(|| Operand::input("head_bias", [d.q_heads], Dtype::F32)));
         all.extend(self.key_bias.then(|| Operand::input("key_bias", self.key_bias_dims(), Dtype::F32)));
@@ -266,6 +274,13 @@ impl Attention {
         for (dim, given) in [("batch", d.batch), ("q_heads", d.q_heads)] {
             if given >= 1 << 24 {
                 return Err(SpecError::Dim { dim, expected: format!("less than {}", 1 << 24), given });
+            }
+        }
+        if let Sequences::Paged { page, pages } = self.sequences {
+            for (dim, given) in [("page", page), ("pages", pages)] {
+                if given == 0 || given >= 1 << 30 {
+                    return Err(SpecError::Dim { dim, expected: format!("1 to {}", (1 << 30) - 1), given });
+                }
             }
         }
         if let Sequences::Packed { total_q, total_kv } = self.sequences {
@@ -358,6 +373,7 @@ impl Op for Attention {
         on(self.window != Window::default(), "window");
         on(matches!(self.sequences, Sequences::Padded { .. }), "padded");
         on(matches!(self.sequences, Sequences::Packed { .. }), "packed");
+        on(matches!(self.sequences, Sequences::Paged { .. }), "paged");
         on(self.softcap.is_some(), "softcap");
         on(self.head_bias, "head_bias");
         on(self.key_bias, "key_bias");

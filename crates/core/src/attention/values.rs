@@ -19,6 +19,9 @@ pub(super) fn check(a: &Attention, inputs: &Tensors) -> Result<(), SpecError> {
         check_cu_seqlens(inputs, "cu_seqlens_q", total_q, d.seq_q)?;
         check_cu_seqlens(inputs, "cu_seqlens_kv", total_kv, d.seq_kv)?;
     }
+    if let Sequences::Paged { page, pages } = a.sequences {
+        check_block_table(inputs, page, pages)?;
+    }
     BIASES.iter().try_for_each(|&(name, masks)| check_bias(inputs, name, masks))
 }
 
@@ -57,6 +60,23 @@ fn check_cu_seqlens(inputs: &Tensors, name: &str, total: usize, longest: usize) 
     }
     let last = cu.len() - 1;
     if cu[last] as usize != total { Err(fault(last, format!("the total of {total}"))) } else { Ok(()) }
+}
+
+/// Pages that a length reaches must exist; the rest of a row is not looked at.
+fn check_block_table(inputs: &Tensors, page: usize, pages: usize) -> Result<(), SpecError> {
+    let ints = |name| inputs.get(name).and_then(Tensor::as_u32);
+    let (Some(table), Some(lens)) = (ints("block_table"), ints("lens_kv")) else {
+        return Ok(());
+    };
+    let width = table.len() / lens.len().max(1);
+    for (b, &len) in lens.iter().enumerate() {
+        let used = &table[b * width..][..(len as usize).div_ceil(page).min(width)];
+        if let Some(at) = used.iter().position(|&n| n as usize >= pages) {
+            let (expected, given) = (format!("a page below {pages}"), used[at].to_string());
+            return Err(SpecError::Value { operand: "block_table".into(), index: b * width + at, expected, given });
+        }
+    }
+    Ok(())
 }
 
 /// The first value that is not legal. Whole chunks are looked at without a branch per value: a dense score bias is as large as all else.

@@ -11,7 +11,7 @@ use crate::data::{Family, Rng};
 use crate::{Case, Reference};
 
 /// How many cases are planned; as many as [`planned`] lists.
-pub(crate) const PLANNED: u64 = 200;
+pub(crate) const PLANNED: u64 = 208;
 
 const FORWARD: u64 = 0x0f0f;
 const BACKWARD: u64 = 0xb0b0;
@@ -53,6 +53,10 @@ pub(crate) fn backward(seed: u64) -> Case<AttentionBackward> {
     let few = draw.op.causal != Causal::None && draw.op.dims.seq_q < draw.op.dims.seq_kv;
     if (few || draw.op.dims.seq_kv < 3) && !draw.note.contains("degenerate") {
         draw.note.push_str("; may be degenerate");
+    }
+    // a cache has no gradient
+    if matches!(draw.op.sequences, Sequences::Paged { .. }) {
+        draw.op.sequences = Sequences::Padded { q: false, kv: true };
     }
     let softmax = draw.op.weight == Weight::Softmax;
     let constant = matches!(draw.op.bias, Bias::Const(_));
@@ -133,7 +137,14 @@ fn masks(weight: Weight, all: &mut Vec<Draw>) {
     }
     let sequences = Sequences::Packed { total_q: 83, total_kv: 151 };
     push(Attention { sequences, ..spec.clone() }, "packed");
-    push(Attention { sequences, causal: Causal::BottomRight, bias: Bias::NegLogLen, ..spec }, "packed, causal");
+    push(Attention { sequences, causal: Causal::BottomRight, bias: Bias::NegLogLen, ..spec.clone() }, "packed, causal");
+    for page in [1, 16, 64] {
+        let sequences = Sequences::Paged { page, pages: 5 * 50_usize.div_ceil(page) + 1 };
+        push(Attention { sequences, causal: Causal::BottomRight, ..spec.clone() }, "paged, causal");
+    }
+    let sequences = Sequences::Paged { page: 7, pages: 41 };
+    let dims = Dims { q_heads: 8, kv_heads: 2, seq_q: 1, ..spec.dims };
+    push(Attention { sequences, dims, ..spec }, "paged, one query");
 }
 
 fn biases(weight: Weight, all: &mut Vec<Draw>) {

@@ -136,7 +136,7 @@ pub(crate) fn spec(rng: &mut Rng, divisor: usize) -> Draw {
         6 | 7 => Bias::NegLogLen,
         _ => constant,
     };
-    let op = Attention {
+    let mut op = Attention {
         dims,
         weight,
         scale: rng.chance(30).then(|| rng.pick(&[1.0, 0.125, 0.3, -0.2, 0.0])),
@@ -154,6 +154,10 @@ pub(crate) fn spec(rng: &mut Rng, divisor: usize) -> Draw {
         nan_policy: if style.chance(75) { NanPolicy::Exact } else { NanPolicy::Trust },
         dtype: if style.chance(30) { Dtype::F16 } else { Dtype::F32 },
     };
+    // A style of its own: pages make another variant of every kernel.
+    if style.chance(30) && rng.chance(40) {
+        op.sequences = draw_paged(rng, &dims);
+    }
     let masked = if rng.chance(50) { 0 } else { 20 };
     let families = draw_families(rng, &op);
     let plant = if op.nan_policy == NanPolicy::Exact { draw_plant(rng, &op, masked) } else { None };
@@ -193,6 +197,12 @@ fn draw_sequences(rng: &mut Rng, dims: &Dims) -> Sequences {
         },
         _ => Sequences::Dense,
     }
+}
+
+fn draw_paged(rng: &mut Rng, dims: &Dims) -> Sequences {
+    let page = rng.pick(&[1, 2, 3, 5, 8, 16, 32, 64]);
+    let needed = dims.batch * dims.seq_kv.div_ceil(page);
+    Sequences::Paged { page, pages: (needed + rng.below(3)).max(1) }
 }
 
 trait IntoPadded {
@@ -280,6 +290,7 @@ fn operand(rng: &mut Rng, draw: &Draw, o: &Operand) -> Tensor {
         ("lens_kv", _) => Some((0..d.batch).map(|_| length(rng, d.seq_kv) as u32).collect()),
         ("cu_seqlens_q", Sequences::Packed { total_q, .. }) => Some(running(rng, d.batch, d.seq_q, total_q)),
         ("cu_seqlens_kv", Sequences::Packed { total_kv, .. }) => Some(running(rng, d.batch, d.seq_kv, total_kv)),
+        ("block_table", Sequences::Paged { pages, .. }) => Some(shuffled(rng, o.len(), pages)),
         _ => None,
     };
     if let Some(ints) = ints {
@@ -299,6 +310,17 @@ fn operand(rng: &mut Rng, draw: &Draw, o: &Operand) -> Tensor {
         numbers.iter_mut().for_each(|x| *x = x.clamp(-6e4, 6e4));
     }
     Tensor::float(o.dtype, o.dims.clone(), numbers).expect("as many numbers as the shape says")
+}
+
+/// Pages in no order, no page twice if there are enough.
+fn shuffled(rng: &mut Rng, count: usize, pages: usize) -> Vec<u32> {
+    #[allow(clippy::cast_possible_truncation, reason = "pages are few")]
+    let mut all: Vec<u32> = (0..count.max(pages)).map(|n| (n % pages) as u32).collect();
+    for n in (1..all.len()).rev() {
+        all.swap(n, rng.below(n + 1));
+    }
+    all.truncate(count);
+    all
 }
 
 /// A length up to `most`, often none or all of it.
@@ -332,7 +354,8 @@ mod tests {
     fn styles_cover_every_option() {
         let drawn: Vec<_> = (0..600).map(|seed| spec(&mut Rng::new(seed, 1), 1).op).collect();
         type Has = fn(&Attention) -> bool;
-        let options: [(&str, Has); 12] = [
+        let options: [(&str, Has); 13] = [
+            ("paged", |a| matches!(a.sequences, Sequences::Paged { .. })),
             ("softmax", |a| a.weight == Weight::Softmax),
             ("softcap", |a| a.softcap.is_some()),
             ("head_bias", |a| a.head_bias),

@@ -6,7 +6,7 @@ use gatefold_core::attention::{Causal, Sequences};
 use crate::{Real, Values};
 
 /// One sequence of the batch.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Sequence {
     /// Batch entry.
     pub(crate) b: usize,
@@ -16,6 +16,8 @@ pub(crate) struct Sequence {
     /// First packed row of queries and keys; 0 if not packed.
     start_q: usize,
     start_kv: usize,
+    /// Pages of the keys; none if not paged.
+    pages: Vec<usize>,
 }
 
 /// The lengths of every batch entry.
@@ -28,11 +30,14 @@ pub(crate) fn sequences<R: Real>(op: &Attention, inputs: &Values<R>) -> Vec<Sequ
             Sequences::Packed { .. } => {
                 let span = |name: &str| (inputs.int(name)[b] as usize, inputs.int(name)[b + 1] as usize);
                 let (q, kv) = (span("cu_seqlens_q"), span("cu_seqlens_kv"));
-                Sequence { b, len_q: q.1 - q.0, len_kv: kv.1 - kv.0, start_q: q.0, start_kv: kv.0 }
+                Sequence { b, len_q: q.1 - q.0, len_kv: kv.1 - kv.0, start_q: q.0, start_kv: kv.0, pages: Vec::new() }
             }
             _ => {
                 let (len_q, len_kv) = (length("lens_q", b, d.seq_q), length("lens_kv", b, d.seq_kv));
-                Sequence { b, len_q, len_kv, start_q: 0, start_kv: 0 }
+                let table = inputs.int("block_table");
+                let width = table.len() / d.batch;
+                let pages = table[b * width..(b + 1) * width].iter().map(|&n| n as usize).collect();
+                Sequence { b, len_q, len_kv, start_q: 0, start_kv: 0, pages }
             }
         });
     }
@@ -58,6 +63,7 @@ impl Sequence {
         let head = h / op.dims.group();
         match op.sequences {
             Sequences::Packed { .. } => (self.start_kv + j) * op.dims.kv_heads + head,
+            Sequences::Paged { page, .. } => (self.pages[j / page] * page + j % page) * op.dims.kv_heads + head,
             _ => (self.b * op.dims.kv_heads + head) * op.dims.seq_kv + j,
         }
     }

@@ -15,6 +15,7 @@
 pub(crate) mod cases;
 mod draw;
 pub(crate) mod geometry;
+mod merge;
 mod plant;
 pub(crate) mod score;
 

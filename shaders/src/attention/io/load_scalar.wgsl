@@ -9,8 +9,8 @@ fn last_q(i: u32) -> u32 { return min(i, max(at.len_q, 1u) - 1u); }
 fn last_k(j: u32) -> u32 { return min(j, max(at.len_kv, 1u) - 1u); }
 
 fn q_row(i: u32) -> u32 { return (at.q_row + last_q(i) * at.q_step) * params.head_dim + params.q_shift; }
-fn k_row(j: u32) -> u32 { return (at.k_row + last_k(j) * at.k_step) * params.head_dim + params.k_shift; }
-fn v_row(j: u32) -> u32 { return (at.k_row + last_k(j) * at.k_step) * params.val_dim + params.v_shift; }
+fn k_row(j: u32) -> u32 { return key_row(last_k(j)) * params.head_dim + params.k_shift; }
+fn v_row(j: u32) -> u32 { return key_row(last_k(j)) * params.val_dim + params.v_shift; }
 fn d_o_row(i: u32) -> u32 { return (at.q_row + last_q(i) * at.q_step) * params.val_dim + params.o_shift; }
 
 // From a row to the next of its sequence.

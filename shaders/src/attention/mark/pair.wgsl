@@ -4,7 +4,7 @@ const INFINITE: u32 = 2u;
 const LOWEST: f32 = -LIMIT;   // of a score; here only whether it is hidden counts
 
 fn query_flags(i: u32) -> u32 { return side[params.flags_at + at.q_row + i * at.q_step]; }
-fn key_flags(j: u32) -> u32 { return side[params.flags_at + params.batch_rows + at.k_row + j * at.k_step]; }
+fn key_flags(j: u32) -> u32 { return side[params.flags_at + params.batch_rows + key_row(j)]; }
 
 // Whether the product of the two rows, one of which holds an infinity, is NaN or (row-coupled weights) +inf.
 fn breaks(i: u32, j: u32) -> bool {

@@ -4,6 +4,7 @@ use super::super::Row;
 
 const SOFTMAX: &str = "attention/row/softmax.wgsl";
 const SIGMOID: &str = "attention/row/sigmoid.wgsl";
+const PAGED: &str = "attention/keys/paged.wgsl";
 const GROUPED: &str = "attention/rows/grouped.wgsl";
 
 pub(super) const ALL: &[Row] = &[
@@ -78,5 +79,23 @@ pub(super) const ALL: &[Row] = &[
         "(end_j <= keys_to(max(queries, 1u) - 1u))",
         "attention",
         &["grouped", "!\"causal\":\"none\""],
+    ),
+    (
+        "place_in_page_lost",
+        PAGED,
+        "every key of a page is its first",
+        "* params.page + j % params.page)",
+        "* params.page)",
+        "attention",
+        &["paged"],
+    ),
+    (
+        "table_of_the_first_entry",
+        PAGED,
+        "every batch entry reads the first one's table",
+        "params.table_at + at.batch * params.table_pages + j",
+        "params.table_at + j",
+        "attention",
+        &["paged"],
     ),
 ];

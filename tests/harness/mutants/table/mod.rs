@@ -4,6 +4,7 @@ mod backward;
 mod decode;
 mod forward;
 mod gemm;
+mod merge;
 mod rowwise;
 mod slots;
 
@@ -11,7 +12,7 @@ use super::Row;
 
 /// Every fault.
 pub(super) fn rows() -> impl Iterator<Item = &'static Row> {
-    [forward::KERNELS, forward::SCHEDULES, decode::ALL, backward::ALL, slots::ALL, rowwise::ALL, gemm::ALL]
+    [forward::KERNELS, forward::SCHEDULES, decode::ALL, merge::ALL, backward::ALL, slots::ALL, rowwise::ALL, gemm::ALL]
         .into_iter()
         .flatten()
 }
