@@ -3,6 +3,7 @@
 mod backward;
 mod forward;
 mod gemm;
+mod matrix;
 mod rowwise;
 mod slots;
 
@@ -10,5 +11,7 @@ use super::Row;
 
 /// Every fault.
 pub(super) fn rows() -> impl Iterator<Item = &'static Row> {
-    [forward::KERNELS, forward::SCHEDULES, backward::ALL, slots::ALL, rowwise::ALL, gemm::ALL].into_iter().flatten()
+    [forward::KERNELS, forward::SCHEDULES, backward::ALL, slots::ALL, rowwise::ALL, gemm::ALL, matrix::ALL]
+        .into_iter()
+        .flatten()
 }
