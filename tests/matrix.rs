@@ -1,18 +1,18 @@
-//! Matrix units: attention's planned cases in f16 through the schedule that uses them, on an adapter that has them.
+//! Matrix units: the planned cases of attention and products in f16 through the schedules that use them, on an adapter that has them.
 
 use std::collections::BTreeMap;
 
-use gatefold_core::Attention;
+use gatefold_core::{Attention, Gemm};
 use gatefold_cpu_ref::Reference;
 use gatefold_cpu_ref::case::HALVES;
-use gatefold_shaders::{DeviceKind, Kernels, Limits, MatrixUnit};
+use gatefold_shaders::{DeviceKind, Kernels, Limits, MatrixUnit, Plan};
 use gatefold_tests::compare::compare;
 use gatefold_tests::conformance::gate;
 use gatefold_tests::gpu;
 use gatefold_tests::run_case::{CaseReport, Prepared, Status, run_poisoned, run_prepared};
 use gatefold_wgpu::MatrixTest;
 
-/// Drawn cases looked at, beside every fifth planned one.
+/// Drawn cases looked at, beside every few planned ones.
 const DRAWN: u64 = 24;
 
 /// What the adapter has is used if it is exact, and only then.
@@ -25,16 +25,21 @@ fn they_are_used_if_they_pass_their_test() {
     }
 }
 
-#[test]
-fn cases_in_f16() {
-    if gpu().limits().matrix.is_none() {
+/// Whether the adapter has matrix units in use; says so if not.
+fn has_units() -> bool {
+    let has = gpu().limits().matrix.is_some();
+    if !has {
         println!("not run: {}", gpu().probe().matrix);
-        return;
     }
+    has
+}
+
+/// Every `step`-th planned case in f16 and some drawn ones, each under its profile.
+fn look<O: Reference + Kernels>(step: usize) {
     let mut reports: BTreeMap<String, Vec<CaseReport>> = BTreeMap::new();
-    let planned = HALVES + Attention::PLANNED;
-    for seed in (HALVES..planned).step_by(5).chain(planned..planned + DRAWN) {
-        let report = run_prepared(gpu(), &Prepared::<Attention>::new(seed), gate(gpu()));
+    let planned = HALVES + O::PLANNED;
+    for seed in (HALVES..planned).step_by(step).chain(planned..planned + DRAWN) {
+        let report = run_prepared(gpu(), &Prepared::<O>::new(seed), gate(gpu()));
         assert_ne!(report.status, Status::Unsupported, "{:?}", report.faults);
         reports.entry(report.group()).or_default().push(report);
     }
@@ -54,21 +59,15 @@ fn cases_in_f16() {
     assert!(wrong.is_empty(), "{} of {} failed:\n{}", wrong.len(), all().count(), texts.join("\n"));
 }
 
-/// A workgroup of 64, as drivers with large subgroups want it: two invocations hold a row. Here it is several subgroups, which all compute
-/// the same.
-#[test]
-fn rows_in_two_parts() {
-    let Some(unit) = gpu().limits().matrix.filter(|unit| unit.lanes < 64) else {
-        println!("not run: {}", gpu().probe().matrix);
-        return;
-    };
-    let matrix = Some(MatrixUnit { lanes: 64, ..unit });
-    let limits = Limits { kind: DeviceKind::Gpu, subgroup: None, matrix, ..gpu().limits().clone() };
+/// Every `step`-th planned case whose plan for a GPU of these units uses them: right, and at least `least` of them.
+fn look_with<O: Reference + Kernels>(unit: MatrixUnit, step: usize, least: usize) {
+    let limits = Limits { kind: DeviceKind::Gpu, subgroup: None, matrix: Some(unit), ..gpu().limits().clone() };
+    let uses_units = |plan: &Plan| plan.steps.iter().any(|s| s.matrix);
     let mut ran = 0;
-    for seed in (HALVES..HALVES + Attention::PLANNED).step_by(17) {
-        let prepared = Prepared::<Attention>::new(seed);
+    for seed in (HALVES..HALVES + O::PLANNED).step_by(step) {
+        let prepared = Prepared::<O>::new(seed);
         let plan = prepared.case.op.plan(&limits).unwrap();
-        if !plan.rounds_weights {
+        if !uses_units(&plan) {
             continue;
         }
         let (outputs, faults) = run_poisoned(gpu(), &prepared.case, &plan).unwrap();
@@ -77,5 +76,32 @@ fn rows_in_two_parts() {
         assert!(found.ratio <= 1.0, "seed {seed}: {}", found.describe());
         ran += 1;
     }
-    assert!(ran > 5, "only {ran} cases");
+    assert!(ran >= least, "only {ran} cases");
+}
+
+#[test]
+fn attention_in_f16() {
+    if has_units() {
+        look::<Attention>(5);
+    }
+}
+
+#[test]
+fn products_in_f16() {
+    if has_units() {
+        look::<Gemm>(1);
+    }
+}
+
+/// A workgroup of 64, as drivers with large subgroups want it: two invocations hold a row of attention's tile. Here it is several subgroups,
+/// which all compute the same.
+#[test]
+fn workgroups_of_64() {
+    let Some(unit) = gpu().limits().matrix.filter(|unit| unit.lanes < 64) else {
+        println!("not run: {}", gpu().probe().matrix);
+        return;
+    };
+    let unit = MatrixUnit { lanes: 64, ..unit };
+    look_with::<Attention>(unit, 17, 6);
+    look_with::<Gemm>(unit, 5, 10);
 }

@@ -20,6 +20,10 @@ fn main() {
         .into_iter()
         .map(|mutant| {
             Trial::test(mutant.name, move || {
+                if !proof().can_run(&mutant) {
+                    println!("{}: not run: {}", mutant.name, gatefold_tests::gpu().probe().matrix);
+                    return Ok(());
+                }
                 let how = proof().run(&mutant).map_err(Failed::from)?;
                 println!("{}: {} - rejected by {how}", mutant.name, mutant.fault);
                 Ok(())

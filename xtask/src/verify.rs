@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, anyhow, bail};
 use gatefold_tests::adapters::{Driver, installed_drivers};
 use gatefold_tests::conformance as harness;
-use gatefold_tests::mutants::{self, Proof};
+use gatefold_tests::mutants::{self, Mutant, Proof};
 use gatefold_tests::run_case::Status;
 use gatefold_tests::vectors::check_folders;
 use gatefold_wgpu::{Gpu, Options, RunError};
@@ -240,11 +240,13 @@ impl Mutants {
         let clock = Instant::now();
         let gpu = open(self.adapter.as_deref())?;
         let all = mutants::all();
-        let wanted: Vec<_> = all.iter().filter(|m| m.name.contains(&self.filter)).collect();
-        if wanted.is_empty() {
+        let proof = Proof::new(&gpu);
+        let named = all.iter().filter(|m| m.name.contains(&self.filter));
+        let (wanted, others): (Vec<&Mutant>, Vec<&Mutant>) = named.partition(|m| proof.can_run(m));
+        if wanted.len() + others.len() == 0 {
             bail!("no mutant has \"{}\" in its name", self.filter);
         }
-        let proof = Proof::new(&gpu);
+        others.iter().for_each(|m| println!("not run   {}: matrix units: {}", m.name, gpu.probe().matrix));
         let mut survivors = 0;
         for mutant in &wanted {
             match proof.run(mutant) {

@@ -2,7 +2,8 @@
 
 use gatefold_core::{Op, Tensors};
 
-/// Seeds of attention's forward pass from here on stand for the cases from 0 on in f16, with widths that matrix units can multiply.
+/// Seeds of attention's forward pass and of products from here on stand for the cases from 0 on in f16, attention's with widths that matrix
+/// units can multiply.
 pub const HALVES: u64 = 1 << 32;
 
 /// A case of op `O`, replayable from its seed.

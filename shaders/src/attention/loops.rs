@@ -2,7 +2,7 @@
 //! machine code of a variant is measured against. A function per kernel, built from a function per schedule function.
 
 use gatefold_core::Attention;
-use gatefold_core::attention::Causal;
+use gatefold_core::attention::{Causal, Weight};
 
 use super::tiles::{Schedule, Tile};
 use crate::Loop;
@@ -89,11 +89,29 @@ fn tiles(a: &Attention, tile: &Tile, own_is_query: bool) -> (f64, f64) {
     (all as f64 / groups.max(1) as f64, cut as f64 / all.max(1) as f64)
 }
 
-/// Loops of `forward.wgsl`, whose stream is cut into this many parts: dispatches, and shares of workgroups. Those in matrix units are not described: they make no
-/// multiply-adds of a lane.
+/// Loops of `forward_matrix.wgsl`, both products in its one loop. Loops inside are for keys beyond the sequence and for values that are not
+/// finite, but for the softmax's over the parts of a row.
+fn forward_matrix(a: &Attention, tile: &Tile, parts: f64) -> Vec<Loop> {
+    let c = Consts::of(tile);
+    let count = |name: &str| c.0.iter().find(|c| c.0 == name).map_or(0, |c| c.1);
+    let seldom = |name, times| (0..times).map(move |_| Loop::fixed(name, 0.0).with_buffers());
+    let by_part = |name| (a.weight == Weight::Softmax).then(|| Loop::fixed(name, c.get("COLS") - 1.0));
+    let (trips, edge) = tiles(a, tile, true);
+    let mut inner: Vec<_> = seldom("stage_keys/c", count("STREAM_STEPS")).collect();
+    inner.extend(seldom("stage_values/c", count("QUAD_STEPS")));
+    inner.extend(by_part("row_max/s"));
+    inner.push(Loop::new("clean_values/n", 0.0));
+    let pairs = c.count(1, &["TILE_OWN", "TILE_STREAM"]) / c.count(1, &["INVOCATIONS"]);
+    let mul_adds = pairs * (a.dims.head_dim + a.dims.val_dim) as u64;
+    let stream = Loop { mul_adds, edge, inner, ..Loop::new("main/tile", trips / parts).with_buffers() };
+    std::iter::once(stream).chain(by_part("row_total/s")).collect()
+}
+
+/// Loops of `forward.wgsl` or `forward_matrix.wgsl`, whose stream is cut into this many parts: dispatches, and shares of
+/// workgroups.
 pub(super) fn forward(a: &Attention, tile: &Tile, parts: f64) -> Vec<Loop> {
     if matches!(tile.schedule, Schedule::Matrix(_)) {
-        return Vec::new();
+        return forward_matrix(a, tile, parts);
     }
     let (trips, edge) = tiles(a, tile, true);
     let mut inner = vec![product(tile, a.dims.head_dim)];

@@ -39,8 +39,11 @@ pub(super) fn slots(op: &Gemm, schedule: Schedule, access: Access, passes: usize
     let mut files = vec![wgsl!("gemm/shape.wgsl")];
     files.push(if passes > 1 { wgsl!("gemm/carry/side.wgsl") } else { wgsl!("gemm/carry/none.wgsl") });
     match schedule {
-        Schedule::MicroTile => {
-            files.push(wgsl!("gemm/schedule/micro_tile.wgsl"));
+        Schedule::MicroTile | Schedule::Matrix(_) => {
+            files.push(match schedule {
+                Schedule::Matrix(_) => wgsl!("gemm/schedule/matrix.wgsl"),
+                _ => wgsl!("gemm/schedule/micro_tile.wgsl"),
+            });
             files.push(if op.transpose_a { wgsl!("gemm/left/columns.wgsl") } else { wgsl!("gemm/left/rows.wgsl") });
         }
         Schedule::Lanes => {

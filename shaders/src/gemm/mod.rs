@@ -5,6 +5,7 @@
 
 mod dispatch;
 mod files;
+mod matrix;
 mod tiles;
 
 use gatefold_core::{Dtype, Gemm, Op};
@@ -13,6 +14,7 @@ use crate::plan::wgsl_type;
 use crate::{Kernels, Limits, Packed, Plan, PlanError, Scratch, Step};
 use dispatch::Job;
 use files::Access;
+use matrix::MatrixTile;
 use tiles::{Schedule, Tile};
 
 /// Name of the scratch that holds the bias and sums between dispatches.
@@ -24,6 +26,24 @@ fn folded(op: &Gemm) -> Gemm {
         return Gemm { batch: 1, m: op.batch * op.m, ..op.clone() };
     }
     op.clone()
+}
+
+/// The tile: for matrix units where they can be used.
+fn tile(op: &Gemm, limits: &Limits, plan: &mut Plan) -> Result<Tile, PlanError> {
+    match MatrixTile::choose(op, limits) {
+        Ok(tile) => {
+            plan.reasons.push(
+                "matrix: the adapter's matrix units passed their test; nothing is rounded that other schedules do not"
+                    .into(),
+            );
+            Ok(tile)
+        }
+        Err(why) => {
+            let (tile, taken) = Tile::choose(op.batch as u64, op.m as u64, op.n as u64, limits)?;
+            plan.reasons.extend([taken, format!("no matrix units: {why}")]);
+            Ok(tile)
+        }
+    }
 }
 
 impl Kernels for Gemm {
@@ -40,8 +60,7 @@ impl Kernels for Gemm {
         if op.batch < self.batch {
             plan.reasons.push("one product: rows of all batch entries meet the same b".into());
         }
-        let (tile, why) = Tile::choose(op.batch as u64, op.m as u64, op.n as u64, limits)?;
-        plan.reasons.push(why);
+        let tile = tile(&op, limits, &mut plan)?;
         let access = Access::of(&op);
         let split = Job { op: &op, tile: &tile, access, limits }.split()?;
         if split.passes > 1 {
@@ -58,14 +77,10 @@ impl Kernels for Gemm {
             kernel: files::PRODUCT,
             slots: files::slots(&op, tile.schedule, access, split.passes),
             consts: tile.consts(),
-            aliases: vec![
-                ("Elem", wgsl_type(op.dtype)),
-                ("Sums", "array<vec4<f32>, SUMS>"),
-                ("Place", "array<u32, 4>"),
-            ],
+            aliases: std::iter::once(("Elem", wgsl_type(op.dtype))).chain(tile.aliases()).collect(),
             f16: op.dtype == Dtype::F16,
             subgroups: tile.schedule == Schedule::Lanes,
-            matrix: false,
+            matrix: matches!(tile.schedule, Schedule::Matrix(_)),
             dispatches: split.dispatches,
             trips: split.trips,
             proven: true,

@@ -1,5 +1,6 @@
 //! The one table of tile sizes, and what follows from a row of it.
 
+use super::matrix::MatrixTile;
 use crate::{DeviceKind, Limits, Loop, PlanError};
 
 /// How a tile of sums is formed.
@@ -9,6 +10,8 @@ pub(super) enum Schedule {
     Lanes,
     /// `schedule/micro_tile.wgsl`: workgroup memory and register micro-tiles.
     MicroTile,
+    /// `schedule/matrix.wgsl`: products in matrix units, f16 only, chosen by its own rules.
+    Matrix(MatrixTile),
 }
 
 /// A row of the table: schedule | invocations along a side of a workgroup (0: the lanes of a subgroup) | rows and vec4s of columns of an
@@ -28,11 +31,11 @@ const TABLE: &[Row] = &[
 pub(super) struct Tile {
     pub(super) schedule: Schedule,
     /// Lanes of the subgroup, or invocations along a side.
-    side: u32,
+    pub(super) side: u32,
     /// Rows of an invocation.
-    rows: u32,
+    pub(super) rows: u32,
     /// vec4s of columns of an invocation.
-    cols4: u32,
+    pub(super) cols4: u32,
     /// Terms of a loop step.
     pub(super) depth: u32,
 }
@@ -70,7 +73,7 @@ impl Tile {
         }
     }
 
-    fn check(&self, limits: &Limits) -> Result<(), PlanError> {
+    pub(super) fn check(&self, limits: &Limits) -> Result<(), PlanError> {
         for (limit, need, have) in [
             ("invocations per workgroup", self.invocations(), limits.invocations.min(limits.workgroup_size_x)),
             ("bytes of workgroup memory", self.workgroup_bytes(), limits.workgroup_memory),
@@ -86,7 +89,7 @@ impl Tile {
 
     pub(super) fn invocations(&self) -> u32 {
         match self.schedule {
-            Schedule::Lanes => self.side,
+            Schedule::Lanes | Schedule::Matrix(_) => self.side,
             Schedule::MicroTile => self.side * self.side,
         }
     }
@@ -96,12 +99,16 @@ impl Tile {
         match self.schedule {
             Schedule::Lanes => self.rows,
             Schedule::MicroTile => self.rows * self.side,
+            Schedule::Matrix(m) => m.side(),
         }
     }
 
     /// Columns of a workgroup.
     pub(super) fn tile_cols(&self) -> u32 {
-        4 * self.cols4 * self.side
+        match self.schedule {
+            Schedule::Lanes | Schedule::MicroTile => 4 * self.cols4 * self.side,
+            Schedule::Matrix(m) => m.side(),
+        }
     }
 
     /// Words of the sums of an invocation.
@@ -113,14 +120,15 @@ impl Tile {
         match self.schedule {
             Schedule::Lanes => 0,
             Schedule::MicroTile => 4 * self.depth * (self.tile_rows() + self.tile_cols()),
+            Schedule::Matrix(m) => m.workgroup_bytes(),
         }
     }
 
-    /// Loops of `product.wgsl` over `k` terms in `passes` dispatches; only the schedule for GPUs is described.
+    /// Loops of `product.wgsl` over `k` terms in `passes` dispatches; only the schedules for GPUs are described.
     pub(super) fn loops(&self, k: usize, passes: usize) -> Vec<Loop> {
         match self.schedule {
             Schedule::Lanes => Vec::new(),
-            Schedule::MicroTile => {
+            Schedule::MicroTile | Schedule::Matrix(_) => {
                 let trips = (k as f64 / passes.max(1) as f64 / f64::from(self.depth)).ceil();
                 let mul_adds = u64::from(4 * self.rows * self.cols4 * self.depth);
                 vec![Loop { mul_adds, ..Loop::new("product/first", trips).with_buffers() }]
@@ -145,6 +153,7 @@ impl Tile {
         ];
         match self.schedule {
             Schedule::Lanes => all.extend([("LANES", self.side), ("BLOCKS", self.rows / self.side)]),
+            Schedule::Matrix(m) => all.extend(m.consts()),
             Schedule::MicroTile => {
                 // Blocks of four rows or columns and four terms that an invocation brings.
                 let (left, right) = (rows4 * depth4 / self.invocations(), cols4 * depth4 / self.invocations());
@@ -165,11 +174,21 @@ impl Tile {
         all
     }
 
+    /// The types that the schedule's file is written in.
+    pub(super) fn aliases(&self) -> Vec<(&'static str, &'static str)> {
+        let mut all = vec![("Sums", "array<vec4<f32>, SUMS>"), ("Place", "array<u32, 4>")];
+        if let Schedule::Matrix(m) = self.schedule {
+            all.extend(m.aliases());
+        }
+        all
+    }
+
     /// Part of a variant name: `micro_tile.rows128.cols128`.
     pub(super) fn name(&self) -> String {
         let schedule = match self.schedule {
             Schedule::Lanes => format!("lanes{}", self.side),
             Schedule::MicroTile => "micro_tile".into(),
+            Schedule::Matrix(m) => m.name(),
         };
         format!("{schedule}.rows{}.cols{}", self.tile_rows(), self.tile_cols())
     }

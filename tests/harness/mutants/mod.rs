@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gatefold_core::for_each_op;
+use gatefold_cpu_ref::case::HALVES;
 use gatefold_cpu_ref::{Case, Reference};
 use gatefold_shaders::link::expand;
 use gatefold_shaders::{Kernels, Plan, Source, Step};
@@ -59,6 +60,9 @@ const SPLIT: &str = "split";
 /// Limits that cut even small cases: a dispatch for each tile of the stream.
 const CUT: Profile = Profile::Squeezed(0b00_0101);
 
+/// The same for matrix units, which a CPU-type adapter uses only if it has no subgroups.
+const CUT_MATRIX: Profile = Profile::Squeezed(0b00_0111);
+
 /// Every mutant.
 pub fn all() -> Vec<Mutant> {
     table::rows().map(of_row).collect()
@@ -78,6 +82,11 @@ impl Mutant {
             1 => Ok(original.replacen(self.find, self.with, 1)),
             n => Err(format!("{}: expected once in {}, found {n} times: {}", self.name, self.target, self.find)),
         }
+    }
+
+    /// Whether its target is a file of a schedule in matrix units.
+    pub fn needs_matrix_units(&self) -> bool {
+        self.target.contains("matrix")
     }
 
     /// Whether the fault can show in a case of this description.
@@ -195,11 +204,12 @@ impl<'a> Proof<'a> {
 
     fn try_op<O: Reference + Kernels>(&self, mutant: &Mutant, fared: &mut Fared) -> Result<(), String> {
         let is_cut = mutant.reach.contains(&SPLIT);
-        for seed in 0..SEEDS {
+        let (first, cut) = if mutant.needs_matrix_units() { (HALVES, CUT_MATRIX) } else { (0, CUT) };
+        for seed in first..first + SEEDS {
             if fared.killed.is_some() || fared.tried >= TRIES {
                 return Ok(());
             }
-            let profile = if is_cut { CUT } else { Profile::of(seed) };
+            let profile = if is_cut { cut } else { Profile::of(seed) };
             let key = |what| (O::NAME, what, seed, is_cut);
             let candidate = self.shelf.get(key("candidate"), || Candidate::new(&O::case(seed), self.gpu, profile));
             let Some(plan) = &candidate.plan else { continue };
@@ -221,6 +231,11 @@ impl<'a> Proof<'a> {
             fared.killed = how.map(|how| format!("{} seed {seed} [{}]: {how}", O::NAME, prepared.case.op.label()));
         }
         Ok(())
+    }
+
+    /// Whether the adapter has what a mutant's target is for.
+    pub fn can_run(&self, mutant: &Mutant) -> bool {
+        !mutant.needs_matrix_units() || self.gpu.limits().matrix.is_some()
     }
 
     /// Runs a mutant against cases that reach it until one rejects it. How it was rejected.

@@ -8,7 +8,7 @@ use gatefold_core::{
     Attention, AttentionBackward, AttentionMerge, Dtype, Gemm, Op, RowFunction, Rowwise, RowwiseBackward, for_each_op,
 };
 use gatefold_cpu_ref::Reference;
-use gatefold_shaders::{Kernels, Limits, PlanError, Step};
+use gatefold_shaders::{Kernels, Limits, MatrixUnit, PlanError, Step};
 
 /// Drawn cases of the tests that `--every` looks at after the planned ones.
 const DRAWN: u64 = 200;
@@ -86,7 +86,8 @@ impl Shown for RowwiseBackward {
 pub(super) struct Case {
     /// The spec: `attention sigmoid.f32 [B1 H8 T1024 D64]`.
     pub(super) spec: String,
-    /// The kernel's stem: `attention_forward`. Spec and kernel stay the same if a tile or a schedule changes.
+    /// The kernel's stem: `attention_forward`, `attention_forward_matrix` where it uses matrix units. Spec and kernel stay the same if a
+    /// tile or a schedule changes.
     pub(super) kernel: String,
     /// Step of the plan.
     pub(super) step: Step,
@@ -111,6 +112,9 @@ fn limits(wave: u32) -> Limits {
     }
 }
 
+/// Matrix units as RADV lists them for families that have them, all of which have waves of 32: the largest subgroup is 64.
+const UNIT: MatrixUnit = MatrixUnit { edge: 16, lanes: 64 };
+
 /// Kernels, and the names of variants whose loops nobody has described: they have no figures.
 #[derive(Default)]
 pub(super) struct Cases {
@@ -122,16 +126,24 @@ impl Cases {
     fn add<O: Kernels>(&mut self, op: &O) -> Result<(), PlanError> {
         let spec = format!("{} {} [{}]", O::NAME, op.label(), op.size_label());
         for wave in WAVES {
-            for step in op.plan(&limits(wave))?.steps {
-                if step.loops.is_empty() {
-                    self.others.insert(step.name);
-                    continue;
-                }
-                let kernel = step.name.split('.').next().unwrap_or_default().to_owned();
-                self.described.push(Case { spec: spec.clone(), kernel, step, wave });
-            }
+            self.add_steps(&spec, wave, op.plan(&limits(wave))?.steps);
         }
+        let matrix = Limits { matrix: Some(UNIT), ..limits(WAVES[0]) };
+        let steps = op.plan(&matrix)?.steps.into_iter().filter(|s| s.matrix);
+        self.add_steps(&spec, WAVES[0], steps.collect());
         Ok(())
+    }
+
+    fn add_steps(&mut self, spec: &str, wave: u32, steps: Vec<Step>) {
+        for step in steps {
+            if step.loops.is_empty() {
+                self.others.insert(step.name);
+                continue;
+            }
+            let stem = step.name.split('.').next().unwrap_or_default();
+            let kernel = format!("{stem}{}", if step.matrix { "_matrix" } else { "" });
+            self.described.push(Case { spec: spec.into(), kernel, step, wave });
+        }
     }
 
     /// The kernels of the specs that are shown, in the order of the documents.

@@ -39,9 +39,9 @@ fn wgsl(step: &Step, name: &str) -> Option<String> {
 
 fn classes(c: &Count) -> String {
     format!(
-        "{:.0} issued: {:.0} vector ({:.0} multiply-adds, {:.0} transcendental), {:.0} scalar, {:.0} workgroup memory, {:.0} memory, \
+        "{:.0} issued: {:.0} vector ({:.0} multiply-adds, {:.0} transcendental, {:.0} of matrices), {:.0} scalar, {:.0} workgroup memory, {:.0} memory, \
          {:.0} waits and branches; {:.0} hints",
-        c.issued, c.valu, c.mul_adds, c.trans, c.salu, c.lds, c.memory, c.sync, c.hints
+        c.issued, c.valu, c.mul_adds, c.trans, c.matrix, c.salu, c.lds, c.memory, c.sync, c.hints
     )
 }
 

@@ -18,6 +18,8 @@ pub(super) struct Shader {
     /// Variant name.
     pub(super) name: String,
     pub(super) checks: Checks,
+    /// Whether it uses matrix units.
+    matrix: bool,
     request: Request,
     /// Invocations of a workgroup.
     pub(super) workgroup: u32,
@@ -43,7 +45,7 @@ pub(super) fn shaders(cases: &[Case]) -> Result<Vec<Shader>> {
             let bindings = module.bindings.iter().map(slot).collect();
             let workgroup = module.workgroup_size.iter().product();
             let request = Request { spirv, bindings };
-            all.push(Shader { name: step.name.clone(), checks, request, workgroup });
+            all.push(Shader { name: step.name.clone(), checks, matrix: step.matrix, request, workgroup });
         }
     }
     Ok(all)
@@ -65,10 +67,21 @@ fn open(drivers: &[Radv], family: Family) -> Result<(Remote, Greeting)> {
     best.ok_or_else(|| anyhow!("{}", why.join("\n")))
 }
 
-/// What the driver makes of the shaders for one family, in their order; and its name.
-pub(super) fn answers(drivers: &[Radv], family: Family, shaders: &[&Shader]) -> Result<(String, Vec<Result<Answer>>)> {
+/// What the driver makes of the shaders for one family, in their order; and what it says about itself.
+pub(super) fn answers(
+    drivers: &[Radv],
+    family: Family,
+    shaders: &[&Shader],
+) -> Result<(Greeting, Vec<Result<Answer>>)> {
     let (mut remote, greeting) = open(drivers, family)?;
-    Ok((greeting.driver, shaders.iter().map(|s| remote.compile(&s.request)).collect()))
+    let mut answer = |shader: &Shader| {
+        if shader.matrix && !greeting.matrix {
+            bail!("{} has no matrix units for {}", greeting.driver, family.name());
+        }
+        remote.compile(&shader.request)
+    };
+    let all = shaders.iter().map(|s| answer(s)).collect();
+    Ok((greeting, all))
 }
 
 /// The driver counts instructions, too; whether or not it counts hints depends on its version.
@@ -120,9 +133,9 @@ pub(super) fn report(drivers: &[Radv], families: &[Family], cases: &[Case]) -> R
     let mut report = Report::new(String::new());
     for ((family, shaders, cases), result) in jobs.iter().zip(found) {
         let family = *family;
-        let (driver, answers) = result?;
-        report.driver = driver;
-        for case in cases {
+        let (greeting, answers) = result?;
+        report.driver = greeting.driver;
+        for case in cases.iter().filter(|c| greeting.matrix || !c.step.matrix) {
             let mine = shaders.iter().zip(&answers).filter(|(s, _)| s.name == case.step.name);
             for (shader, answer) in mine {
                 let made = answer.as_ref().map_err(|e| anyhow!("{e:#}")).and_then(|a| row(case, shader, family, a));

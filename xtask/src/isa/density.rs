@@ -37,14 +37,25 @@ pub(crate) struct Figures {
 }
 
 impl Figures {
-    /// Useful density: multiply-adds that are needed ÷ instructions that are issued, in percent. `None` where none are needed.
+    /// Multiply-adds of a lane that one instruction makes where it does the most useful work: those of a matrix operation, or 1.
+    fn most_useful(&self) -> f64 {
+        let Count { matrix, matrix_mul_adds, .. } = self.all;
+        if matrix > 0.0 { matrix_mul_adds / matrix } else { 1.0 }
+    }
+
+    fn density_of(&self, instructions: f64) -> Option<f64> {
+        (self.needed > 0.0).then(|| 100.0 * self.needed / self.most_useful() / instructions.max(1.0))
+    }
+
+    /// Useful density: instructions that the needed multiply-adds take ÷ instructions that are issued, in percent. `None` where none are
+    /// needed. Such an instruction is a multiply-add; with matrix units, a matrix operation.
     pub(crate) fn density(&self) -> Option<f64> {
-        (self.needed > 0.0).then(|| 100.0 * self.needed / self.all.issued.max(1.0))
+        self.density_of(self.all.issued)
     }
 
     /// The same among vector instructions only.
     pub(crate) fn valu_density(&self) -> Option<f64> {
-        (self.needed > 0.0).then(|| 100.0 * self.needed / self.all.valu.max(1.0))
+        self.density_of(self.all.valu)
     }
 }
 
@@ -119,6 +130,16 @@ mod tests {
         assert_eq!(found.all.issued, 1.0 + 4.0 * (2.0 + 1.0 + 30.0 + 1.0) + 1.0);
         assert_eq!(found.loops.iter().map(|l| l.trips).collect::<Vec<_>>(), [1.0, 4.0, 40.0]);
         assert_eq!(found.loops[1].trip.issued, 4.0);
+    }
+
+    #[test]
+    fn with_matrix_units_density_is_the_share_of_their_operations() {
+        let text = "BB0:\n\tv_wmma_f32_16x16x16_f16 v[0:7], v[8:15], v[16:23], v[0:7]\n\tv_fmac_f32_e32 v0, v1, v2\n\
+            \ts_cbranch_scc1 BB0\nBB1:\n\ts_endpgm\n";
+        let blocks = parse(text, 64).unwrap();
+        let plan = |mul_adds| [Loop { mul_adds, ..Loop::new("all", 33.0) }];
+        let density = |mul_adds| figures(&blocks, &plan(mul_adds), 64, 0).unwrap().density().unwrap();
+        assert_eq!((density(64), density(32)), (33.0, 16.5));
     }
 
     #[test]

@@ -28,15 +28,22 @@ pub(crate) struct Count {
     pub(crate) mul_adds: f64,
     /// Multiplications without an addition: the first term of a dot product is one.
     pub(crate) products: f64,
+    /// Operations of matrix units.
+    pub(crate) matrix: f64,
+    /// Multiply-adds in those; they are among all multiply-adds, too.
+    pub(crate) matrix_mul_adds: f64,
 }
 
 impl Count {
     /// Every number times `factor`.
     pub(super) fn times(&self, factor: f64) -> Self {
-        let Self { issued, valu, trans, salu, lds, memory, sync, hints, mul_adds, products } = *self;
-        let all = [issued, valu, trans, salu, lds, memory, sync, hints, mul_adds, products].map(|x| x * factor);
-        let [issued, valu, trans, salu, lds, memory, sync, hints, mul_adds, products] = all;
-        Self { issued, valu, trans, salu, lds, memory, sync, hints, mul_adds, products }
+        let Self { issued, valu, trans, salu, lds, memory, sync, hints, .. } = *self;
+        let all = [issued, valu, trans, salu, lds, memory, sync, hints].map(|x| x * factor);
+        let [issued, valu, trans, salu, lds, memory, sync, hints] = all;
+        let Self { mul_adds, products, matrix, matrix_mul_adds, .. } = *self;
+        let [mul_adds, products, matrix, matrix_mul_adds] =
+            [mul_adds, products, matrix, matrix_mul_adds].map(|x| x * factor);
+        Self { issued, valu, trans, salu, lds, memory, sync, hints, mul_adds, products, matrix, matrix_mul_adds }
     }
 
     /// Operations that multiply floats: at least as many as the algorithm's multiply-adds.
@@ -60,6 +67,8 @@ impl std::ops::Add for Count {
             hints: self.hints + o.hints,
             mul_adds: self.mul_adds + o.mul_adds,
             products: self.products + o.products,
+            matrix: self.matrix + o.matrix,
+            matrix_mul_adds: self.matrix_mul_adds + o.matrix_mul_adds,
         }
     }
 }
@@ -157,6 +166,10 @@ fn classify(line: &str, lanes: u32) -> Count {
         let (mul_adds, products) = multiplications(name, lanes);
         count.mul_adds += mul_adds;
         count.products += products;
+        if name.starts_with("wmma_") {
+            count.matrix += 1.0;
+            count.matrix_mul_adds += mul_adds;
+        }
         count.trans += f64::from(u8::from(begins(name, &TRANS)));
     }
     count
@@ -271,7 +284,8 @@ mod tests {
         assert_eq!(count("v_mad_u32_u24 v1, v2, v3, v4").multiplying(), 0.0);
         assert_eq!(count("v_fma_mix_f32 v1, v2, v3, v4").mul_adds, 1.0);
         assert_eq!(count("v_pk_fma_f16 v1, v2, v3, v4").mul_adds, 2.0);
-        assert_eq!(count("v_wmma_f32_16x16x16_f16 v[0:7], v[8:15], v[16:23], v[0:7]").mul_adds, 128.0);
+        let wmma = count("v_wmma_f32_16x16x16_f16 v[0:7], v[8:15], v[16:23], v[0:7]");
+        assert_eq!((wmma.issued, wmma.matrix, wmma.mul_adds, wmma.matrix_mul_adds), (1.0, 1.0, 128.0, 128.0));
         let dual = count("v_dual_fmac_f32 v1, v2, v3 :: v_dual_mul_f32 v4, v5, v6");
         assert_eq!((dual.issued, dual.valu, dual.mul_adds, dual.products), (1.0, 1.0, 1.0, 1.0));
         assert_eq!(count("v_rcp_iflag_f32_e32 v1, v1").trans, 1.0);

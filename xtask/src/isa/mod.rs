@@ -152,12 +152,12 @@ impl Isa {
         let checks = if self.checks { Checks::On } else { Checks::Off };
         let shaders = compile::shaders(cases)?;
         let wanted: Vec<_> = shaders.iter().filter(|s| s.checks == checks).collect();
-        let (driver, mut answers) = match compile::answers(drivers, family, &wanted) {
+        let (greeting, mut answers) = match compile::answers(drivers, family, &wanted) {
             Ok(found) => found,
             Err(e) => return Ok(missing(&e)),
         };
         let answer = answers.swap_remove(0)?;
-        println!("{}, {driver}, {}", family.name(), case.spec);
+        println!("{}, {}, {}", family.name(), greeting.driver, case.spec);
         if let Some(path) = &self.listing {
             compile::keep(&answer, path)?;
         }

@@ -44,8 +44,8 @@ impl Compiler {
         // SAFETY: `properties` is a chain of structures on this stack frame.
         unsafe { instance.get_physical_device_properties2(physical, &mut properties) };
         let device_name = text(&properties.properties.device_name);
-        let greeting = Greeting { device: device_name, driver: text(&driver.driver_info) };
-        let device = open_device(&instance, physical)?;
+        let (device, matrix) = open_device(&instance, physical)?;
+        let greeting = Greeting { device: device_name, driver: text(&driver.driver_info), matrix };
         let inspect = khr::pipeline_executable_properties::Device::new(&instance, &device);
         Ok(Self { device, inspect, greeting, instance, _entry: entry })
     }
@@ -141,8 +141,9 @@ fn layout_binding(at: u32, uniform: bool) -> vk::DescriptorSetLayoutBinding<'sta
         .stage_flags(vk::ShaderStageFlags::COMPUTE)
 }
 
-/// A device with what wgpu asks for, as far as it decides the code: robust buffers, 16-bit storage and arithmetic, the memory model.
-fn open_device(instance: &Instance, physical: vk::PhysicalDevice) -> Result<Device> {
+/// A device with what wgpu asks for, as far as it decides the code: robust buffers, 16-bit storage and arithmetic, the memory model. Whether it
+/// has cooperative matrices.
+fn open_device(instance: &Instance, physical: vk::PhysicalDevice) -> Result<(Device, bool)> {
     // SAFETY: the instance is alive and the device is one of its own.
     let listed =
         unsafe { instance.enumerate_device_extension_properties(physical) }.context("asking for extensions")?;
@@ -180,11 +181,13 @@ fn open_device(instance: &Instance, physical: vk::PhysicalDevice) -> Result<Devi
         names.push(ash::ext::robustness2::NAME.as_ptr());
         info = info.push_next(&mut robust);
     }
-    if has(khr::cooperative_matrix::NAME) {
+    let has_matrix = has(khr::cooperative_matrix::NAME);
+    if has_matrix {
         names.push(khr::cooperative_matrix::NAME.as_ptr());
         info = info.push_next(&mut matrix);
     }
     let info = info.enabled_extension_names(&names);
     // SAFETY: the chain of structures and the names live until the call returns; the names are of listed extensions.
-    unsafe { instance.create_device(physical, &info, None) }.context("creating a device")
+    let device = unsafe { instance.create_device(physical, &info, None) }.context("creating a device")?;
+    Ok((device, has_matrix))
 }

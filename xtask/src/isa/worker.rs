@@ -40,6 +40,8 @@ pub(super) struct Greeting {
     pub(super) device: String,
     /// Name and version of the driver: `Mesa 22.3.6`.
     pub(super) driver: String,
+    /// Whether it has cooperative matrices for this family.
+    pub(super) matrix: bool,
 }
 
 /// What became of a shader.

@@ -4,15 +4,26 @@ mod backward;
 mod decode;
 mod forward;
 mod gemm;
+mod matrix;
 mod merge;
 mod rowwise;
 mod slots;
 
 use super::Row;
 
+const ALL: &[&[Row]] = &[
+    forward::KERNELS,
+    forward::SCHEDULES,
+    decode::ALL,
+    merge::ALL,
+    backward::ALL,
+    slots::ALL,
+    rowwise::ALL,
+    gemm::ALL,
+    matrix::ALL,
+];
+
 /// Every fault.
 pub(super) fn rows() -> impl Iterator<Item = &'static Row> {
-    [forward::KERNELS, forward::SCHEDULES, decode::ALL, merge::ALL, backward::ALL, slots::ALL, rowwise::ALL, gemm::ALL]
-        .into_iter()
-        .flatten()
+    ALL.iter().copied().flatten()
 }
