@@ -16,10 +16,10 @@
 use gatefold_core::attention::{Normalizer, Weight};
 use gatefold_core::{Attention, AttentionBackward, Tensors};
 
+use crate::attention::cases;
 use crate::attention::geometry::{Sequence, sequences};
 use crate::attention::score::{Score, Scores};
 use crate::attention::weight::{row_correction, row_share, weight, weight_at_infinity, weight_slope};
-use crate::attention::cases;
 use crate::real::Accumulator;
 use crate::{Case, Real, Reference, Values, outputs};
 
@@ -269,7 +269,8 @@ impl Reference for AttentionBackward {
 
     /// Adds what the gradient needs of the forward op's outputs to its inputs.
     fn complete(&self, mut inputs: Tensors) -> Tensors {
-        let wanted: Vec<_> = self.forward.needs_delta().then_some("o").into_iter().chain(self.forward.saved()).collect();
+        let wanted: Vec<_> =
+            self.forward.needs_delta().then_some("o").into_iter().chain(self.forward.saved()).collect();
         if !wanted.is_empty() {
             let mut forward = outputs(&self.forward.clone().saving(true), &inputs);
             for name in wanted {

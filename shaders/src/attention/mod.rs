@@ -9,9 +9,10 @@ mod loops;
 mod marks;
 mod matrix;
 mod split;
+mod statistics;
 mod tiles;
 
-use gatefold_core::attention::{Causal, NanPolicy, Sequences, Weight};
+use gatefold_core::attention::{Causal, NanPolicy, Sequences};
 use gatefold_core::{Attention, Dtype, Op};
 
 use crate::{Kernels, Limits, Plan, PlanError, ShapeClass, Source, Step};
@@ -33,12 +34,18 @@ struct Variant {
 
 impl Variant {
     fn new(kernel: &str, a: &Attention) -> Self {
-        Self { name: format!("{kernel}.{}", a.weight.name()), slots: vec![files::SHAPE] }
+        Self { name: format!("{kernel}.{}", a.weight.label()), slots: vec![files::SHAPE] }
     }
 
     /// Adds a slot file whose choice shows in the name.
     fn slot(&mut self, (file, part): (Source, &'static str)) {
         self.slots.push(file);
+        self.name.push_str(part);
+    }
+
+    /// Adds slot files whose choice shows in the name.
+    fn slots(&mut self, (files, part): (Vec<Source>, &'static str)) {
+        self.slots.extend(files);
         self.name.push_str(part);
     }
 
@@ -58,6 +65,7 @@ impl Variant {
         slots.extend([load, store]);
         let mut consts = tile.consts();
         consts.push(("STATE_WORDS", state));
+        consts.extend(a.weight.degree().map(|n| ("DEGREE", n)));
         Step {
             name: format!("{}.{}.{io}.{}", self.name, a.dtype, tile.name()),
             kernel,
@@ -210,16 +218,14 @@ impl Kernels for Attention {
         }
         let tile = forward_tile(self, limits, &mut plan)?;
         let mut outputs = vec![QueryOperand { name: "o", shift: "o_shift", width: d.val_dim, dtype: self.dtype }];
-        if self.lse {
-            outputs.push(QueryOperand { name: "lse", shift: "lse_shift", width: 1, dtype: Dtype::F32 });
-        }
+        let saved = self.saved().filter(|_| self.lse || self.row_sum);
+        outputs.extend(saved.map(|name| QueryOperand { name, shift: "lse_shift", width: 1, dtype: Dtype::F32 }));
         let mut work = query_work(self, self, "attention_forward", &tile, limits, &outputs);
         work.step_trips = 1 + tile.product_trips(d.head_dim) + tile.accumulate_trips();
         work.step_work = step_work(&tile, d.head_dim + d.val_dim);
 
         let mut layout = Layout::new(&self.operands());
-        let row_state = if self.weight == Weight::Softmax { 2 } else { 0 };
-        let state = tile.own * (4 * tile.width4.div_ceil(tile.row_parts()) + row_state);
+        let state = tile.own * (4 * tile.width4.div_ceil(tile.row_parts()) + files::row_state(self));
         // Split once to learn whether accumulators must wait in side, then again with their place known.
         let passes = work.split(&Members::new(self, &layout), limits)?.passes;
         if passes > 1 {
@@ -236,13 +242,13 @@ impl Kernels for Attention {
         let split = work.split(&Members::new(self, &layout), limits)?;
         let mut variant = Variant::new("attention_forward", self);
         variant.tile_slots(self, files::ACCESS_FORWARD, &tile);
-        variant.slots.push(files::row(self.weight, &tile));
-        variant.slot(files::lse(self.lse));
+        variant.slots(files::row(self, &tile));
+        variant.slot(files::lse(saved));
         variant.slot(files::carry(passes, &tile));
         let loops = loops::forward(self, &tile, passes);
         plan.steps.push(Step { loops, ..variant.step(self, files::forward(&tile), &tile, state, split) });
         if exact {
-            plan.steps.push(Marks { a: self, op: self, limits, layout: &layout }.queries(false, self.lse)?);
+            plan.steps.push(Marks { a: self, op: self, limits, layout: &layout }.queries(false, saved)?);
         }
         let (side, packed) = layout.finish(limits)?;
         plan.scratch.push(side);

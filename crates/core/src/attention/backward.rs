@@ -64,7 +64,12 @@ pub struct BackwardInputs {
 
 impl From<BackwardInputs> for Tensors {
     fn from(i: BackwardInputs) -> Self {
-        Self::from(i.forward).with("d_o", i.d_o).with_some("o", i.o).with_some("lse", i.lse).with_some("row_sum", i.row_sum).with_some("d_lse", i.d_lse)
+        Self::from(i.forward)
+            .with("d_o", i.d_o)
+            .with_some("o", i.o)
+            .with_some("lse", i.lse)
+            .with_some("row_sum", i.row_sum)
+            .with_some("d_lse", i.d_lse)
     }
 }
 

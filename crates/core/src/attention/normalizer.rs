@@ -190,7 +190,8 @@ mod tests {
             let a = Attention { weight: Weight::Softplus, normalizer, ..Attention::softmax(dims) };
             let operands = AttentionBackward::new(a).operands();
             let of = |role| operands.iter().filter(move |o| o.role == role);
-            let more: Vec<_> = of(Role::Input).map(|o| o.name).filter(|n| !["q", "k", "v", "d_o"].contains(n)).collect();
+            let more: Vec<_> =
+                of(Role::Input).map(|o| o.name).filter(|n| !["q", "k", "v", "d_o"].contains(n)).collect();
             assert_eq!(more, inputs, "{normalizer:?}");
             let last = of(Role::Output).find(|o| !["d_q", "d_k", "d_v"].contains(&o.name));
             assert_eq!(last.map(|o| o.name), output);

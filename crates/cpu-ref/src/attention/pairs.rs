@@ -41,7 +41,8 @@ fn draw(choice: Choice) -> Draw {
     let [weight, normalizer, causal, window, sequences, sizes, contents, bias, saves, kernels] = choice;
     let other = kernels == 1;
     let (seq_q, seq_kv, heads) = [(33, 33, (2, 2)), (20, 41, (3, 1)), (41, 20, (4, 2))][sizes];
-    let dims = Dims { q_heads: heads.0, kv_heads: heads.1, seq_q, seq_kv, ..Dims::new(2, 1, 1, if other { 10 } else { 8 }) };
+    let dims =
+        Dims { q_heads: heads.0, kv_heads: heads.1, seq_q, seq_kv, ..Dims::new(2, 1, 1, if other { 10 } else { 8 }) };
     let packed = Sequences::Packed { total_q: 2 * seq_q - 5, total_kv: 2 * seq_kv - 3 };
     let op = Attention {
         weight: Weight::FUNCTIONS[weight],
@@ -53,7 +54,7 @@ fn draw(choice: Choice) -> Draw {
         softcap: other.then_some(1.5),
         key_bias: other,
         alibi: other,
-        score_bias: other.then(|| ScoreBias { per_batch: false, per_head: true }),
+        score_bias: other.then_some(ScoreBias { per_batch: false, per_head: true }),
         dtype: if other { Dtype::F16 } else { Dtype::F32 },
         ..Attention::softmax(dims)
     };
