@@ -248,7 +248,9 @@ impl Kernels for Attention {
         let loops = loops::forward(self, &tile, passes);
         plan.steps.push(Step { loops, ..variant.step(self, files::forward(&tile), &tile, state, split) });
         if exact {
-            plan.steps.push(Marks { a: self, op: self, limits, layout: &layout }.queries(false, saved)?);
+            // a count of keys is a number whatever they hold
+            let marked = saved.filter(|_| self.couples_row());
+            plan.steps.push(Marks { a: self, op: self, limits, layout: &layout }.queries(false, marked)?);
         }
         let (side, packed) = layout.finish(limits)?;
         plan.scratch.push(side);

@@ -88,7 +88,7 @@ impl Dims {
 /// | `log_norm` | `[batch, q_heads, seq_q]` (packed: `[q_heads, total_q]`) | f32, if `normalizer` is `LearnedExp` |
 /// | → `o` | `[batch, q_heads, seq_q, val_dim]` | `dtype` |
 /// | → `lse` | `[batch, q_heads, seq_q]` (packed: `[q_heads, total_q]`) | f32, natural logarithm |
-/// | → `row_sum` | as `lse` | f32: `Σ_j a_ij`, or how many keys the query sees if the normaliser counts |
+/// | → `row_sum` | as `lse` | f32: `Σ_j a_ij`, or how many keys the query sees (whatever they hold) if the normaliser counts |
 ///
 /// A query that sees no key gives `o = 0`, `lse = −∞` (with a sink: `lse = sink`) or `row_sum = 0`, and no gradient.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -12,7 +12,7 @@ use crate::data::{Family, Rng};
 use crate::{Case, Reference};
 
 /// How many cases are planned; as many as [`planned`] lists.
-pub(crate) const PLANNED: u64 = 281;
+pub(crate) const PLANNED: u64 = 284;
 
 const FORWARD: u64 = 0x0f0f;
 const BACKWARD: u64 = 0xb0b0;
@@ -78,6 +78,7 @@ fn planned() -> &'static [Draw] {
             hidden_values(weight, &mut all);
         }
         all.extend(pairs::planned());
+        small_weights(&mut all);
         all
     })
 }
@@ -164,6 +165,15 @@ fn hidden_values(weight: Weight, all: &mut Vec<Draw>) {
         let op = Attention { causal: Causal::TopLeft, ..plain(weight, dims) };
         let note = "NanValue that a causal mask hides; degenerate";
         all.push(Draw { plant: Some(Plant::NanValue), ..Draw::ordinary(op, note) });
+    }
+}
+
+/// Weights that fall off exponentially must keep their relative accuracy.
+fn small_weights(all: &mut Vec<Draw>) {
+    for weight in [Weight::Softplus, Weight::EluOne, Weight::ExpClamp(5.0)] {
+        let bias = Bias::Const(-12.0);
+        let op = Attention { weight, bias, ..Attention::softmax(Dims::new(2, 2, 33, 8)) };
+        all.push(Draw::ordinary(op, "small weights"));
     }
 }
 

@@ -40,8 +40,10 @@ impl<R: Real> Row<R> {
         Self { o: vec![R::from_f64(0.0); width], saved: R::from_f64(f64::NEG_INFINITY) }
     }
 
-    fn nan(width: usize) -> Self {
-        Self { o: vec![R::nan(); width], saved: R::nan() }
+    /// A count of keys is a number whatever they hold.
+    fn nan(op: &Attention, seen: usize) -> Self {
+        let saved = if op.couples_row() { R::nan() } else { R::from_f64(seen as f64) };
+        Self { o: vec![R::nan(); op.dims.val_dim], saved }
     }
 }
 
@@ -139,7 +141,9 @@ impl Reference for Attention {
                 let (at, stat) = (s.query_row(self, h, i), s.stat(self, h, i));
                 let given = |name: &str, at: usize| inputs.float(name).get(at).copied();
                 let row = match self.weight {
-                    _ if scores.query_is_nan(at) || seen.iter().any(|(_, z)| z.is_nan(self)) => Row::nan(width),
+                    _ if scores.query_is_nan(at) || seen.iter().any(|(_, z)| z.is_nan(self)) => {
+                        Row::nan(self, seen.len())
+                    }
                     Weight::Softmax => softmax_output(&scores, &s, h, &seen, given("sink", h)),
                     _ => function_output(&scores, &s, h, &seen, given("log_norm", stat)),
                 };
