@@ -13,6 +13,9 @@ use crate::data::Family;
 /// returned, and what makes other kernels.
 const SLOTS: [usize; 10] = [Weight::FUNCTIONS.len(), Normalizer::ALL.len(), 3, 2, 3, 3, 5, 3, 2, 2];
 
+/// How many cases there are.
+pub(super) const COUNT: usize = SLOTS[0] * SLOTS[1];
+
 /// A value for each slot.
 type Choice = [usize; SLOTS.len()];
 
@@ -20,7 +23,7 @@ type Choice = [usize; SLOTS.len()];
 fn choices() -> Vec<Choice> {
     let mut met = BTreeSet::new();
     let mut all = Vec::new();
-    for row in 0..SLOTS[0] * SLOTS[1] {
+    for row in 0..COUNT {
         let mut choice = [0; SLOTS.len()];
         (choice[0], choice[1]) = (row / SLOTS[1], row % SLOTS[1]);
         for slot in 2..SLOTS.len() {
@@ -84,7 +87,7 @@ mod tests {
     #[test]
     fn every_pair_of_values_meets() {
         let all = choices();
-        assert_eq!(all.len(), SLOTS[0] * SLOTS[1]);
+        assert_eq!(all.len(), COUNT);
         for (a, b) in (0..SLOTS.len()).flat_map(|b| (0..b).map(move |a| (a, b))) {
             let met: BTreeSet<_> = all.iter().map(|c| (c[a], c[b])).collect();
             assert_eq!(met.len(), SLOTS[a] * SLOTS[b], "slots {a} and {b}");

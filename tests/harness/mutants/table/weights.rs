@@ -361,7 +361,7 @@ pub(super) const ALL: &[Row] = &[
         "(above & (BOUNDED_ABOVE == 0u)) | ",
         "",
         "attention",
-        &["infinite key", "!softcap", "!sigmoid", "!exp_clamp"],
+        &["infinite key", "!.softcap", "!sigmoid", "!exp_clamp"],
     ),
     (
         "infinite_score_below_taken",
@@ -370,6 +370,6 @@ pub(super) const ALL: &[Row] = &[
         "(below & (BOUNDED_BELOW == 0u)) | ",
         "",
         "attention",
-        &["infinite key", "!softcap", "identity"],
+        &["infinite key", "!.softcap", "identity"],
     ),
 ];
