@@ -1,6 +1,6 @@
 //! Bad input is refused before anything runs, by a named error; the call after it gives the same bits as before.
 
-use gatefold_core::attention::{Bias, Dims, ScoreBias, Sequences, Weight, Window};
+use gatefold_core::attention::{Bias, Dims, Normalizer, ScoreBias, Sequences, Weight, Window};
 use gatefold_core::{
     Attention, AttentionBackward, Dtype, Gemm, Op, Role, RowFunction, Rowwise, RowwiseBackward, SpecError, Tensor,
     Tensors,
@@ -199,6 +199,15 @@ fn attention_options() {
     let sigmoid = Attention { weight: Weight::Sigmoid, lse: false, ..base.clone() };
     t.refuse_spec(&Attention { lse: true, ..sigmoid.clone() }, "Conflict", "lse");
     t.refuse_spec(&Attention { sink: true, ..sigmoid }, "Conflict", "sink");
+}
+
+#[test]
+fn attention_normalizers() {
+    let mut t = Trial::new();
+    let relu = |normalizer| Attention { weight: Weight::Relu, normalizer, lse: false, ..base() };
+    let too_large = Tensor::f32([2, 4, 5], vec![81.0; 40]).unwrap();
+    t.refuse_with(&relu(Normalizer::LearnedExp), "log_norm", too_large, "Value", "log_norm[0]");
+    t.refuse_without(&AttentionBackward::new(relu(Normalizer::RowSum)), "row_sum");
 }
 
 #[test]

@@ -26,7 +26,7 @@ fn check(part: &str, at_least: usize) {
 
 #[test]
 fn attention() {
-    check("attention", 50);
+    check("attention", 66);
 }
 
 #[test]
@@ -95,7 +95,8 @@ fn what_is_not_offered_is_named() {
     let tensors = Tensors::new().with("q", q()).with("k", q()).with("v", q());
     let case = |attrs: serde_json::Value| serde_json::json!({ "op": "attention", "attrs": attrs, "outputs": [], "grads": [], "rtol": 1e-4, "atol": 1e-5 });
     for (attrs, named) in [
-        (serde_json::json!({"weight": "softplus"}), "weight softplus"),
+        (serde_json::json!({"weight": "cosine"}), "weight cosine"),
+        (serde_json::json!({"weight": "relu", "normaliser": "frobenius"}), "normaliser frobenius"),
         (serde_json::json!({"chunk": 8}), "chunk 8"),
         (serde_json::json!({"sink_tokens": 3}), "sink_tokens 3"),
         (serde_json::json!({"qk_norm": "l2"}), "qk_norm l2"),

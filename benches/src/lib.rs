@@ -49,14 +49,13 @@ pub fn inputs<O: Op>(op: &O) -> Tensors {
 /// # Panics
 /// If the forward pass fails.
 pub fn backward_inputs(gpu: &Gpu, forward: &Attention) -> (AttentionBackward, Tensors) {
-    let couples = forward.weight.couples_row();
-    let with_lse = Attention { lse: couples, ..forward.clone() };
-    let given = inputs(&with_lse);
+    let saving = forward.clone().saving(true);
+    let given = inputs(&saving);
     let take = |name: &str| given[name].clone();
     let forward_inputs = Inputs { q: take("q"), k: take("k"), v: take("v"), ..Inputs::default() };
-    let made = gpu.run(&with_lse, forward_inputs.clone()).unwrap_or_else(|e| panic!("forward: {e}"));
+    let made = gpu.run(&saving, forward_inputs.clone()).unwrap_or_else(|e| panic!("forward: {e}"));
     let d_o = Tensor::float(Dtype::F32, made.o.dims(), vec![0.5; made.o.len()]).unwrap_or_else(|e| panic!("d_o: {e}"));
-    let o = couples.then_some(made.o);
-    let all = BackwardInputs { forward: forward_inputs, o, lse: made.lse, d_o, d_lse: None };
+    let o = forward.needs_delta().then_some(made.o);
+    let all = BackwardInputs { forward: forward_inputs, o, lse: made.lse, row_sum: made.row_sum, d_o, d_lse: None };
     (AttentionBackward::new(forward.clone()), all.into())
 }

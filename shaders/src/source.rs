@@ -11,7 +11,7 @@ pub struct Source {
 
 /// Embeds a WGSL file by its path below `shaders/src`.
 macro_rules! wgsl {
-    ($path:literal) => {
+    ($path:expr) => {
         $crate::Source { path: $path, text: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/", $path)) }
     };
 }

@@ -190,7 +190,7 @@ fn attentions(device: &Device, op: &Attention, inputs: &Tensors, fused_only: boo
     let hows: &[How] = match op.weight {
         Weight::Softmax if fused_only => &[How::Tuned],
         Weight::Softmax => &[How::Tuned, How::ThreeOps],
-        Weight::Sigmoid => &[How::ThreeOps],
+        _ => &[How::ThreeOps],
     };
     let make = |how: &How| Box::new(WithBurn { inputs: inputs.clone(), how: *how, last: None }) as Box<dyn Contender>;
     Ok(hows.iter().map(make).collect())

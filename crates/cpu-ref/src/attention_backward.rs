@@ -13,12 +13,13 @@
 //! assert_eq!((gradient["d_v"].to_f32()[0], gradient["d_k"].to_f32()[0]), (4.0, 0.0));
 //! ```
 
-use gatefold_core::attention::Weight;
+use gatefold_core::attention::{Normalizer, Weight};
 use gatefold_core::{Attention, AttentionBackward, Tensors};
 
+use crate::attention::cases;
 use crate::attention::geometry::{Sequence, sequences};
 use crate::attention::score::{Score, Scores};
-use crate::attention::{cases, sigmoid};
+use crate::attention::weight::{row_correction, row_share, weight, weight_at_infinity, weight_slope};
 use crate::real::Accumulator;
 use crate::{Case, Real, Reference, Values, outputs};
 
@@ -51,6 +52,17 @@ impl<R: Real> Rows<R> {
     }
 }
 
+/// What the weights of a row share.
+#[derive(Clone, Copy)]
+enum Shared<R> {
+    /// A softmax row's `lse` and `delta`.
+    Softmax(R, R),
+    /// `1/n` of a normaliser, and what it takes from `d_o·v`.
+    Normalized(R, R),
+    /// Nothing.
+    Nothing,
+}
+
 /// A pair's weight and the gradient of its score with and without the softcap.
 struct Pair<R> {
     p: R,
@@ -73,6 +85,7 @@ struct Gradients<'a, R: Real> {
     score_bias: Vec<R::Sum>,
     slopes: Vec<R::Sum>,
     sink: Vec<R::Sum>,
+    log_norm: Vec<R>,
     bias: R::Sum,
 }
 
@@ -93,6 +106,7 @@ impl<'a, R: Real> Gradients<'a, R> {
             score_bias: like("score_bias"),
             slopes: like("alibi_slopes"),
             sink: like("sink"),
+            log_norm: vec![R::from_f64(0.0); inputs.float("log_norm").len()],
             bias: R::Sum::default(),
         }
     }
@@ -101,15 +115,19 @@ impl<'a, R: Real> Gradients<'a, R> {
     fn add_row(&mut self, s: &Sequence, h: usize, i: usize, seen: &[(usize, Score<R>)]) {
         let op: &Attention = &self.spec.forward;
         let (row, width) = (s.query_row(op, h, i), op.dims.val_dim);
-        let softmax = op.weight == Weight::Softmax;
-        let is_nan = |z: &Score<R>| matches!(z, Score::Nan) || (softmax && matches!(z, Score::PlusInfinity));
-        let whole = self.scores.query_is_nan(row) || (softmax && seen.iter().any(|(_, z)| is_nan(z)));
+        let is_nan = |z: &Score<R>| z.is_nan(op);
+        let any = self.scores.query_is_nan(row) || seen.iter().any(|(_, z)| is_nan(z));
+        let whole = self.scores.query_is_nan(row) || (op.couples_row() && any);
         let d_o = &self.inputs.float("d_o")[row * width..(row + 1) * width];
-        let stats = softmax.then(|| self.row_stats(s, h, i, d_o));
-        self.d_q.nan[row] |= whole || seen.iter().any(|(_, z)| is_nan(z));
-        if let (Some((lse, delta)), Some(&sink)) = (stats, self.inputs.float("sink").get(h)) {
+        let delta = op.needs_delta().then(|| self.delta(s, h, i, d_o));
+        let shared = self.shared(s.stat(op, h, i), delta);
+        self.d_q.nan[row] |= any;
+        if let (Shared::Softmax(lse, delta), Some(&sink)) = (shared, self.inputs.float("sink").get(h)) {
             let (p, delta) = if whole { (R::nan(), R::nan()) } else { ((sink - lse).exp(), delta) };
             self.sink[h].add_product(-p, delta);
+        }
+        if let (Normalizer::LearnedExp, Some(delta)) = (op.normalizer, delta) {
+            self.log_norm[s.stat(op, h, i)] = if any { R::nan() } else { -delta };
         }
         for &(j, score) in seen {
             let key = s.key_row(op, h, j);
@@ -119,7 +137,7 @@ impl<'a, R: Real> Gradients<'a, R> {
                 self.add_biases(s, h, i, j, R::nan());
                 continue;
             }
-            let Some(pair) = self.pair(score, key, stats, d_o) else {
+            let Some(pair) = self.pair(score, key, shared, d_o) else {
                 continue;
             };
             self.d_v.add(key, pair.p, d_o);
@@ -131,33 +149,53 @@ impl<'a, R: Real> Gradients<'a, R> {
         }
     }
 
-    /// `lse` and `delta` of a softmax row.
-    fn row_stats(&self, s: &Sequence, h: usize, i: usize, d_o: &[R]) -> (R, R) {
+    /// `d_o·o` of a row, less the upstream gradient of its `lse`.
+    fn delta(&self, s: &Sequence, h: usize, i: usize, d_o: &[R]) -> R {
         let op = &self.spec.forward;
-        let (row, width, stat) = (s.query_row(op, h, i), op.dims.val_dim, s.stat(op, h, i));
+        let (row, width) = (s.query_row(op, h, i), op.dims.val_dim);
         let delta = R::dot(d_o, &self.inputs.float("o")[row * width..(row + 1) * width]);
-        let d_lse = self.inputs.float("d_lse").get(stat);
-        (self.inputs.float("lse")[stat], d_lse.map_or(delta, |&g| delta - g))
+        self.inputs.float("d_lse").get(s.stat(op, h, i)).map_or(delta, |&g| delta - g)
     }
 
-    /// `None` for a pair of weight 0.
-    fn pair(&self, score: Score<R>, key: usize, stats: Option<(R, R)>, d_o: &[R]) -> Option<Pair<R>> {
-        let (one, zero) = (R::from_f64(1.0), R::from_f64(0.0));
+    /// What the weights of row `stat` share, from what the forward pass saved.
+    fn shared(&self, stat: usize, delta: Option<R>) -> Shared<R> {
+        let op = &self.spec.forward;
+        let zero = R::from_f64(0.0);
+        let saved = op.saved().map_or(zero, |name| self.inputs.float(name)[stat]);
+        let delta = delta.unwrap_or(zero);
+        match (op.weight, op.normalizer) {
+            (Weight::Softmax, _) => Shared::Softmax(saved, delta),
+            (_, Normalizer::None) => Shared::Nothing,
+            (_, normalizer) => {
+                let log_norm = self.inputs.float("log_norm").get(stat).copied();
+                let share = row_share(normalizer, saved, log_norm);
+                Shared::Normalized(share, row_correction(normalizer, saved, delta))
+            }
+        }
+    }
+
+    /// `None` for a pair of weight 0 that has no gradient.
+    fn pair(&self, score: Score<R>, key: usize, shared: Shared<R>, d_o: &[R]) -> Option<Pair<R>> {
+        let (of, zero) = (self.spec.forward.weight, R::from_f64(0.0));
         let (z, slope) = match score {
             Score::Finite { z, slope } => (z, slope),
-            Score::PlusInfinity => return Some(Pair { p: one, dz: zero, ds: zero }),
+            Score::PlusInfinity => {
+                let a = weight_at_infinity(of, 1.0);
+                let p = if let Shared::Normalized(share, _) = shared { a * share } else { a };
+                return Some(Pair { p, dz: zero, ds: zero });
+            }
             Score::MinusInfinity | Score::Nan => return None,
         };
         let d_p = R::dot(d_o, self.scores.values(key));
-        let (p, dz) = match stats {
-            Some((lse, delta)) => {
+        let (p, dz) = match shared {
+            Shared::Softmax(lse, delta) => {
                 let p = (z - lse).exp();
                 (p, p * (d_p - delta))
             }
-            None => {
-                let p = sigmoid(z);
-                (p, p * (one - p) * d_p)
+            Shared::Normalized(share, correction) => {
+                (weight(of, z) * share, weight_slope(of, z) * (d_p - correction) * share)
             }
+            Shared::Nothing => (weight(of, z), weight_slope(of, z) * d_p),
         };
         let ds = if self.scores.op.softcap.is_some() { dz * slope } else { dz };
         Some(Pair { p, dz, ds })
@@ -199,6 +237,7 @@ impl<'a, R: Real> Gradients<'a, R> {
         put(f.score_bias.is_some(), "d_score_bias", staged(&self.score_bias));
         put(f.alibi, "d_alibi_slopes", staged(&self.slopes));
         put(f.sink, "d_sink", staged(&self.sink));
+        put(f.normalizer == Normalizer::LearnedExp, "d_log_norm", self.log_norm);
         put(self.spec.d_bias, "d_bias", vec![self.bias.total_in_depth(depth)]);
         put(true, "d_q", self.d_q.finish(Some(scale)));
         put(true, "d_k", self.d_k.finish(Some(scale)));
@@ -228,11 +267,13 @@ impl Reference for AttentionBackward {
 
     const PLANNED: u64 = cases::PLANNED;
 
-    /// Adds `o` and `lse` to the inputs of the forward op (softmax only).
+    /// Adds what the gradient needs of the forward op's outputs to its inputs.
     fn complete(&self, mut inputs: Tensors) -> Tensors {
-        if self.forward.weight == Weight::Softmax {
-            let mut forward = outputs(&Attention { lse: true, ..self.forward.clone() }, &inputs);
-            for name in ["o", "lse"] {
+        let wanted: Vec<_> =
+            self.forward.needs_delta().then_some("o").into_iter().chain(self.forward.saved()).collect();
+        if !wanted.is_empty() {
+            let mut forward = outputs(&self.forward.clone().saving(true), &inputs);
+            for name in wanted {
                 if let Some(t) = forward.take(name) {
                     inputs.insert(name, t);
                 }

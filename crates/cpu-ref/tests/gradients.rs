@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gatefold_core::attention::Weight;
+use gatefold_core::attention::{Normalizer, Weight};
 use gatefold_core::gemm::Gradient;
 use gatefold_core::{AttentionBackward, Gemm, Op, RowFunction, Rowwise, RowwiseBackward};
 use gatefold_cpu_ref::data::Rng;
@@ -86,7 +86,7 @@ fn attention_cases() -> impl Iterator<Item = (AttentionBackward, Values<f64>)> {
         let extreme = ["Spike", "Normal(100", "Normal(4", "Cancel", "scores", "enormal", "Nan", "NaN", "Infinit"];
         !extreme.iter().any(|w| note.contains(w))
     };
-    (0..700).filter_map(move |seed| {
+    (0..900).filter_map(move |seed| {
         let case = AttentionBackward::case(seed);
         let d = &case.op.forward.dims;
         let pairs = d.batch * d.q_heads * d.seq_q * d.seq_kv;
@@ -100,21 +100,20 @@ fn attention() {
     let mut seen = BTreeMap::new();
     let mut count = 0;
     for (mut op, mut inputs) in attention_cases() {
-        let softmax = op.forward.weight == Weight::Softmax;
-        op.forward.lse = softmax;
+        op.forward = op.forward.saving(true);
         let mut upstream: Floats = [("o".to_string(), inputs.float("d_o").to_vec())].into();
         if op.d_lse {
             upstream.insert("lse".into(), inputs.float("d_lse").to_vec());
         }
-        let names = ["o", "lse", "d_o", "d_lse"];
+        let names = ["o", "lse", "row_sum", "d_o", "d_lse"];
         let mut forward = inputs.clone();
         names.iter().for_each(|&n| drop(forward.floats.remove(n)));
         // the outputs of the forward pass in f64, not rounded to storage
-        if softmax {
-            inputs.floats.extend(op.forward.eval(&forward).floats);
-        }
+        inputs.floats.extend(op.forward.eval(&forward).floats);
         let gradients = op.eval(&inputs);
-        check(&op.forward, &forward, &upstream, &gradients, count % 4 == 0);
+        // differences see through a detached sum
+        let detached = op.forward.normalizer.name().starts_with("detached");
+        check(&op.forward, &forward, &upstream, &gradients, count % 4 == 0 && !detached);
         if op.d_bias && op.forward.head_bias {
             let heads: f64 = gradients.float("d_head_bias").iter().sum();
             let size: f64 = gradients.float("d_head_bias").iter().map(|x| x.abs()).sum();
@@ -139,7 +138,12 @@ fn attention() {
         "padded",
         "window",
         "d_lse",
-    ] {
+        "d_log_norm",
+    ]
+    .into_iter()
+    .chain(Weight::FUNCTIONS.iter().map(|w| w.label().leak() as &str))
+    .chain(Normalizer::ALL[1..].iter().map(|n| n.name()))
+    {
         assert!(seen.get(name).is_some_and(|&n| n >= 3), "{name} in too few of {count} specs: {seen:?}");
     }
 }

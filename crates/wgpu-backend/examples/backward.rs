@@ -24,7 +24,7 @@ fn main() -> Result<(), RunError> {
         o: Some(forward.o),
         lse: forward.lse,
         d_o: Tensor::f32(DIMS, d_o.clone())?,
-        d_lse: None,
+        ..BackwardInputs::default()
     };
     let d_q = gpu.run(&gradient, saved)?.d_q.to_f32();
 

@@ -13,7 +13,7 @@ fn numbers(count: usize, salt: usize) -> Vec<f32> {
 
 /// Keys or values `from .. to` of every head.
 fn cut(all: &[f32], from: usize, to: usize) -> Result<Tensor, RunError> {
-    let rows = all.chunks(KEYS * WIDTH).flat_map(|head| head[from * WIDTH..to * WIDTH].to_vec()).collect();
+    let rows: Vec<f32> = all.chunks(KEYS * WIDTH).flat_map(|head| head[from * WIDTH..to * WIDTH].to_vec()).collect();
     Ok(Tensor::f32([1, HEADS, to - from, WIDTH], rows)?)
 }
 

@@ -1,7 +1,7 @@
-//! Plan of the attention's gradient: row preprocess (softmax), d_q, d_k/d_v, and the sums that biases need.
+//! Plan of the attention's gradient: row preprocess (softmax and normalisers), d_q, d_k/d_v, and the sums that biases need.
 
 use gatefold_core::attention::{NanPolicy, ScoreBias};
-use gatefold_core::{Attention, AttentionBackward, Dtype, Op};
+use gatefold_core::{Attention, AttentionBackward, Op};
 
 use super::classes::Wanted;
 use super::layout::{Layout, Members, key_count, operand_bytes, row_count};
@@ -9,7 +9,7 @@ use super::loops;
 use super::marks::{Marks, reserve_flags};
 use super::split::{Parted, Work};
 use super::tiles::{Stage, Tile};
-use super::{FLAT, Parts, QueryOperand, Variant, check_features, files, heads_contiguous, query_work, step_work};
+use super::{FLAT, Parts, QueryOperand, Variant, check_features, files, query_work, step_work};
 use crate::{Kernels, Limits, Plan, PlanError, ShapeClass, Source, Step};
 
 /// How many (batch entry, head) pairs share one matrix of the score bias.
@@ -38,12 +38,12 @@ pub(super) fn by_bias_matrix<O: Op>(work: &mut Work, op: &O, a: &Attention, shar
 const STAGES: [Stage; 2] = [Stage::BackwardQuery, Stage::BackwardKeyValue];
 
 /// What the planning of one gradient shares.
-struct Planner<'a> {
-    op: &'a AttentionBackward,
-    limits: &'a Limits,
-    layout: Layout,
-    steps: Vec<Step>,
-    reasons: Vec<String>,
+pub(super) struct Planner<'a> {
+    pub(super) op: &'a AttentionBackward,
+    pub(super) limits: &'a Limits,
+    pub(super) layout: Layout,
+    pub(super) steps: Vec<Step>,
+    pub(super) reasons: Vec<String>,
 }
 
 impl Kernels for AttentionBackward {
@@ -64,7 +64,7 @@ impl Kernels for AttentionBackward {
             p.steps = Marks { a, op: self, limits, layout: &p.layout }.scans(true)?;
             p.reasons.push("scan and mark: NanPolicy::Exact follows values that are not finite".into());
         }
-        p.delta()?;
+        p.row_statistics()?;
         p.query()?;
         if a.dims.seq_kv > 0 {
             p.key_value()?;
@@ -72,7 +72,7 @@ impl Kernels for AttentionBackward {
         }
         if exact {
             let marks = Marks { a, op: self, limits, layout: &p.layout };
-            let mut steps = vec![marks.queries(true, false)?];
+            let mut steps = vec![marks.queries(true, None)?];
             if a.dims.seq_kv > 0 {
                 steps.push(marks.keys()?);
                 if let Some(shared) = a.score_bias {
@@ -105,7 +105,7 @@ impl Planner<'_> {
 
     fn reserve_rows(&mut self) {
         let a = &self.op.forward;
-        if a.weight.couples_row() {
+        if a.has_row_statistics() {
             self.layout.reserve("lse_at", row_count(a));
             self.layout.reserve("delta_at", row_count(a));
         }
@@ -115,60 +115,6 @@ impl Planner<'_> {
         if a.key_bias {
             self.layout.reserve("key_sums_at", key_count(a) * a.dims.kv_heads as u64);
         }
-    }
-
-    fn delta(&mut self) -> Result<(), PlanError> {
-        let a = &self.op.forward;
-        if !a.weight.couples_row() {
-            self.reasons.push("no row preprocess: sigmoid keeps no row statistics".into());
-            return Ok(());
-        }
-        let d = &a.dims;
-        let rows = (d.batch * d.q_heads * d.seq_q) as u64;
-        // A unit is a workgroup's FLAT rows.
-        let part = |operand, shift, width: usize, dtype: Dtype| {
-            let element = dtype.size() as u64;
-            let unit_bytes = u64::from(FLAT) * width as u64 * element;
-            Parted { operand, shift, bytes: operand_bytes(self.op, operand), unit_bytes, element }
-        };
-        let mut parted = vec![
-            part("d_o", "o_shift", d.val_dim, a.dtype),
-            part("o", "o_shift", d.val_dim, a.dtype),
-            part("lse", "lse_shift", 1, Dtype::F32),
-        ];
-        if self.op.d_lse {
-            parted.push(part("d_lse", "lse_shift", 1, Dtype::F32));
-        }
-        let work = Work {
-            kernel: "attention_delta",
-            units: rows.div_ceil(FLAT.into()),
-            groups_per_unit: 1,
-            divisible: heads_contiguous(a),
-            parted,
-            stream: 1,
-            stream_step: 1,
-            visited: u64::MAX,
-            step_trips: d.val_dim as u64,
-            step_work: f64::from(FLAT) * d.val_dim as f64,
-            fixed_trips: 0,
-        };
-        let split = work.split(&Members::new(a, &self.layout), self.limits)?;
-        let (d_lse, part) = files::d_lse(self.op.d_lse);
-        self.steps.push(Step {
-            name: format!("attention_delta{part}.{}", a.dtype),
-            kernel: files::DELTA,
-            slots: vec![files::SHAPE, d_lse],
-            consts: vec![("INVOCATIONS", FLAT)],
-            aliases: vec![files::elem(a.dtype)],
-            f16: a.dtype == Dtype::F16,
-            subgroups: false,
-            matrix: false,
-            dispatches: split.dispatches,
-            trips: split.trips,
-            proven: false,
-            loops: Vec::new(),
-        });
-        Ok(())
     }
 
     fn query(&mut self) -> Result<(), PlanError> {
@@ -236,7 +182,7 @@ impl Planner<'_> {
         let split = work.split(&Members::new(a, &layout), self.limits)?;
         self.layout.grow_to(&layout);
         variant.tile_slots(a, access, tile);
-        variant.slots.push(files::weight(a.weight));
+        variant.slots(files::weight(a));
         variant.slot(files::carry(passes > 1, tile));
         let of_kernel = if kernel == files::BACKWARD_QUERY { loops::backward_query } else { loops::backward_key_value };
         self.steps.push(Step { loops: of_kernel(a, tile, passes), ..variant.step(a, kernel, tile, state, split) });
@@ -261,7 +207,7 @@ impl Planner<'_> {
         let split = work.split(&Members::new(a, &self.layout), self.limits)?;
         let mut variant = Variant::new("attention_backward_score_bias", a);
         variant.tile_slots(a, files::ACCESS_BY_QUERY, &tile);
-        variant.slots.push(files::weight(a.weight));
+        variant.slots(files::weight(a));
         let loops = loops::backward_score_bias(a, &tile, work.stream);
         self.steps.push(Step { loops, ..variant.step(a, files::BACKWARD_SCORE_BIAS, &tile, 0, split) });
         Ok(())

@@ -3,7 +3,7 @@
 //
 //   for each query head of the group, for each tile of queries that see the keys:
 //       sᵀ ← k qᵀ,  dPᵀ ← v d_oᵀ        [TILE_OWN, TILE_STREAM]
-//       P  ← weight(z);  dz ← weight_gradient(P, dP);  ds ← dz·cap'(s)
+//       P  ← weight(z);  dz ← weight_gradient(z, P, dP);  ds ← dz·cap'(s)
 //       acc_v ← acc_v + Pᵀ d_o          [TILE_OWN, val_dim]
 //       acc_k ← acc_k + dsᵀ q           [TILE_OWN, head_dim]
 //   d_k ← scale·acc_k;  d_v ← acc_v
@@ -22,8 +22,9 @@ fn weigh(scores: ptr<function, Scores>, d_scores: ptr<function, Scores>, of_keys
                 for (var r = 0u; r < OWN; r++) { // unroll
                     let j = own_position(r);
                     let capped = cap((*scores)[r * STREAM4 + c][e] * params.scale);
-                    let p = weight_seen(score_seen(i, j, capped, (*of_keys)[r / 4u][r % 4u]), statistics);
-                    let dz = weight_gradient(p, (*d_scores)[r * STREAM4 + c][e], statistics);
+                    let z = score_seen(i, j, capped, (*of_keys)[r / 4u][r % 4u]);
+                    let p = weight_seen(z, statistics);
+                    let dz = weight_gradient(z, p, (*d_scores)[r * STREAM4 + c][e], statistics);
                     add_pair(r, i, j, dz);
                     (*scores)[r * STREAM4 + c][e] = p;
                     (*d_scores)[r * STREAM4 + c][e] = dz * cap_gradient(capped);
@@ -34,7 +35,7 @@ fn weigh(scores: ptr<function, Scores>, d_scores: ptr<function, Scores>, of_keys
                     let capped = cap((*scores)[r * STREAM4 + c][e] * params.scale);
                     let z = score(i, j, capped, keys, (*of_keys)[r / 4u][r % 4u]);
                     let p = weight(z, statistics);
-                    let dz = select(weight_gradient(p, (*d_scores)[r * STREAM4 + c][e], statistics), 0.0, is_hidden(z));
+                    let dz = select(weight_gradient(z, p, (*d_scores)[r * STREAM4 + c][e], statistics), 0.0, is_hidden(z));
                     add_pair(r, i, j, dz);
                     (*scores)[r * STREAM4 + c][e] = p;
                     (*d_scores)[r * STREAM4 + c][e] = select(dz * cap_gradient(capped), 0.0, is_hidden(z));

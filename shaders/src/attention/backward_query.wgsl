@@ -2,7 +2,7 @@
 //
 //   for each tile of keys that the queries see:
 //       s  ← q kᵀ,  dP ← d_o vᵀ         [TILE_OWN, TILE_STREAM]
-//       P  ← weight(z);  dz ← weight_gradient(P, dP);  ds ← dz·cap'(s)
+//       P  ← weight(z);  dz ← weight_gradient(z, P, dP);  ds ← dz·cap'(s)
 //       acc ← acc + ds k                [TILE_OWN, head_dim]
 //   d_q ← scale·acc
 //
@@ -24,8 +24,8 @@ fn weigh(scores: ptr<function, Scores>, d_scores: ptr<function, Scores>, seen: b
                 for (var e = 0u; e < 4u; e++) { // unroll
                     let j = stream_position(c * 4u + e);
                     let capped = cap((*scores)[r * STREAM4 + c][e] * params.scale);
-                    let p = weight_seen(score_seen(i, j, capped, of_keys[c * 4u + e]), statistics);
-                    let dz = weight_gradient(p, (*d_scores)[r * STREAM4 + c][e], statistics);
+                    let z = score_seen(i, j, capped, of_keys[c * 4u + e]);
+                    let dz = weight_gradient(z, weight_seen(z, statistics), (*d_scores)[r * STREAM4 + c][e], statistics);
                     add_pair(r, i, j, dz);
                     (*d_scores)[r * STREAM4 + c][e] = dz * cap_gradient(capped);
                 }
@@ -36,7 +36,7 @@ fn weigh(scores: ptr<function, Scores>, d_scores: ptr<function, Scores>, seen: b
                     let j = stream_position(c * 4u + e);
                     let capped = cap((*scores)[r * STREAM4 + c][e] * params.scale);
                     let z = score(i, j, capped, keys, of_keys[c * 4u + e]);
-                    let dz = select(weight_gradient(weight(z, statistics), (*d_scores)[r * STREAM4 + c][e], statistics), 0.0, is_hidden(z));
+                    let dz = select(weight_gradient(z, weight(z, statistics), (*d_scores)[r * STREAM4 + c][e], statistics), 0.0, is_hidden(z));
                     add_pair(r, i, j, dz);
                     (*d_scores)[r * STREAM4 + c][e] = select(dz * cap_gradient(capped), 0.0, is_hidden(z));
                 }

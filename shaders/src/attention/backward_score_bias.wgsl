@@ -1,7 +1,7 @@
 // attention backward, d_score_bias: dz summed over the batch entries and heads that share the bias, for a tile of the bias.
 //
 //   for each (batch, head) that shares this bias:
-//       s ← q kᵀ,  dP ← d_o vᵀ;  total ← total + weight_gradient(weight(z), dP)     [TILE_OWN, TILE_STREAM]
+//       s ← q kᵀ,  dP ← d_o vᵀ;  total ← total + weight_gradient(z, weight(z), dP)     [TILE_OWN, TILE_STREAM]
 //
 // Owns: a tile of d_score_bias. stream_from .. stream_to counts the sharers; a later dispatch adds to what an earlier one left.
 // Slots: access, schedule, weight, softcap, bias, load, accumulated values: none. A workgroup is one tile of one bias matrix.
@@ -40,7 +40,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
                     let j = stream_position(c * 4u + e);
                     let capped = cap(scores[r * STREAM4 + c][e] * params.scale);
                     let z = score(i, j, capped, keys, of_keys[c * 4u + e]);
-                    let dz = weight_gradient(weight(z, statistics), d_scores[r * STREAM4 + c][e], statistics);
+                    let dz = weight_gradient(z, weight(z, statistics), d_scores[r * STREAM4 + c][e], statistics);
                     total[r * STREAM4 + c][e] += select(dz, 0.0, is_hidden(z));
                 }
             }

@@ -1,6 +1,6 @@
 //! The attention's WGSL files.
 
-use gatefold_core::attention::{NanPolicy, Sequences, Weight};
+use gatefold_core::attention::{NanPolicy, Normalizer, Sequences, Weight};
 use gatefold_core::{Attention, Dtype};
 
 use super::tiles::{Schedule, Tile};
@@ -13,6 +13,7 @@ pub(super) const SHAPE: Source = wgsl!("attention/shape.wgsl");
 pub(super) const KEYS_IN_ORDER: Source = wgsl!("attention/keys/in_order.wgsl");
 pub(super) const SCORE: Source = wgsl!("attention/score.wgsl");
 pub(super) const DELTA: Source = wgsl!("attention/delta.wgsl");
+pub(super) const NORMALIZE: Source = wgsl!("attention/normalize.wgsl");
 pub(super) const BACKWARD_QUERY: Source = wgsl!("attention/backward_query.wgsl");
 pub(super) const BACKWARD_KEY_VALUE: Source = wgsl!("attention/backward_key_value.wgsl");
 pub(super) const BACKWARD_SCORE_BIAS: Source = wgsl!("attention/backward_score_bias.wgsl");
@@ -62,19 +63,99 @@ pub(super) fn schedule(tile: &Tile) -> Source {
     }
 }
 
-pub(super) fn row(weight: Weight, tile: &Tile) -> Source {
-    match (weight, tile.schedule) {
-        (Weight::Softmax, Schedule::Matrix(_)) => wgsl!("attention/row_matrix/softmax.wgsl"),
-        (Weight::Sigmoid, Schedule::Matrix(_)) => wgsl!("attention/row_matrix/sigmoid.wgsl"),
-        (Weight::Softmax, _) => wgsl!("attention/row/softmax.wgsl"),
-        (Weight::Sigmoid, _) => wgsl!("attention/row/sigmoid.wgsl"),
+/// How the weights of a row are formed: by files of their own, or elementwise by a function and a normaliser.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RowKind {
+    Softmax,
+    Sigmoid,
+    Elementwise,
+}
+
+pub(super) fn row_kind(a: &Attention) -> RowKind {
+    match (a.weight, a.normalizer) {
+        (Weight::Softmax, _) => RowKind::Softmax,
+        (Weight::Sigmoid, Normalizer::None) => RowKind::Sigmoid,
+        _ => RowKind::Elementwise,
     }
 }
 
-pub(super) fn weight(weight: Weight) -> Source {
-    match weight {
-        Weight::Softmax => wgsl!("attention/weight/softmax.wgsl"),
-        Weight::Sigmoid => wgsl!("attention/weight/sigmoid.wgsl"),
+/// Words that a row of the forward pass waits in between two dispatches, beside its accumulator.
+pub(super) fn row_state(a: &Attention) -> u32 {
+    match row_kind(a) {
+        RowKind::Softmax => 2,
+        RowKind::Sigmoid => 0,
+        RowKind::Elementwise => 1,
+    }
+}
+
+macro_rules! phi_files {
+    ($($name:ident => $variant:ident $(($parameter:expr))?),*) => {
+        /// The function of a weight: the file of its name.
+        fn phi(weight: Weight) -> Option<Source> {
+            match weight {
+                Weight::Softmax => None,
+                $(Weight::$variant { .. } => Some(wgsl!(concat!("attention/phi/", stringify!($name), ".wgsl")))),*
+            }
+        }
+    };
+}
+gatefold_core::for_each_weight_function!(phi_files);
+
+/// The normaliser's file: whether the gradient sees it makes no difference to it.
+pub(super) fn normalizer(a: &Attention) -> (Source, &'static str) {
+    match a.normalizer {
+        Normalizer::None => (wgsl!("attention/normalizer/none.wgsl"), ""),
+        Normalizer::RowSum | Normalizer::DetachedRowSum => (wgsl!("attention/normalizer/row_sum.wgsl"), ".row_sum"),
+        Normalizer::ClampedRowSum | Normalizer::DetachedClampedRowSum => {
+            (wgsl!("attention/normalizer/clamped_row_sum.wgsl"), ".clamped_row_sum")
+        }
+        Normalizer::Count => (wgsl!("attention/normalizer/count.wgsl"), ".count"),
+        Normalizer::RootCount => (wgsl!("attention/normalizer/root_count.wgsl"), ".root_count"),
+        Normalizer::CountPower(_) => (wgsl!("attention/normalizer/count_power.wgsl"), ".count_power"),
+        Normalizer::LearnedExp => (wgsl!("attention/normalizer/learned_exp.wgsl"), ".learned_exp"),
+    }
+}
+
+/// What a normaliser takes from `d_o·v`, and where the sum that it is formed from is.
+pub(super) fn correction(a: &Attention) -> (Vec<Source>, &'static str) {
+    let (mut slots, part) = match a.normalizer {
+        Normalizer::RowSum => (vec![wgsl!("attention/correction/row_sum.wgsl")], ".corrected"),
+        Normalizer::ClampedRowSum => (vec![wgsl!("attention/correction/clamped_row_sum.wgsl")], ".corrected"),
+        Normalizer::LearnedExp => (vec![wgsl!("attention/correction/learned_exp.wgsl")], ""),
+        _ => (vec![wgsl!("attention/correction/none.wgsl")], ""),
+    };
+    slots.extend(a.needs_delta().then_some(wgsl!("attention/output_delta.wgsl")));
+    slots.push(match a.saved() {
+        Some(_) => wgsl!("attention/saved/row_sum.wgsl"),
+        None => wgsl!("attention/saved/none.wgsl"),
+    });
+    (slots, part)
+}
+
+/// The files that make weights of a tile's scores in the forward pass.
+pub(super) fn row(a: &Attention, tile: &Tile) -> (Vec<Source>, &'static str) {
+    let (normalizer, part) = normalizer(a);
+    let slots = match (row_kind(a), tile.schedule) {
+        (RowKind::Softmax, Schedule::Matrix(_)) => vec![wgsl!("attention/row_matrix/softmax.wgsl")],
+        (RowKind::Sigmoid, Schedule::Matrix(_)) => vec![wgsl!("attention/row_matrix/sigmoid.wgsl")],
+        (RowKind::Softmax, _) => vec![wgsl!("attention/row/softmax.wgsl")],
+        (RowKind::Sigmoid, _) => vec![wgsl!("attention/row/sigmoid.wgsl")],
+        (RowKind::Elementwise, _) => {
+            phi(a.weight).into_iter().chain([normalizer, wgsl!("attention/row/elementwise.wgsl")]).collect()
+        }
+    };
+    (slots, part)
+}
+
+/// The files that make weights and their gradients of scores. What a normaliser has to do with them is in the numbers of a row.
+pub(super) fn weight(a: &Attention) -> (Vec<Source>, &'static str) {
+    match row_kind(a) {
+        RowKind::Softmax => (vec![wgsl!("attention/weight/softmax.wgsl")], ""),
+        RowKind::Sigmoid => (vec![wgsl!("attention/weight/sigmoid.wgsl")], ""),
+        RowKind::Elementwise => {
+            let slots = phi(a.weight).into_iter().chain([wgsl!("attention/weight/elementwise.wgsl")]).collect();
+            (slots, if a.weight == Weight::Sigmoid { ".normalized" } else { "" })
+        }
     }
 }
 
@@ -102,8 +183,13 @@ pub(super) fn finite(a: &Attention) -> (Source, &'static str) {
     }
 }
 
-pub(super) fn lse(wanted: bool) -> (Source, &'static str) {
-    if wanted { (wgsl!("attention/lse/store.wgsl"), ".lse") } else { (wgsl!("attention/lse/none.wgsl"), "") }
+/// What becomes of the number that is saved of a row.
+pub(super) fn lse(wanted: Option<&str>) -> (Source, &'static str) {
+    match wanted {
+        None => (wgsl!("attention/lse/none.wgsl"), ""),
+        Some("lse") => (wgsl!("attention/lse/store.wgsl"), ".lse"),
+        Some(_) => (wgsl!("attention/lse/row_sum.wgsl"), ".row_sum"),
+    }
 }
 
 pub(super) fn carry(waits: bool, tile: &Tile) -> (Source, &'static str) {

@@ -1,6 +1,6 @@
 //! The plan of the forward pass: its tile, its shares of the keys, and the step that joins them.
 
-use gatefold_core::attention::{NanPolicy, Sequences, Weight};
+use gatefold_core::attention::{NanPolicy, Sequences};
 use gatefold_core::{Attention, Dtype, Op};
 
 use super::classes::Wanted;
@@ -19,6 +19,8 @@ pub(super) struct Forward<'a> {
     limits: &'a Limits,
     tile: Tile,
     outputs: Vec<QueryOperand>,
+    /// The output that keeps a number of every row, if it is wanted.
+    saved: Option<&'static str>,
     grouped: bool,
     work: Work,
     shares: Shares,
@@ -30,9 +32,8 @@ impl<'a> Forward<'a> {
         let d = &a.dims;
         let tile = tile(a, limits, plan)?;
         let mut outputs = vec![QueryOperand { name: "o", shift: "o_shift", width: d.val_dim, dtype: a.dtype }];
-        if a.lse {
-            outputs.push(QueryOperand { name: "lse", shift: "lse_shift", width: 1, dtype: Dtype::F32 });
-        }
+        let saved = a.saved().filter(|_| a.lse || a.row_sum);
+        outputs.extend(saved.map(|name| QueryOperand { name, shift: "lse_shift", width: 1, dtype: Dtype::F32 }));
         let mut work = query_work(a, a, "attention_forward", &tile, limits, &outputs);
         work.step_trips = 1 + tile.product_trips(d.head_dim) + tile.accumulate_trips();
         work.step_work = step_work(&tile, d.head_dim + d.val_dim);
@@ -48,13 +49,12 @@ impl<'a> Forward<'a> {
             plan.reasons
                 .push(format!("split: {} workgroups share the keys of a tile, {} each", shares.count, shares.keys));
         }
-        Ok(Self { a, limits, tile, outputs, grouped, work, shares })
+        Ok(Self { a, limits, tile, outputs, saved, grouped, work, shares })
     }
 
     /// Words in which an invocation leaves its accumulator and its rows' state.
     fn state_words(&self) -> u32 {
-        let row_state = if self.a.weight == Weight::Softmax { 2 } else { 0 };
-        self.tile.own * (4 * self.tile.width4.div_ceil(self.tile.row_parts()) + row_state)
+        self.tile.own * (4 * self.tile.width4.div_ceil(self.tile.row_parts()) + files::row_state(self.a))
     }
 
     fn split(&self, work: &Work, layout: &Layout) -> Result<Split, PlanError> {
@@ -87,7 +87,9 @@ impl<'a> Forward<'a> {
             plan.steps.push(self.combine(&layout)?);
         }
         if exact {
-            plan.steps.push(Marks { a, op: a, limits, layout: &layout }.queries(false, a.lse)?);
+            // a count of keys is a number whatever they hold
+            let marked = self.saved.filter(|_| a.couples_row());
+            plan.steps.push(Marks { a, op: a, limits, layout: &layout }.queries(false, marked)?);
         }
         let (side, packed) = layout.finish(limits)?;
         plan.scratch.push(side);
@@ -100,8 +102,8 @@ impl<'a> Forward<'a> {
         let Self { a, tile, .. } = self;
         let mut variant = Variant::new("attention_forward", a);
         variant.tile_slots(a, files::access_forward(a), tile);
-        variant.slots.push(files::row(a.weight, tile));
-        variant.slot(files::lse(a.lse));
+        variant.slots(files::row(a, tile));
+        variant.slot(files::lse(self.saved));
         let waits = passes > 1 || self.shares.are_several();
         variant.slot(files::carry(waits, tile));
         if !tile.is_matrix() {
@@ -124,10 +126,11 @@ impl<'a> Forward<'a> {
         let mut variant = Variant::new("attention_forward_combine", a);
         variant.slots.extend(files::access_forward(a));
         variant.slot(files::keys(a));
-        variant.slots.extend([files::schedule(tile), files::SCORE, files::STORE_ROWS, files::row(a.weight, tile)]);
+        variant.slots.extend([files::schedule(tile), files::SCORE, files::STORE_ROWS]);
+        variant.slots(files::row(a, tile));
         // Scores are not formed again: whatever forms them is the simplest there is.
         variant.slots.extend(files::PLAIN_SCORES);
-        variant.slot(files::lse(a.lse));
+        variant.slot(files::lse(self.saved));
         variant.slots.push(files::carry(true, tile).0);
         variant.slot(files::rows(self.grouped));
         let split = self.split(&work, layout)?;

@@ -1,6 +1,6 @@
 //! Where things lie: the words of the `side` scratch, and the members of `params` that are the same for all dispatches of a plan.
 
-use gatefold_core::attention::{Bias, Causal, Sequences};
+use gatefold_core::attention::{Bias, Causal, Normalizer, Sequences};
 use gatefold_core::{Attention, Op, Operand, Role};
 
 use crate::{Limits, Packed, Param, PlanError, Scratch};
@@ -23,6 +23,7 @@ const PACKED: &[(&str, &str)] = &[
     ("key_bias", "key_bias_at"),
     ("alibi_slopes", "slopes_at"),
     ("sink", "sink_at"),
+    ("log_norm", "log_norm_at"),
 ];
 /// Regions that kernels write, and the member of `params` that says where.
 const REGIONS: &[&str] = &["lse_at", "delta_at", "state_at", "row_sums_at", "key_sums_at", "flags_at"];
@@ -119,6 +120,8 @@ impl Members {
             ("softcap", Param::F32(a.softcap.unwrap_or(1.0))),
             ("bias", Param::F32(bias)),
             ("bias_from_len", Param::U32(from_len.into())),
+            ("weight_number", Param::F32(a.weight.number().unwrap_or(0.0))),
+            ("count_power", Param::F32(count_power(a))),
             ("low_shift", Param::I32(low)),
             ("high_shift", Param::I32(high)),
             ("top_left", Param::U32((a.causal == Causal::TopLeft).into())),
@@ -156,6 +159,11 @@ impl Members {
 
 fn size(n: usize) -> Param {
     Param::U32(u32::try_from(n).unwrap_or(u32::MAX))
+}
+
+/// The power of a count that normalises, where there is one.
+fn count_power(a: &Attention) -> f32 {
+    if let Normalizer::CountPower(power) = a.normalizer { power } else { 0.0 }
 }
 
 /// The constant part of the bias in f32, and whether `−ln len_kv` is still to be added.

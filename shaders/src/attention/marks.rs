@@ -55,8 +55,8 @@ impl<O: Op> Marks<'_, O> {
         Ok(steps)
     }
 
-    /// The step that marks rows of `o` (and `lse`), or of `d_q`.
-    pub(super) fn queries(&self, gradient: bool, lse: bool) -> Result<Step, PlanError> {
+    /// The step that marks rows of `o` (and of what is saved of them), or of `d_q`.
+    pub(super) fn queries(&self, gradient: bool, saved: Option<&'static str>) -> Result<Step, PlanError> {
         let (a, d) = (self.a, &self.a.dims);
         let (tile, _) = Tile::choose(Stage::BackwardScoreBias, 1, d.seq_q, self.limits)?;
         let mut written = Vec::new();
@@ -65,13 +65,11 @@ impl<O: Op> Marks<'_, O> {
         } else {
             written.push(QueryOperand { name: "o", shift: "o_shift", width: d.val_dim, dtype: a.dtype });
         }
-        if lse {
-            written.push(QueryOperand { name: "lse", shift: "lse_shift", width: 1, dtype: Dtype::F32 });
-        }
+        written.extend(saved.map(|name| QueryOperand { name, shift: "lse_shift", width: 1, dtype: Dtype::F32 }));
         let mut work = query_work(a, self.op, "attention_mark_query", &tile, self.limits, &written);
         work.groups_per_unit = ((d.group() * d.seq_q) as u64).div_ceil(FLAT.into());
         self.cost(&mut work, seen(a, d.seq_kv), 1);
-        let (store_lse, lse_part) = files::lse(lse);
+        let (store_lse, lse_part) = files::lse(saved);
         let mark = if gradient { files::MARK_GRADIENT } else { files::MARK_OUTPUT };
         let part = if gradient { ".gradient" } else { "" };
         let (bias, bias_part) = files::bias(a);
@@ -143,8 +141,15 @@ impl<O: Op> Marks<'_, O> {
     fn step(&self, work: &Work, part: &str, kernel: Source, slots: Vec<Source>, elem: bool) -> Result<Step, PlanError> {
         let split = work.split(&Members::new(self.a, self.layout), self.limits)?;
         let mut consts = vec![("INVOCATIONS", FLAT)];
-        consts.extend(elem.then(|| ("ROW_COUPLED", u32::from(self.a.weight.couples_row()))));
-        let dtype = if elem { format!(".{}.{}", self.a.weight.name(), self.a.dtype) } else { String::new() };
+        let coupled = self.a.couples_row();
+        let [below, above] = self.a.weight.bounded();
+        if elem {
+            let facts = [("ROW_COUPLED", coupled), ("BOUNDED_BELOW", below), ("BOUNDED_ABOVE", above)];
+            consts.extend(facts.map(|(name, fact)| (name, u32::from(fact))));
+        }
+        let word = |fact: bool, word: &'static str| if fact { word } else { "" };
+        let words = [word(coupled, ".coupled"), word(!below, ".unbounded_below"), word(!above, ".unbounded_above")];
+        let dtype = if elem { format!("{}.{}", words.concat(), self.a.dtype) } else { String::new() };
         Ok(Step {
             name: format!("{}{part}{dtype}", work.kernel),
             kernel,

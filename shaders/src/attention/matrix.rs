@@ -2,6 +2,7 @@
 
 use gatefold_core::{Attention, Dtype};
 
+use super::files::{self, RowKind};
 use super::tiles::{Schedule, Tile};
 use crate::{DeviceKind, Limits, MatrixUnit};
 
@@ -44,6 +45,9 @@ impl MatrixTile {
     pub(super) fn choose(a: &Attention, limits: &Limits) -> Result<Tile, String> {
         let Some(unit) = limits.matrix else { return Err("the adapter has none that can be trusted".into()) };
         let (d, edge) = (&a.dims, unit.edge);
+        if files::row_kind(a) == RowKind::Elementwise {
+            return Err(format!("{} weights have no rows of matrix tiles", a.weight.name()));
+        }
         if a.dtype != Dtype::F16 {
             return Err(format!("{} is not multiplied in matrices", a.dtype));
         }

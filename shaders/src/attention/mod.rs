@@ -12,6 +12,7 @@ mod matrix;
 mod merge;
 mod shares;
 mod split;
+mod statistics;
 mod tiles;
 
 use gatefold_core::attention::{Causal, Sequences};
@@ -35,12 +36,18 @@ struct Variant {
 
 impl Variant {
     fn new(kernel: &str, a: &Attention) -> Self {
-        Self { name: format!("{kernel}.{}", a.weight.name()), slots: vec![files::SHAPE] }
+        Self { name: format!("{kernel}.{}", a.weight.label()), slots: vec![files::SHAPE] }
     }
 
     /// Adds a slot file whose choice shows in the name.
     fn slot(&mut self, (file, part): (Source, &'static str)) {
         self.slots.push(file);
+        self.name.push_str(part);
+    }
+
+    /// Adds slot files whose choice shows in the name.
+    fn slots(&mut self, (files, part): (Vec<Source>, &'static str)) {
+        self.slots.extend(files);
         self.name.push_str(part);
     }
 
@@ -61,6 +68,7 @@ impl Variant {
         slots.extend([load, store]);
         let mut consts = tile.consts();
         consts.push(("STATE_WORDS", state));
+        consts.extend(a.weight.degree().map(|n| ("DEGREE", n)));
         Step {
             name: format!("{}.{}.{io}.{}", self.name, a.dtype, tile.name()),
             kernel,

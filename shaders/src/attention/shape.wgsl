@@ -46,12 +46,15 @@ struct Params {
     key_bias_at: u32,
     slopes_at: u32,
     sink_at: u32,
-    lse_at: u32,        // per row: lse (0 for a row without keys), softmax backward
-    delta_at: u32,      // per row: delta, softmax backward
+    lse_at: u32,        // per row: lse (0 for a row without keys), softmax backward; 1/n, backward with a normaliser
+    delta_at: u32,      // per row: delta, softmax backward; what d_o·v is lessened by, backward with a normaliser
     state_at: u32,      // accumulators between two dispatches of one workgroup
     row_sums_at: u32,   // per row: sum of dz, and of |i + off - j| dz
     key_sums_at: u32,   // per key and query head: sum of dz
     flags_at: u32,      // per row and per key: what is not finite
+    log_norm_at: u32,   // input: per row, the logarithm of its normaliser
+    weight_number: f32, // the weight's parameter
+    count_power: f32,   // the power of a count that normalises
 }
 
 @group(0) @binding(0) var<uniform> params: Params;

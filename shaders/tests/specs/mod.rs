@@ -1,6 +1,6 @@
 //! Specs that between them reach every kernel, slot and schedule.
 
-use gatefold_core::attention::{Bias, Causal, Dims, NanPolicy, ScoreBias, Sequences, Window};
+use gatefold_core::attention::{Bias, Causal, Dims, NanPolicy, Normalizer, ScoreBias, Sequences, Weight, Window};
 use gatefold_core::{
     Attention, AttentionBackward, AttentionMerge, Dtype, Gemm, Op, RowFunction, Rowwise, RowwiseBackward,
 };
@@ -82,7 +82,7 @@ fn options(base: &Attention) -> Vec<Attention> {
             a.softcap = Some(20.0);
         }),
     ];
-    if base.weight.couples_row() {
+    if base.weight == Weight::Softmax {
         all.push(with(|a| a.sink = true));
         all.push(with(|a| a.lse = true));
     }
@@ -107,6 +107,14 @@ impl Specs for Attention {
             for (seq_q, seq_kv) in [(1, 1), (1, 5000), (0, 7), (7, 0), (4096, 4096), (100_000, 16)] {
                 all.push(Self { dims: Dims { batch: 1, seq_q, seq_kv, ..dims }, ..base.clone() });
             }
+        }
+        for (n, &weight) in Weight::FUNCTIONS.iter().enumerate() {
+            let with = |normalizer| Self { weight, normalizer, ..Self::softmax(dims) }.saving(true);
+            all.extend(Normalizer::ALL.map(with));
+            // a few options each: all of them with every weight would be many texts that differ in one function
+            let some = with(Normalizer::ALL[n % Normalizer::ALL.len()]);
+            all.extend(options(&some).into_iter().skip(n % 4).step_by(4));
+            all.push(Self { dtype: Dtype::F16, dims: Dims { head_dim: 3 + n, ..dims }, ..some });
         }
         all
     }

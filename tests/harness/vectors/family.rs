@@ -1,6 +1,6 @@
 //! Files of the family format: metadata `case` with `op`, `attrs`, `outputs`, `grads`, `rtol`, `atol`.
 
-use gatefold_core::attention::{Bias, Causal, Dims, ScoreBias, Sequences, Weight, Window};
+use gatefold_core::attention::{Bias, Causal, Dims, Normalizer, ScoreBias, Sequences, Weight, Window};
 use gatefold_core::{Attention, AttentionBackward, Dtype, RowFunction, Rowwise, RowwiseBackward, Tensors};
 use serde_json::{Map, Value};
 
@@ -71,11 +71,41 @@ pub(super) fn window_side(name: &str, value: Option<&Value>) -> Result<Option<u3
     }
 }
 
+/// A normaliser by its name in the files.
+fn normalizer(name: &str) -> Option<Normalizer> {
+    Some(match name {
+        "none" => Normalizer::None,
+        "row_sum" => Normalizer::RowSum,
+        "clamp_one" => Normalizer::ClampedRowSum,
+        "count" => Normalizer::Count,
+        "learned_exp" => Normalizer::LearnedExp,
+        _ => return None,
+    })
+}
+
+/// The weight, by its name in the files or ours.
+fn weight(attrs: &Map<String, Value>) -> Result<Weight, Stop> {
+    let name = attrs.get("weight").map_or(Some("softmax"), Value::as_str).unwrap_or("?");
+    Ok(match name {
+        "softmax" => Weight::Softmax,
+        "elu1" => Weight::EluOne,
+        "exp_clamp" => Weight::ExpClamp(attrs.get("clamp").map_or(Ok(5.0), |most| number("clamp", most))?),
+        "taylor" => {
+            let degree = attrs.get("taylor_order").and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok());
+            Weight::Taylor(degree.ok_or_else(|| Stop::Wrong("taylor_order: expected a whole number".into()))?)
+        }
+        _ => match Weight::FUNCTIONS.iter().find(|w| w.name() == name && w.degree().is_none()) {
+            Some(&found) => found,
+            None => return unsupported(format!("weight {name}")),
+        },
+    })
+}
+
 /// Sets the option that an attribute stands for.
 fn set_attribute(spec: &mut Attention, name: &str, value: &Value) -> Result<(), Stop> {
     let softmax = spec.weight == Weight::Softmax;
     match (name, value.as_str()) {
-        ("weight", _) => {}
+        ("weight" | "clamp" | "taylor_order", _) => {}
         ("scale", None) => spec.scale = Some(number(name, value)?),
         ("softcap", None) => spec.softcap = Some(number(name, value)?),
         ("bias", Some("neg_log_keys")) => spec.bias = Bias::NegLogKeys,
@@ -91,8 +121,19 @@ fn set_attribute(spec: &mut Attention, name: &str, value: &Value) -> Result<(), 
             };
         }
         ("normaliser", Some("row_sum")) if softmax => {}
-        ("normaliser", Some("none")) if !softmax => {}
-        ("normaliser_eps", None) if value.as_f64() == Some(0.0) => {}
+        ("normaliser", Some(name)) if !softmax => match normalizer(name) {
+            Some(found) => spec.normalizer = found,
+            None => return unsupported(format!("normaliser {name}")),
+        },
+        ("normaliser_detached", None) if value.as_bool() == Some(true) => {
+            spec.normalizer = match spec.normalizer {
+                Normalizer::RowSum => Normalizer::DetachedRowSum,
+                Normalizer::ClampedRowSum => Normalizer::DetachedClampedRowSum,
+                _ => return unsupported(format!("{name} of this normaliser")),
+            };
+        }
+        // less than f32 sums of ordinary size resolve
+        ("normaliser_eps", None) if value.as_f64().is_some_and(|eps| (0.0..1e-7).contains(&eps)) => {}
         (_, Some(text)) => return unsupported(format!("{name} {text}")),
         (_, None) => return unsupported(format!("{name} {value}")),
     }
@@ -100,7 +141,8 @@ fn set_attribute(spec: &mut Attention, name: &str, value: &Value) -> Result<(), 
 }
 
 /// Inputs of the attention op and of its gradient, by the names of the files, which are ours.
-const SIDE_INPUTS: [&str; 7] = ["lens_q", "lens_kv", "head_bias", "key_bias", "score_bias", "alibi_slopes", "sink"];
+const SIDE_INPUTS: [&str; 8] =
+    ["lens_q", "lens_kv", "head_bias", "key_bias", "score_bias", "alibi_slopes", "sink", "log_norm"];
 
 /// The sizes, from the shapes of `q`, `k` and `v`.
 pub(super) fn dims_of(q: &Array, k: &Array, v: &Array) -> Result<Dims, Stop> {
@@ -115,11 +157,10 @@ pub(super) fn dims_of(q: &Array, k: &Array, v: &Array) -> Result<Dims, Stop> {
 
 fn attention(file: &Archive, attrs: &Map<String, Value>) -> Result<Case, Stop> {
     let mut spec = Attention::softmax(dims_of(file.need("q")?, file.need("k")?, file.need("v")?)?);
-    spec.weight = match attrs.get("weight").map(|w| (w.as_str(), w)) {
-        None | Some((Some("softmax"), _)) => Weight::Softmax,
-        Some((Some("sigmoid"), _)) => Weight::Sigmoid,
-        Some((_, w)) => return unsupported(format!("weight {}", w.as_str().unwrap_or("?"))),
-    };
+    spec.weight = weight(attrs)?;
+    if spec.weight == Weight::Softplus {
+        spec.normalizer = Normalizer::RowSum;
+    }
     for (name, value) in attrs {
         set_attribute(&mut spec, name, value)?;
     }
@@ -131,7 +172,7 @@ fn attention(file: &Archive, attrs: &Map<String, Value>) -> Result<Case, Stop> {
     let has = |name: &str| file.arrays.contains_key(name);
     (spec.head_bias, spec.key_bias, spec.alibi, spec.sink) =
         (has("head_bias"), has("key_bias"), has("alibi_slopes"), has("sink"));
-    spec.lse = spec.weight == Weight::Softmax;
+    spec = spec.saving(true);
     if has("lens_q") || has("lens_kv") {
         spec.sequences = Sequences::Padded { q: has("lens_q"), kv: has("lens_kv") };
     }
@@ -163,7 +204,7 @@ fn attention_jobs(file: &Archive, spec: Attention, inputs: Tensors, case: &mut C
     if let Some(d_lse) = d_lse {
         inputs.insert("d_lse", d_lse.tensor(Dtype::F32)?);
     }
-    let from_earlier = if spec.weight == Weight::Softmax { vec!["o", "lse"] } else { Vec::new() };
+    let from_earlier = spec.needs_delta().then_some("o").into_iter().chain(spec.saved()).collect();
     let op = AttentionBackward { d_lse: d_lse.is_some(), ..AttentionBackward::new(spec) };
     case.jobs.push(Box::new(OpJob { op, inputs, from_earlier }));
     Ok(())

@@ -85,16 +85,18 @@ impl Timed for AttentionBackward {
     }
 
     fn complete_on(&self, gpu: &Gpu, mut inputs: Tensors) -> Result<Tensors> {
-        if !self.forward.weight.couples_row() {
+        let wanted: Vec<_> =
+            self.forward.needs_delta().then_some("o").into_iter().chain(self.forward.saved()).collect();
+        if wanted.is_empty() {
             return Ok(inputs);
         }
-        let forward = Attention { lse: true, ..self.forward.clone() };
+        let forward = self.forward.clone().saving(true);
         let given =
             forward.operands().into_iter().filter_map(|o| Some((o.name.to_string(), inputs.get(o.name)?.clone())));
-        // `o` and `lse` are outputs here: what was drawn for them is not among the forward inputs.
-        let given: Tensors = given.filter(|(name, _)| name != "o" && name != "lse").collect();
+        // They are outputs here: what was drawn for them is not among the forward inputs.
+        let given: Tensors = given.filter(|(name, _)| !wanted.contains(&name.as_str())).collect();
         let mut made = gpu.run_tensors(&forward, &given)?;
-        for name in ["o", "lse"] {
+        for name in wanted {
             inputs.insert(name, made.take(name).unwrap_or_default());
         }
         Ok(inputs)

@@ -2,29 +2,33 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Attention, Bias, Inputs, Sequences, Weight};
+use super::{Attention, Bias, Inputs, NO_SOFTMAX, Normalizer, Sequences, Weight};
 use crate::op::{check_addressable, operand_bytes};
 use crate::{Cost, Dtype, Op, Operand, SpecError, Tensor, Tensors};
 
 /// Gradient of [`Attention`] with respect to every input.
 ///
-/// Inputs: those of the forward op; for softmax its outputs `o` and `lse`; the upstream gradient `d_o` (shape and type of `o`) and,
-/// if `d_lse`, that of `lse`. Outputs `d_q d_k d_v` (shape and type of `q k v`) and, in f32, a gradient for every additive input the
-/// spec has: `d_head_bias d_key_bias d_score_bias d_alibi_slopes d_sink`, and with `d_bias` that of the constant bias, `[1]`.
+/// Inputs: those of the forward op; of its outputs `o` (softmax, row sums that are not detached, a learned normaliser) and `lse` (softmax)
+/// or `row_sum` (normalisers that have one); the upstream gradient `d_o` (shape and type of `o`) and, if `d_lse`, that of `lse`. Outputs
+/// `d_q d_k d_v` (shape and type of `q k v`) and, in f32, a gradient for every additive input the spec has: `d_head_bias d_key_bias
+/// d_score_bias d_alibi_slopes d_sink d_log_norm`, and with `d_bias` that of the constant bias, `[1]`.
 ///
 /// ```text
-/// delta_i = d_o_i·o_i − d_lse_i                     (softmax; sigmoid has no delta)
-/// dz_ij = P_ij·(d_o_i·v_j − delta_i)                (softmax)      P_ij·(1 − P_ij)·(d_o_i·v_j)      (sigmoid)
+/// delta_i = d_o_i·o_i − d_lse_i
+/// dz_ij = P_ij·(d_o_i·v_j − delta_i)                                                              (softmax)
+/// dz_ij = weight'(z_ij)·(d_o_i·v_j − c_i)/n_i,   c_i = 0, but for                                 (all others)
+///         delta_i (row sum),   delta_i·sign(row_sum_i) where |row_sum_i| > 1 (clamped row sum)
 /// ds_ij = dz_ij·(1 − (s_ij/softcap)²)
 /// d_q_i = scale·Σ_j ds_ij k_j     d_k_j = scale·Σ_i ds_ij q_i     d_v_j = Σ_i P_ij d_o_i
 /// d_head_bias_h = Σ dz   d_key_bias_j = Σ_hi dz   d_score_bias = dz summed over what it is shared by
 /// d_alibi_slope_h = −Σ |i + off − j|·dz   d_sink_h = −Σ_i exp(sink_h − lse_i)·delta_i
+/// d_log_norm_i = −delta_i
 /// ```
 /// Deterministic: every sum has one owner and a fixed order. Source: Dao, *FlashAttention-2* (arXiv 2307.08691), §3.2.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AttentionBackward {
-    /// The forward op. Its `lse` flag is not looked at.
+    /// The forward op. Its flags `lse` and `row_sum` are not looked at.
     pub forward: Attention,
     /// Whether there is an upstream gradient of `lse`. Softmax only.
     #[serde(default)]
@@ -46,10 +50,12 @@ impl AttentionBackward {
 pub struct BackwardInputs {
     /// Inputs of the forward op.
     pub forward: Inputs,
-    /// Output of the forward op. Softmax only.
+    /// Output of the forward op, where the gradient needs it.
     pub o: Option<Tensor>,
     /// Output of the forward op. Softmax only.
     pub lse: Option<Tensor>,
+    /// Output of the forward op. Normalisers that are formed from what a row sees only.
+    pub row_sum: Option<Tensor>,
     /// Upstream gradient of `o`.
     pub d_o: Tensor,
     /// Upstream gradient of `lse`.
@@ -58,7 +64,12 @@ pub struct BackwardInputs {
 
 impl From<BackwardInputs> for Tensors {
     fn from(i: BackwardInputs) -> Self {
-        Self::from(i.forward).with("d_o", i.d_o).with_some("o", i.o).with_some("lse", i.lse).with_some("d_lse", i.d_lse)
+        Self::from(i.forward)
+            .with("d_o", i.d_o)
+            .with_some("o", i.o)
+            .with_some("lse", i.lse)
+            .with_some("row_sum", i.row_sum)
+            .with_some("d_lse", i.d_lse)
     }
 }
 
@@ -92,10 +103,8 @@ impl Op for AttentionBackward {
         let d = &f.dims;
         let (query, key) = (f.query_dims(d.val_dim), f.key_dims(d.head_dim));
         let mut all = f.main_inputs();
-        if f.weight.couples_row() {
-            all.push(Operand::input("o", query.clone(), f.dtype));
-            all.push(Operand::input("lse", f.row_dims(), Dtype::F32));
-        }
+        all.extend(f.needs_delta().then(|| Operand::input("o", query.clone(), f.dtype)));
+        all.extend(f.saved().map(|name| Operand::input(name, f.row_dims(), Dtype::F32)));
         all.push(Operand::input("d_o", query, f.dtype));
         all.extend(self.d_lse.then(|| Operand::input("d_lse", f.row_dims(), Dtype::F32)));
         all.extend(f.side_inputs());
@@ -108,6 +117,7 @@ impl Op for AttentionBackward {
         all.extend(f.score_bias_dims().map(|dims| Operand::output("d_score_bias", dims, Dtype::F32)));
         all.extend(out(f.alibi, "d_alibi_slopes", vec![d.q_heads]));
         all.extend(out(f.sink, "d_sink", vec![d.q_heads]));
+        all.extend(out(f.normalizer == Normalizer::LearnedExp, "d_log_norm", f.row_dims()));
         all.extend(out(self.d_bias, "d_bias", vec![1]));
         all
     }
@@ -118,9 +128,9 @@ impl Op for AttentionBackward {
             let reason = "pages are shared and rewritten, so a cache has no gradient";
             return Err(SpecError::Conflict { option: "attention_backward", with: "sequences: paged", reason });
         }
-        if self.d_lse && self.forward.weight == Weight::Sigmoid {
-            let reason = "sigmoid attention has no row statistics";
-            return Err(SpecError::Conflict { option: "d_lse", with: "weight: sigmoid", reason });
+        if self.d_lse && self.forward.weight != Weight::Softmax {
+            let reason = "only softmax has a log-sum-exp";
+            return Err(SpecError::Conflict { option: "d_lse", with: NO_SOFTMAX, reason });
         }
         if self.d_bias && !matches!(self.forward.bias, Bias::Const(_)) {
             let (expected, given) = ("bias: const, whose gradient it is".into(), format!("{:?}", self.forward.bias));

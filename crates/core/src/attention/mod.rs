@@ -1,9 +1,10 @@
-//! Attention with softmax or sigmoid weights: one definition, one spec.
+//! Attention with a choice of weights and normalisers: one definition, one spec.
 //!
 //! ```text
 //! s_ij = scale · q_i·k_j;   s ← softcap·tanh(s / softcap)
 //! z_ij = s_ij + bias + head_bias_h + key_bias_j + score_bias_ij − alibi_slope_h·|i + off − j|
-//! P_ij = weight(z_ij) where key j is visible to query i, else 0
+//! a_ij = weight(z_ij) where key j is visible to query i, else 0
+//! P_ij = a_ij / n_i,   n_i = normalizer(a_i1, a_i2, …)
 //! o_i  = Σ_j P_ij v_j
 //! ```
 //!
@@ -16,6 +17,7 @@ mod bias;
 mod mask;
 mod merge;
 mod nan_policy;
+mod normalizer;
 mod tensors;
 mod values;
 mod weight;
@@ -27,11 +29,15 @@ pub use bias::{Bias, ScoreBias};
 pub use mask::{Causal, Sequences, Window};
 pub use merge::{AttentionMerge, MAX_PARTS, MergeInputs, MergeOutputs};
 pub use nan_policy::NanPolicy;
+pub use normalizer::Normalizer;
 pub use tensors::{Inputs, Outputs};
 pub use weight::Weight;
 
 use crate::op::{check_addressable, operand_bytes};
 use crate::{Cost, Dtype, Op, Operand, SpecError, Tensors};
+
+/// A weight that options of softmax do not go with.
+const NO_SOFTMAX: &str = "a weight other than softmax";
 
 /// Largest `head_dim` and `val_dim`.
 pub const MAX_DIM: usize = 256;
@@ -68,7 +74,7 @@ impl Dims {
     }
 }
 
-/// Attention with softmax or sigmoid weights: masks, windows, padding, packed sequences, grouped heads, biases. The formula is that of the
+/// Attention with a choice of weights and normalisers: masks, windows, padding, packed sequences, grouped heads, biases. The formula is that of the
 /// [module](self).
 ///
 /// | operand | shape | type |
@@ -82,10 +88,12 @@ impl Dims {
 /// | `head_bias`, `alibi_slopes`, `sink` | `[q_heads]` | f32 |
 /// | `key_bias` | `[batch, seq_kv]` (packed: `[total_kv]`) | f32 |
 /// | `score_bias` | `[batch or 1, q_heads or 1, seq_q, seq_kv]` | f32 |
+/// | `log_norm` | `[batch, q_heads, seq_q]` (packed: `[q_heads, total_q]`) | f32, if `normalizer` is `LearnedExp` |
 /// | → `o` | `[batch, q_heads, seq_q, val_dim]` | `dtype` |
 /// | → `lse` | `[batch, q_heads, seq_q]` (packed: `[q_heads, total_q]`) | f32, natural logarithm |
+/// | → `row_sum` | as `lse` | f32: `Σ_j a_ij`, or how many keys the query sees (whatever they hold) if the normaliser counts |
 ///
-/// A query that sees no key gives `o = 0` and `lse = −∞` (with a sink: `lse = sink`), and no gradient.
+/// A query that sees no key gives `o = 0`, `lse = −∞` (with a sink: `lse = sink`) or `row_sum = 0`, and no gradient.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Attention {
@@ -94,6 +102,9 @@ pub struct Attention {
     /// How a score becomes a weight.
     #[serde(default)]
     pub weight: Weight,
+    /// What a row of weights is divided by. Softmax divides by its own row sum.
+    #[serde(default)]
+    pub normalizer: Normalizer,
     /// Factor on `q·k`; `None` is `1/√head_dim`.
     #[serde(default)]
     pub scale: Option<f32>,
@@ -130,6 +141,9 @@ pub struct Attention {
     /// Whether to return `lse`. Softmax only; the backward pass needs it.
     #[serde(default)]
     pub lse: bool,
+    /// Whether to return `row_sum`. For normalisers that are formed from what a row sees; the backward pass needs it.
+    #[serde(default)]
+    pub row_sum: bool,
     /// What a NaN or an infinity in `q k v` does.
     #[serde(default)]
     pub nan_policy: NanPolicy,
@@ -144,6 +158,7 @@ impl Attention {
         Self {
             dims,
             weight: Weight::Softmax,
+            normalizer: Normalizer::None,
             scale: None,
             softcap: None,
             bias: Bias::default(),
@@ -156,6 +171,7 @@ impl Attention {
             window: Window::default(),
             sequences: Sequences::Dense,
             lse: false,
+            row_sum: false,
             nan_policy: NanPolicy::Exact,
             dtype: Dtype::F32,
         }
@@ -248,6 +264,8 @@ impl Attention {
         all.extend(self.score_bias_dims().map(|dims| Operand::input("score_bias", dims, Dtype::F32)));
         all.extend(self.alibi.then(|| Operand::input("alibi_slopes", [d.q_heads], Dtype::F32)));
         all.extend(self.sink.then(|| Operand::input("sink", [d.q_heads], Dtype::F32)));
+        let learned = self.normalizer == Normalizer::LearnedExp;
+        all.extend(learned.then(|| Operand::input("log_norm", self.row_dims(), Dtype::F32)));
         all
     }
 
@@ -316,16 +334,9 @@ impl Attention {
         if self.dtype == Dtype::U32 {
             return Err(bad("dtype", "f32 or f16", "u32".into()));
         }
-        if self.weight == Weight::Sigmoid {
-            let conflict = |option, reason| Err(SpecError::Conflict { option, with: "weight: sigmoid", reason });
-            if self.lse {
-                return conflict("lse", "sigmoid attention has no row statistics");
-            }
-            if self.sink {
-                return conflict("sink", "a sink logit takes part in a row sum, and sigmoid attention has none");
-            }
-        }
-        Ok(())
+        self.weight.validate()?;
+        self.normalizer.validate(self.weight)?;
+        self.check_saved()
     }
 
     /// Query–key pairs that the masks leave, for the cost: causal counts half by convention.
@@ -350,6 +361,7 @@ impl Op for Attention {
         all.extend(self.side_inputs());
         all.push(Operand::output("o", self.query_dims(self.dims.val_dim), self.dtype));
         all.extend(self.lse.then(|| Operand::output("lse", self.row_dims(), Dtype::F32)));
+        all.extend(self.row_sum.then(|| Operand::output("row_sum", self.row_dims(), Dtype::F32)));
         all
     }
 
@@ -366,7 +378,8 @@ impl Op for Attention {
     }
 
     fn label(&self) -> String {
-        let mut parts = vec![self.weight.name().to_string()];
+        let mut parts = vec![self.weight.label()];
+        parts.extend((self.normalizer != Normalizer::None).then(|| self.normalizer.name().to_string()));
         let mut on = |yes: bool, name: &str| parts.extend(yes.then(|| name.to_string()));
         on(self.causal == Causal::TopLeft, "causal_top_left");
         on(self.causal == Causal::BottomRight, "causal_bottom_right");

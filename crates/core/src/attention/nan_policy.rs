@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 /// none, so arithmetic cannot be relied on to carry them: they are found by their bits.
 ///
 /// `Exact`: a hidden key or value has no effect, whatever it holds. A query row becomes NaN as a whole, and only it, if the row's `q`
-/// holds a NaN, if a key or value that it sees holds a NaN, if a value that it sees holds an infinity, or (softmax) if a score that it
-/// sees is `+∞`. A score of `−∞` has weight 0; a score of `+∞` has sigmoid weight 1. In the backward pass such a row's `d_q` is
-/// NaN, and so are `d_k` and `d_v` of every key that takes part in a pair that is NaN (softmax: of every key that the row sees). Gradients
-/// of biases take in every NaN that is summed into them.
+/// holds a NaN, if a key or value that it sees holds a NaN, if a value that it sees holds an infinity, or if a score that it sees is
+/// infinite where the weight has no bound ([`Weight::bounded`](super::Weight::bounded)): for softmax `+∞`. Where it has one, the weight is
+/// that: 0 for softmax at `−∞`, 1 for sigmoid at `+∞`. In the backward pass such a row's `d_q` is NaN, and so are `d_k` and `d_v` of every
+/// key that takes part in a pair that is NaN (softmax and row sums: of every key that the row sees). Gradients of biases take in every NaN
+/// that is summed into them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NanPolicy {

@@ -35,6 +35,8 @@ pub struct Inputs {
     pub alibi_slopes: Option<Tensor>,
     /// Sink logit per query head.
     pub sink: Option<Tensor>,
+    /// Logarithm of what each row of weights is divided by.
+    pub log_norm: Option<Tensor>,
 }
 
 impl From<Inputs> for Tensors {
@@ -52,6 +54,7 @@ impl From<Inputs> for Tensors {
             .with_some("score_bias", i.score_bias)
             .with_some("alibi_slopes", i.alibi_slopes)
             .with_some("sink", i.sink)
+            .with_some("log_norm", i.log_norm)
     }
 }
 
@@ -62,10 +65,12 @@ pub struct Outputs {
     pub o: Tensor,
     /// `[batch, q_heads, seq_q]`, if asked for.
     pub lse: Option<Tensor>,
+    /// `[batch, q_heads, seq_q]`, if asked for.
+    pub row_sum: Option<Tensor>,
 }
 
 impl From<Tensors> for Outputs {
     fn from(mut t: Tensors) -> Self {
-        Self { o: t.take("o").unwrap_or_default(), lse: t.take("lse") }
+        Self { o: t.take("o").unwrap_or_default(), lse: t.take("lse"), row_sum: t.take("row_sum") }
     }
 }

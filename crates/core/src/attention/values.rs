@@ -22,7 +22,9 @@ pub(super) fn check(a: &Attention, inputs: &Tensors) -> Result<(), SpecError> {
     if let Sequences::Paged { page, pages } = a.sequences {
         check_block_table(inputs, page, pages)?;
     }
-    BIASES.iter().try_for_each(|&(name, masks)| check_bias(inputs, name, masks))
+    BIASES.iter().try_for_each(|&(name, masks)| check_bias(inputs, name, masks))?;
+    let within = |x: f32| (-80.0..=80.0).contains(&x);
+    check_numbers(inputs, "log_norm", within, "a number of -80 to 80, whose exponential f32 holds")
 }
 
 fn check_lens(inputs: &Tensors, name: &str, most: usize) -> Result<(), SpecError> {
@@ -88,14 +90,22 @@ fn first_illegal(values: &[f32], is_legal: impl Fn(f32) -> bool) -> Option<usize
 }
 
 fn check_bias(inputs: &Tensors, name: &str, masks: bool) -> Result<(), SpecError> {
+    let is_legal = |x: f32| x.is_finite() || (masks && x == f32::NEG_INFINITY);
+    check_numbers(inputs, name, is_legal, if masks { "a finite number, or -inf to mask" } else { "a finite number" })
+}
+
+fn check_numbers(
+    inputs: &Tensors,
+    name: &str,
+    is_legal: impl Fn(f32) -> bool,
+    expected: &str,
+) -> Result<(), SpecError> {
     let Some(Data::F32(values)) = inputs.get(name).map(Tensor::data) else {
         return Ok(());
     };
-    let is_legal = |x: f32| x.is_finite() || (masks && x == f32::NEG_INFINITY);
     match first_illegal(values, is_legal) {
         None => Ok(()),
         Some(index) => {
-            let expected = if masks { "a finite number, or -inf to mask" } else { "a finite number" };
             let (operand, given) = (name.into(), values[index].to_string());
             Err(SpecError::Value { operand, index, expected: expected.into(), given })
         }

@@ -6,12 +6,13 @@ use gatefold_core::attention::{Bias, Causal, Dims, ScoreBias, Sequences, Weight,
 use gatefold_core::{Attention, AttentionBackward, Dtype, Op};
 
 use super::draw::{Draw, Plant, inputs, spec};
+use super::pairs;
 use crate::case::HALVES;
 use crate::data::{Family, Rng};
 use crate::{Case, Reference};
 
 /// How many cases are planned; as many as [`planned`] lists.
-pub(crate) const PLANNED: u64 = 208;
+pub(crate) const PLANNED: u64 = 211 + pairs::COUNT as u64;
 
 const FORWARD: u64 = 0x0f0f;
 const BACKWARD: u64 = 0xb0b0;
@@ -60,7 +61,7 @@ pub(crate) fn backward(seed: u64) -> Case<AttentionBackward> {
     }
     let softmax = draw.op.weight == Weight::Softmax;
     let constant = matches!(draw.op.bias, Bias::Const(_));
-    let forward = Attention { lse: false, ..draw.op.clone() };
+    let forward = draw.op.clone().saving(false);
     let op = AttentionBackward { forward, d_lse: softmax && rng.chance(30), d_bias: constant && rng.chance(40) };
     let inputs = op.complete(inputs(&mut rng, &draw, &op.operands()));
     Case { seed, op, inputs, note: draw.note }
@@ -80,16 +81,15 @@ fn planned() -> &'static [Draw] {
         for weight in [Weight::Softmax, Weight::Sigmoid] {
             hidden_values(weight, &mut all);
         }
+        all.extend(pairs::planned());
+        small_weights(&mut all);
         all
     })
 }
 
 /// The default spec of either kind, with its usual bias.
 fn plain(weight: Weight, dims: Dims) -> Attention {
-    match weight {
-        Weight::Softmax => Attention { lse: true, ..Attention::softmax(dims) },
-        Weight::Sigmoid => Attention::sigmoid(dims),
-    }
+    if weight == Weight::Softmax { Attention::softmax(dims).saving(true) } else { Attention::sigmoid(dims) }
 }
 
 /// Every length and width where a tile may end, and nothing at all.
@@ -179,6 +179,15 @@ fn hidden_values(weight: Weight, all: &mut Vec<Draw>) {
     }
 }
 
+/// Weights that fall off exponentially must keep their relative accuracy.
+fn small_weights(all: &mut Vec<Draw>) {
+    for weight in [Weight::Softplus, Weight::EluOne, Weight::ExpClamp(5.0)] {
+        let bias = Bias::Const(-12.0);
+        let op = Attention { weight, bias, ..Attention::softmax(Dims::new(2, 2, 33, 8)) };
+        all.push(Draw::ordinary(op, "small weights"));
+    }
+}
+
 fn contents(weight: Weight, all: &mut Vec<Draw>) {
     let spec = plain(weight, Dims { seq_q: 20, seq_kv: 36, ..Dims::new(2, 2, 1, 9) });
     let ordinary = Draw::ordinary(spec.clone(), "");
@@ -206,7 +215,7 @@ fn contents(weight: Weight, all: &mut Vec<Draw>) {
     }
     let (bias, what) = match weight {
         Weight::Softmax => (-200.0, "scores far below 0"),
-        Weight::Sigmoid => (-12.0, "small weights"),
+        _ => (-12.0, "small weights"),
     };
     all.push(Draw::ordinary(Attention { bias: Bias::Const(bias), ..ordinary.op }, what));
 }

@@ -1,6 +1,6 @@
 //! Random specs and inputs of attention.
 
-use gatefold_core::attention::{Bias, Causal, Dims, NanPolicy, ScoreBias, Sequences, Weight, Window};
+use gatefold_core::attention::{Bias, Causal, Dims, NanPolicy, Normalizer, ScoreBias, Sequences, Weight, Window};
 use gatefold_core::{Attention, Dtype, Op, Operand, Role, Tensor, Tensors};
 
 use crate::data::{Family, Rng};
@@ -59,15 +59,18 @@ fn work(d: &Dims) -> usize {
 struct Style {
     rng: Rng,
     widths: Vec<usize>,
+    /// A weight that goes with every normaliser; none in the first styles.
+    function: Option<Weight>,
 }
 
-/// Enough that every option is in some; see the test.
+/// Styles of softmax and sigmoid: enough that every option is in some; see the test. A narrow one follows for each weight function.
 const STYLES: usize = 9;
 const STYLE_SALT: u64 = 0x5720;
 
 impl Style {
     fn draw(rng: &mut Rng) -> Self {
-        let number = rng.below(STYLES);
+        let number = rng.below(STYLES + Weight::FUNCTIONS.len());
+        let function = number.checked_sub(STYLES).map(|at| Weight::FUNCTIONS[at]);
         // Two styles are wide, one of them with widths that are no multiples of 4.
         let widest = match number {
             0 => 256,
@@ -77,7 +80,7 @@ impl Style {
         };
         let aligned = number.is_multiple_of(2);
         let fits = |w: &usize| *w <= widest && 2 * *w > widest / 16 && (!aligned || w.is_multiple_of(4));
-        Self { rng: Rng::new(number as u64, STYLE_SALT), widths: WIDTHS.into_iter().filter(fits).collect() }
+        Self { rng: Rng::new(number as u64, STYLE_SALT), widths: WIDTHS.into_iter().filter(fits).collect(), function }
     }
 }
 
@@ -121,9 +124,13 @@ fn draw_dims(rng: &mut Rng, widths: &[usize], divisor: usize) -> Dims {
 
 /// A random spec. `divisor`: how much dearer its op is than the forward pass.
 pub(crate) fn spec(rng: &mut Rng, divisor: usize) -> Draw {
-    let Style { rng: mut style, widths } = Style::draw(rng);
+    let Style { rng: mut style, widths, function } = Style::draw(rng);
     let dims = draw_dims(rng, &widths, divisor);
-    let weight = style.pick(&[Weight::Softmax, Weight::Sigmoid]);
+    let either = style.pick(&[Weight::Softmax, Weight::Sigmoid]);
+    let (weight, normalizer) = match function {
+        None => (either, Normalizer::None),
+        Some(weight) => (weight, rng.pick(&Normalizer::ALL)),
+    };
     let softmax = weight == Weight::Softmax;
     let reach = dims.seq_q.max(dims.seq_kv) + 2;
     #[allow(clippy::cast_possible_truncation, reason = "a length of at most 1,025")]
@@ -139,6 +146,7 @@ pub(crate) fn spec(rng: &mut Rng, divisor: usize) -> Draw {
     let mut op = Attention {
         dims,
         weight,
+        normalizer,
         scale: rng.chance(30).then(|| rng.pick(&[1.0, 0.125, 0.3, -0.2, 0.0])),
         softcap: style.chance(25).then(|| rng.pick(&[0.5, 1.0, 10.0, 50.0])),
         bias,
@@ -150,7 +158,8 @@ pub(crate) fn spec(rng: &mut Rng, divisor: usize) -> Draw {
         causal: rng.pick(&[Causal::None, Causal::None, Causal::TopLeft, Causal::BottomRight]),
         window,
         sequences: draw_sequences(rng, &dims),
-        lse: softmax && style.chance(60),
+        lse: style.chance(60),
+        row_sum: false,
         nan_policy: if style.chance(75) { NanPolicy::Exact } else { NanPolicy::Trust },
         dtype: if style.chance(30) { Dtype::F16 } else { Dtype::F32 },
     };
@@ -158,6 +167,8 @@ pub(crate) fn spec(rng: &mut Rng, divisor: usize) -> Draw {
     if style.chance(30) && rng.chance(40) {
         op.sequences = draw_paged(rng, &dims);
     }
+    let saves = op.lse;
+    let op = op.saving(saves);
     let masked = if rng.chance(50) { 0 } else { 20 };
     let families = draw_families(rng, &op);
     let plant = if op.nan_policy == NanPolicy::Exact { draw_plant(rng, &op, masked) } else { None };
@@ -271,7 +282,7 @@ fn draw_plant(rng: &mut Rng, op: &Attention, masked: usize) -> Option<Plant> {
 /// The inputs of the forward op, and of its gradient if `more` names `d_o` or `d_lse`.
 pub(crate) fn inputs(rng: &mut Rng, draw: &Draw, operands: &[Operand]) -> Tensors {
     let mut all = Tensors::new();
-    for o in operands.iter().filter(|o| o.role == Role::Input && !matches!(o.name, "o" | "lse")) {
+    for o in operands.iter().filter(|o| o.role == Role::Input && !matches!(o.name, "o" | "lse" | "row_sum")) {
         all.insert(o.name, operand(rng, draw, o));
     }
     if let Some(plant) = draw.plant {
@@ -354,9 +365,12 @@ mod tests {
     fn styles_cover_every_option() {
         let drawn: Vec<_> = (0..600).map(|seed| spec(&mut Rng::new(seed, 1), 1).op).collect();
         type Has = fn(&Attention) -> bool;
-        let options: [(&str, Has); 13] = [
+        let options: [(&str, Has); 16] = [
             ("paged", |a| matches!(a.sequences, Sequences::Paged { .. })),
             ("softmax", |a| a.weight == Weight::Softmax),
+            ("softplus", |a| a.weight == Weight::Softplus),
+            ("row_sum", |a| a.row_sum),
+            ("count", |a| a.normalizer == Normalizer::Count),
             ("softcap", |a| a.softcap.is_some()),
             ("head_bias", |a| a.head_bias),
             ("key_bias", |a| a.key_bias),

@@ -16,10 +16,12 @@ pub(crate) mod cases;
 mod draw;
 pub(crate) mod geometry;
 mod merge;
+mod pairs;
 mod plant;
 pub(crate) mod score;
+pub(crate) mod weight;
 
-use gatefold_core::attention::Weight;
+use gatefold_core::attention::{Normalizer, Weight};
 use gatefold_core::{Attention, Op};
 
 use crate::real::Accumulator;
@@ -28,27 +30,21 @@ use crate::{Case, Real, Reference, Values};
 use geometry::{Sequence, sequences};
 use score::{Score, Scores};
 
-/// `σ(z) = 1/(1 + exp(−z))`, so written that no exponential overflows.
-pub(crate) fn sigmoid<R: Real>(z: R) -> R {
-    let one = R::from_f64(1.0);
-    let e = (-z.abs()).exp();
-    // 2u more: a kernel may multiply by the reciprocal
-    if z.value() < 0.0 { (e / (one + e)).charge(2.0) } else { one / (one + e) }
-}
-
-/// One output row and its `lse`.
+/// One output row and the number that is saved of it: `lse` or `row_sum`.
 struct Row<R> {
     o: Vec<R>,
-    lse: R,
+    saved: R,
 }
 
 impl<R: Real> Row<R> {
     fn empty(width: usize) -> Self {
-        Self { o: vec![R::from_f64(0.0); width], lse: R::from_f64(f64::NEG_INFINITY) }
+        Self { o: vec![R::from_f64(0.0); width], saved: R::from_f64(f64::NEG_INFINITY) }
     }
 
-    fn nan(width: usize) -> Self {
-        Self { o: vec![R::nan(); width], lse: R::nan() }
+    /// A count of keys is a number whatever they hold.
+    fn nan(op: &Attention, seen: usize) -> Self {
+        let saved = if op.couples_row() { R::nan() } else { R::from_f64(seen as f64) };
+        Self { o: vec![R::nan(); op.dims.val_dim], saved }
     }
 }
 
@@ -71,14 +67,38 @@ fn weighted_values<R: Real>(scores: &Scores<'_, R>, weights: impl Iterator<Item 
     sums
 }
 
-fn sigmoid_output<R: Real>(scores: &Scores<'_, R>, s: &Sequence, h: usize, seen: &[(usize, Score<R>)]) -> Row<R> {
-    let weights = seen.iter().filter_map(|&(j, score)| match score {
-        Score::Finite { z, .. } => Some((s.key_row(scores.op, h, j), sigmoid(z))),
-        Score::PlusInfinity => Some((s.key_row(scores.op, h, j), R::from_f64(1.0))),
-        Score::MinusInfinity | Score::Nan => None,
-    });
-    let sums = weighted_values(scores, weights);
-    Row { o: sums.iter().map(Accumulator::total).collect(), lse: R::nan() }
+/// A row whose weights are functions of their own scores.
+fn function_output<R: Real>(
+    scores: &Scores<'_, R>,
+    s: &Sequence,
+    h: usize,
+    seen: &[(usize, Score<R>)],
+    log_norm: Option<R>,
+) -> Row<R> {
+    let op = scores.op;
+    let (rows, weights): (Vec<usize>, Vec<R>) = seen
+        .iter()
+        .map(|&(j, score)| {
+            let weight = match score {
+                Score::Finite { z, .. } => weight::weight(op.weight, z),
+                Score::PlusInfinity => weight::weight_at_infinity(op.weight, 1.0),
+                Score::MinusInfinity | Score::Nan => weight::weight_at_infinity(op.weight, -1.0),
+            };
+            (s.key_row(op, h, j), weight)
+        })
+        .filter(|(_, w): &(usize, R)| w.value() != 0.0 || w.uncertainty() != 0.0)
+        .unzip();
+    let sums = weighted_values(scores, rows.iter().copied().zip(weights.iter().copied()));
+    let sum = weight::row_sum(op.normalizer, &weights, seen.len());
+    let o = sums.iter().map(Accumulator::total);
+    if op.normalizer == Normalizer::None {
+        return Row { o: o.collect(), saved: sum };
+    }
+    let largest = rows.iter().map(|&r| scores.largest_value(r)).fold(0.0, f64::max);
+    // weights of one sign that add up to 1 or less cannot leave the values' hull by more than a kernel's rounding
+    let hull = |x: R| if weight::keeps_hull(op) { x.certain_within(x.value().abs() + 1.02 * largest) } else { x };
+    let share = weight::row_share(op.normalizer, sum, log_norm);
+    Row { o: o.map(|x| hull(x * share)).collect(), saved: sum }
 }
 
 fn softmax_output<R: Real>(
@@ -104,7 +124,7 @@ fn softmax_output<R: Real>(
     let sums = weighted_values(scores, rows.into_iter().zip(logits.into_iter().map(|w| w.charge(stale))));
     let total = row.total.charge(stale);
     let o = sums.iter().map(|x| bound((x.total_rescaled(usize::MAX) / total).charge(2.0))).collect();
-    Row { o, lse: row.lse }
+    Row { o, saved: row.lse }
 }
 
 impl Reference for Attention {
@@ -113,32 +133,28 @@ impl Reference for Attention {
         let width = self.dims.val_dim;
         let rows: usize = self.row_dims().iter().product();
         let mut o = vec![R::from_f64(0.0); rows * width];
-        let mut lse = vec![R::from_f64(f64::NEG_INFINITY); rows];
+        let unseen = if self.weight == Weight::Softmax { f64::NEG_INFINITY } else { 0.0 };
+        let mut saved = vec![R::from_f64(unseen); rows];
         let mut seen = Vec::new();
         for s in sequences(self, inputs) {
             for (h, i) in (0..self.dims.q_heads).flat_map(|h| (0..s.len_q).map(move |i| (h, i))) {
                 scores.row(&s, h, i, &mut seen);
-                let at = s.query_row(self, h, i);
-                let is_nan = |score: &Score<R>| match score {
-                    Score::Nan => true,
-                    Score::PlusInfinity => self.weight == Weight::Softmax,
-                    _ => false,
-                };
+                let (at, stat) = (s.query_row(self, h, i), s.stat(self, h, i));
+                let given = |name: &str, at: usize| inputs.float(name).get(at).copied();
                 let row = match self.weight {
-                    _ if scores.query_is_nan(at) || seen.iter().any(|(_, z)| is_nan(z)) => Row::nan(width),
-                    Weight::Sigmoid => sigmoid_output(&scores, &s, h, &seen),
-                    Weight::Softmax => {
-                        let sink = inputs.float("sink").get(h).copied();
-                        softmax_output(&scores, &s, h, &seen, sink)
+                    _ if scores.query_is_nan(at) || seen.iter().any(|(_, z)| z.is_nan(self)) => {
+                        Row::nan(self, seen.len())
                     }
+                    Weight::Softmax => softmax_output(&scores, &s, h, &seen, given("sink", h)),
+                    _ => function_output(&scores, &s, h, &seen, given("log_norm", stat)),
                 };
                 o[at * width..(at + 1) * width].copy_from_slice(&row.o);
-                lse[s.stat(self, h, i)] = row.lse;
+                saved[stat] = row.saved;
             }
         }
         let mut outputs = Values { floats: [("o".to_string(), o)].into(), ints: [].into(), ..Values::default() };
-        if self.operands().iter().any(|o| o.name == "lse") {
-            outputs.floats.insert("lse".into(), lse);
+        if let Some(name) = self.saved().filter(|&name| self.operands().iter().any(|o| o.name == name)) {
+            outputs.floats.insert(name.into(), saved);
         }
         outputs
     }

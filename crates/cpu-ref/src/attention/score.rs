@@ -20,9 +20,9 @@ pub(crate) enum Score<R> {
         /// `1 − (s/softcap)²`.
         slope: R,
     },
-    /// `−∞` from the data: weight 0.
+    /// `−∞` from the data.
     MinusInfinity,
-    /// `+∞` from the data: sigmoid weight 1, and a softmax row of NaN.
+    /// `+∞` from the data.
     PlusInfinity,
     /// The pair makes its row NaN.
     Nan,
@@ -55,6 +55,19 @@ pub(crate) struct Scores<'a, R> {
     largest: Vec<f64>,
 }
 
+impl<R> Score<R> {
+    /// Whether it makes its row NaN: no weight without a bound has one for an infinite score.
+    pub(crate) fn is_nan(&self, op: &Attention) -> bool {
+        let [below, above] = op.weight.bounded();
+        match self {
+            Self::Finite { .. } => false,
+            Self::MinusInfinity => !below,
+            Self::PlusInfinity => !above,
+            Self::Nan => true,
+        }
+    }
+}
+
 fn contents<R: Real>(x: &[R], width: usize) -> Vec<Content> {
     let of_row = |row: &[R]| match row {
         _ if row.iter().any(|x| x.value().is_nan()) => Content::Nan,
@@ -65,7 +78,7 @@ fn contents<R: Real>(x: &[R], width: usize) -> Vec<Content> {
 }
 
 /// A number that the host computes in f64 and rounds to f32, or a kernel computes to 2 ULP.
-fn host_constant<R: Real>(x: f64) -> R {
+pub(super) fn host_constant<R: Real>(x: f64) -> R {
     #[allow(clippy::cast_possible_truncation, reason = "rounding to f32 is meant")]
     let rounded = x as f32;
     R::from_f64(f64::from(rounded)).charge(6.0)

@@ -77,6 +77,18 @@ impl Real for Dual {
     fn clamp(self, limit: f64) -> Self {
         if self.v.abs() <= limit { self } else { Self::from_f64(limit.copysign(self.v)) }
     }
+
+    fn detached(self) -> Self {
+        Self::from_f64(self.v)
+    }
+
+    fn ln_1p(self) -> Self {
+        Self { v: self.v.ln_1p(), d: self.d / (1.0 + self.v) }
+    }
+
+    fn within(self, low: f64, high: f64) -> Self {
+        if self.v > low && self.v <= high { self } else { Self::from_f64(self.v.clamp(low, high)) }
+    }
 }
 
 /// A serial sum.

@@ -39,6 +39,26 @@ pub trait Real:
     fn tanh(self) -> Self;
     /// The nearest number in `[−limit, limit]`.
     fn clamp(self, limit: f64) -> Self;
+    /// `ln(1 + x)` of an `x` of 0 to 1, to a relative accuracy.
+    fn ln_1p(self) -> Self;
+    /// The nearest number in `[low, high]`, of which either may be infinite; of slope 1 in `(low, high]`, else 0.
+    fn within(self, low: f64, high: f64) -> Self;
+
+    /// The same number as a constant, which a derivative does not see.
+    #[must_use]
+    fn detached(self) -> Self {
+        self
+    }
+
+    /// 1 where positive, else 0; of slope 0.
+    fn step(self) -> Self {
+        Self::from_f64(f64::from(u8::from(self.value() > 0.0)))
+    }
+
+    /// `1/x`, and 0 where `x` is 0: what a row is multiplied by that is divided by `x`.
+    fn share(self) -> Self {
+        if self.value() == 0.0 { Self::from_f64(0.0) } else { Self::from_f64(1.0) / self }
+    }
 
     /// Magnitude.
     fn abs(self) -> Self {

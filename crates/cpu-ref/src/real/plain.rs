@@ -36,6 +36,14 @@ macro_rules! plain {
                 let limit = Self::from_f64(limit);
                 $float::clamp(self, -limit, limit)
             }
+
+            fn ln_1p(self) -> Self {
+                $float::ln_1p(self)
+            }
+
+            fn within(self, low: f64, high: f64) -> Self {
+                $float::clamp(self, Self::from_f64(low), Self::from_f64(high))
+            }
         }
 
         impl Accumulator<$float> for PlainSum<$float> {

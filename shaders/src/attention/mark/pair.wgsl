@@ -6,7 +6,7 @@ const LOWEST: f32 = -LIMIT;   // of a score; here only whether it is hidden coun
 fn query_flags(i: u32) -> u32 { return side[params.flags_at + at.q_row + i * at.q_step]; }
 fn key_flags(j: u32) -> u32 { return side[params.flags_at + params.batch_rows + key_row(j)]; }
 
-// Whether the product of the two rows, one of which holds an infinity, is NaN or (row-coupled weights) +inf.
+// Whether the product of the two rows, one of which holds an infinity, is NaN, or an infinity at which the weight has no bound.
 fn breaks(i: u32, j: u32) -> bool {
     var up = false;
     var down = false;
@@ -20,8 +20,10 @@ fn breaks(i: u32, j: u32) -> bool {
             down = down | negative;
         }
     }
-    let towards = select(up, down, params.scale < 0.0);
-    return (up & down) | (towards & (ROW_COUPLED == 1u)) | (params.scale == 0.0);
+    let negative_scale = params.scale < 0.0;
+    let above = select(up, down, negative_scale);
+    let below = select(down, up, negative_scale);
+    return (up & down) | (above & (BOUNDED_ABOVE == 0u)) | (below & (BOUNDED_BELOW == 0u)) | (params.scale == 0.0);
 }
 
 // Whether the pair's weight or what it weighs is NaN; the pair is visible.

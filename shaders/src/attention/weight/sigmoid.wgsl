@@ -6,6 +6,6 @@ fn weight_seen(z: f32, statistics: vec2<f32>) -> f32 { return 1.0 / (1.0 + exp(-
 fn weight(z: f32, statistics: vec2<f32>) -> f32 {
     return select(weight_seen(max(z, LOWEST), statistics), 0.0, is_hidden(z));
 }
-fn weight_gradient(p: f32, d_p: f32, statistics: vec2<f32>) -> f32 {
+fn weight_gradient(z: f32, p: f32, d_p: f32, statistics: vec2<f32>) -> f32 {
     return p * (1.0 - p) * d_p;
 }

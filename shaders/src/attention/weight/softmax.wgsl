@@ -9,6 +9,6 @@ fn weight_seen(z: f32, statistics: vec2<f32>) -> f32 { return exp(z - statistics
 fn weight(z: f32, statistics: vec2<f32>) -> f32 {
     return select(weight_seen(z, statistics), 0.0, is_hidden(z));
 }
-fn weight_gradient(p: f32, d_p: f32, statistics: vec2<f32>) -> f32 {
+fn weight_gradient(z: f32, p: f32, d_p: f32, statistics: vec2<f32>) -> f32 {
     return p * (d_p - statistics.y);
 }

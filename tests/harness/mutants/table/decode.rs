@@ -36,6 +36,15 @@ pub(super) const ALL: &[Row] = &[
         &["shares of attention_forward"],
     ),
     (
+        "elementwise_share_lost",
+        "attention/row/elementwise.wgsl",
+        "a share's part of the row's number is not added",
+        "row_total[r] += side_f32(word + r);",
+        "row_total[r] += 0.0;",
+        "attention",
+        &["shares of attention_forward", "row_sum"],
+    ),
+    (
         "sink_in_every_share",
         "attention/share/split.wgsl",
         "the sink takes part once a share",

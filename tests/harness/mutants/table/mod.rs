@@ -8,6 +8,7 @@ mod matrix;
 mod merge;
 mod rowwise;
 mod slots;
+mod weights;
 
 use super::Row;
 
@@ -18,6 +19,7 @@ const ALL: &[&[Row]] = &[
     merge::ALL,
     backward::ALL,
     slots::ALL,
+    weights::ALL,
     rowwise::ALL,
     gemm::ALL,
     matrix::ALL,
