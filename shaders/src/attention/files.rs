@@ -59,6 +59,16 @@ pub(super) fn row(weight: Weight, tile: &Tile) -> Source {
     }
 }
 
+/// How matrix tiles form scores: the softmax's `lse` and its distance from a maximum want them as they are.
+pub(super) fn score_matrix(a: &Attention, tile: &Tile) -> Option<Source> {
+    let is_plain = a.softcap.is_none() && bias(a).1.is_empty();
+    let source = match a.weight {
+        Weight::Sigmoid if is_plain => wgsl!("attention/score_matrix/binary.wgsl"),
+        _ => wgsl!("attention/score_matrix/natural.wgsl"),
+    };
+    matches!(tile.schedule, Schedule::Matrix(_)).then_some(source)
+}
+
 pub(super) fn weight(weight: Weight) -> Source {
     match weight {
         Weight::Softmax => wgsl!("attention/weight/softmax.wgsl"),

@@ -237,6 +237,7 @@ impl Kernels for Attention {
         let mut variant = Variant::new("attention_forward", self);
         variant.tile_slots(self, files::ACCESS_FORWARD, &tile);
         variant.slots.push(files::row(self.weight, &tile));
+        variant.slots.extend(files::score_matrix(self, &tile));
         variant.slot(files::lse(self.lse));
         variant.slot(files::carry(passes, &tile));
         let loops = loops::forward(self, &tile, passes);
