@@ -79,6 +79,16 @@ pub(super) fn row_kind(a: &Attention) -> RowKind {
     }
 }
 
+/// How matrix tiles form scores: the softmax's `lse` and its distance from a maximum want them as they are.
+pub(super) fn score_matrix(a: &Attention, tile: &Tile) -> Option<Source> {
+    let is_plain = a.softcap.is_none() && bias(a).1.is_empty();
+    let source = match a.weight {
+        Weight::Sigmoid if is_plain => wgsl!("attention/score_matrix/binary.wgsl"),
+        _ => wgsl!("attention/score_matrix/natural.wgsl"),
+    };
+    matches!(tile.schedule, Schedule::Matrix(_)).then_some(source)
+}
+
 /// Words that a row of the forward pass waits in between two dispatches, beside its accumulator.
 pub(super) fn row_state(a: &Attention) -> u32 {
     match row_kind(a) {

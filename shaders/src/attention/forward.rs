@@ -103,6 +103,7 @@ impl<'a> Forward<'a> {
         let mut variant = Variant::new("attention_forward", a);
         variant.tile_slots(a, files::access_forward(a), tile);
         variant.slots(files::row(a, tile));
+        variant.slots.extend(files::score_matrix(a, tile));
         variant.slot(files::lse(self.saved));
         let waits = passes > 1 || self.shares.are_several();
         variant.slot(files::carry(waits, tile));

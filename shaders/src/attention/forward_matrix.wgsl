@@ -7,8 +7,8 @@
 //       acc ← row_rescale(acc) + P v             [TILE_OWN, val_dim], in matrix registers; sigmoid: no rescale, so it never leaves them
 //   o ← row_share·acc
 //
-// Owns: the rows of o (and lse) of its tile, padded rows included. Slots: schedule (matrix), row (matrix), softcap, bias, lse, carry (matrix),
-// finite, load, store. A workgroup is one subgroup and one tile of queries of one query head.
+// Owns: the rows of o (and lse) of its tile, padded rows included. Slots: schedule (matrix), score (matrix), row (matrix), softcap, bias, lse,
+// carry (matrix), finite, load, store. A workgroup is one subgroup and one tile of queries of one query head.
 
 // Products → scores z of the invocation's part of a row; seen: no pair of the tile is hidden.
 fn form_scores(scores: ptr<function, Scores>, seen: bool) {
@@ -20,7 +20,7 @@ fn form_scores(scores: ptr<function, Scores>, seen: bool) {
         for (var c = 0u; c < STREAM4; c++) { // unroll
             for (var e = 0u; e < 4u; e++) { // unroll
                 let j = stream_position(c * 4u + e);
-                (*scores)[c][e] = score_seen(i, j, cap((*scores)[c][e] * params.scale), key_bias(j));
+                (*scores)[c][e] = formed(i, j, (*scores)[c][e]);
             }
         }
     } else {
@@ -28,7 +28,7 @@ fn form_scores(scores: ptr<function, Scores>, seen: bool) {
         for (var c = 0u; c < STREAM4; c++) { // unroll
             for (var e = 0u; e < 4u; e++) { // unroll
                 let j = stream_position(c * 4u + e);
-                (*scores)[c][e] = score(i, j, cap((*scores)[c][e] * params.scale), keys, key_bias(j));
+                (*scores)[c][e] = select(HIDDEN, formed(i, j, (*scores)[c][e]), (j >= keys.x) & (j < keys.y));
             }
         }
     }
@@ -96,6 +96,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let range = same_for_all(vec2(max(keys_from(own_first) / TILE_STREAM * TILE_STREAM, params.stream_from), min(seen, params.stream_to)));
     let clean = same_for_all(vec2(select(0u, 1u, any_not_finite()))).x != 0u;
     stage_queries();
+    score_begin();
 
     var acc: Accumulator;                                           // [TILE_OWN, val_dim]
     row_begin();

@@ -145,11 +145,13 @@ pub(super) fn backward_score_bias(a: &Attention, tile: &Tile, sharers: u64) -> V
 
 #[cfg(test)]
 mod tests {
+    use gatefold_core::Dtype;
     use gatefold_core::attention::{Dims, Window};
 
     use super::*;
-    use crate::Limits;
+    use crate::attention::matrix::MatrixTile;
     use crate::attention::tiles::Stage;
+    use crate::{Limits, MatrixUnit};
 
     fn tile() -> Tile {
         Tile::choose(Stage::Forward, 64, 1024, &Limits::webgpu_default()).unwrap().0
@@ -169,6 +171,18 @@ mod tests {
         assert_eq!(mul_adds(&forward(&a, &tile, 1.0)) * lanes, all);
         assert_eq!(mul_adds(&backward_query(&a, &tile, 1)) * lanes, 1.5 * all);
         assert_eq!(mul_adds(&backward_key_value(&a, &tile, 1)) * lanes, 2.0 * all);
+    }
+
+    #[test]
+    fn matrix_units_make_all_products() {
+        let a = Attention { dtype: Dtype::F16, ..Attention::sigmoid(Dims::new(1, 1, 1024, 64)) };
+        for (edge, lanes) in [(8, 8), (16, 32), (16, 64)] {
+            let matrix = Some(MatrixUnit { edge, lanes });
+            let limits = Limits { matrix, workgroup_memory: 32 << 10, ..Limits::webgpu_default() };
+            let tile = MatrixTile::choose(&a, &limits).unwrap();
+            let all_lanes = f64::from(lanes) * 1024.0 / f64::from(tile.tile_own());
+            assert_eq!(mul_adds(&forward(&a, &tile, 1)) * all_lanes, 1024.0 * 1024.0 * 128.0);
+        }
     }
 
     #[test]

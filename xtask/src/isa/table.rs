@@ -117,5 +117,5 @@ pub(super) fn table(report: &Report, family: Family) -> String {
 
 /// What the columns mean, once.
 pub(super) const LEGEND: &str = "A pair is code without naga's run-time checks | with them. Counts are per lane at the plan's trips. \
-    Density: needed multiply-adds ÷ issued instructions (hints left out); in matrix units, needed matrix operations ÷ issued instructions, \
-    where one takes a unit as long as 16 or 32 others take theirs. Goals: forward 90, backward 80, GEMM 92, waves 6, no spill.";
+    Density: needed multiply-adds ÷ issued instructions (hints left out); in matrix units, needed matrix operations ÷ issued \
+    instructions (one keeps its unit busy for many issue slots). Goals: forward 90, backward 80, GEMM 92, waves 6, no spill.";

@@ -6,7 +6,6 @@
 const LOWEST: f32 = -LIMIT;
 const ROOM: f32 = 2.77;
 const SHIFT: f32 = 11.0;
-const LOG2_E: f32 = 1.4426950408889634;
 
 var<private> row_peak: f32;
 var<private> row_sum: f32;

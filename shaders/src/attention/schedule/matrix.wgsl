@@ -15,11 +15,16 @@ var<private> own_lane: u32;      // the invocation's row of the tile
 var<private> column: u32;        // and its part of that row
 var<private> own_first: u32;     // first own position of the tile
 var<private> stream_first: u32;  // first stream position of the tile
+var<private> key_head: u32;      // first vec4 that the invocation moves of the first tile of keys, if it is whole
+var<private> value_head: u32;    // the same of values
 
+// After enter.
 fn take_place(invocation: u32) {
     lane = invocation;
     own_lane = invocation % TILE_OWN;
     column = invocation / TILE_OWN;
+    key_head = k_row(pair_row()) + pair_column();
+    value_head = v_row(value_quad() * 4u) + value_column();
 }
 fn own_position() -> u32 { return own_first + own_lane; }
 fn stream_position(c: u32) -> u32 { return stream_first + column * STREAM + c; }
@@ -35,9 +40,11 @@ fn same_for_all(range: vec2<u32>) -> vec2<u32> {
     return workgroupUniformLoad(&shared_range);
 }
 
-// Invocation → the first of the two vec4s side by side that it moves of a row, and that row among ROW_LANES.
+// Invocation → the first of the two vec4s side by side that it moves of a row of queries or keys, and that row; of values, its vec4 and four rows.
 fn pair_column() -> u32 { return lane % PAIR_LANES * 2u; }
 fn pair_row() -> u32 { return lane / PAIR_LANES; }
+fn value_column() -> u32 { return lane % VALUE_LANES; }
+fn value_quad() -> u32 { return lane / VALUE_LANES; }
 
 // query_tile ← the queries of the tile: once. Kept in matrix registers, they would fill half of a GPU's.
 fn stage_queries() {
@@ -56,7 +63,7 @@ fn stage_queries() {
 fn stage_keys() {
     let place = pair_row() * HEAD_STRIDE4 + pair_column();
     if stream_first + TILE_STREAM <= at.len_kv {
-        let head = k_row(stream_first + pair_row()) + pair_column();
+        let head = key_head + stream_first * k_next();
         for (var r = 0u; r < STREAM_STEPS; r++) { // unroll
             for (var c = 0u; c < PAIR_STEPS; c++) { // unroll
                 for (var e = 0u; e < 2u; e++) { // unroll
@@ -76,37 +83,31 @@ fn stage_keys() {
     }
 }
 
-// stream_tile ← the 4 × 4 block of values of keys 4·quad .. and dims 4·d4 .., by dims.
-fn stage_block(heads: vec4<u32>, quad: u32, d4: u32) {
-    let a = v[heads.x + d4];
-    let b = v[heads.y + d4];
-    let c = v[heads.z + d4];
-    let d = v[heads.w + d4];
-    let place = d4 * 4u * KEY_STRIDE4 + quad;
-    stream_tile[place] = vec4(a.x, b.x, c.x, d.x);
-    stream_tile[place + KEY_STRIDE4] = vec4(a.y, b.y, c.y, d.y);
-    stream_tile[place + 2u * KEY_STRIDE4] = vec4(a.z, b.z, c.z, d.z);
-    stream_tile[place + 3u * KEY_STRIDE4] = vec4(a.w, b.w, c.w, d.w);
+// stream_tile from `place` on ← the 4 × 4 block of values of four keys, whose vec4 at `heads` and `skip` further on it is, by dims.
+fn stage_block(place: u32, heads: vec4<u32>, skip: u32) {
+    let rows = array<vec4<f16>, 4>(v[heads.x + skip], v[heads.y + skip], v[heads.z + skip], v[heads.w + skip]);
+    for (var e = 0u; e < 4u; e++) { // unroll
+        stream_tile[place + e * KEY_STRIDE4] = vec4(rows[0][e], rows[1][e], rows[2][e], rows[3][e]);
+    }
 }
 
 // stream_tile ← the values of the tile, by dims: matrix units want the positions that are summed over side by side.
 fn stage_values() {
-    let d4 = lane % VALUE_LANES;
-    let quad = lane / VALUE_LANES;
+    let place = value_column() * 4u * KEY_STRIDE4 + value_quad();
     if stream_first + TILE_STREAM <= at.len_kv {
-        let head = v_row(stream_first + quad * 4u);
+        let head = value_head + stream_first * v_next();
         for (var r = 0u; r < QUAD_STEPS; r++) { // unroll
             let heads = head + (r * QUAD_ROWS * 4u + vec4(0u, 1u, 2u, 3u)) * v_next();
             for (var c = 0u; c < VALUE_STEPS; c++) { // unroll
-                stage_block(heads, r * QUAD_ROWS + quad, c * VALUE_LANES + d4);
+                stage_block(place + (c * VALUE_LANES * 4u * KEY_STRIDE4 + r * QUAD_ROWS), heads, c * VALUE_LANES);
             }
         }
     } else {
         for (var r = 0u; r < QUAD_STEPS; r++) { // unroll
-            let j = stream_first + (r * QUAD_ROWS + quad) * 4u;
-            let heads = vec4(v_row(j), v_row(j + 1u), v_row(j + 2u), v_row(j + 3u));
+            let j = stream_first + (r * QUAD_ROWS + value_quad()) * 4u;
+            let heads = vec4(v_row(j), v_row(j + 1u), v_row(j + 2u), v_row(j + 3u)) + value_column();
             for (var c = 0u; c < VALUE_STEPS; c++) {
-                stage_block(heads, r * QUAD_ROWS + quad, c * VALUE_LANES + d4);
+                stage_block(place + (c * VALUE_LANES * 4u * KEY_STRIDE4 + r * QUAD_ROWS), heads, c * VALUE_LANES);
             }
         }
     }

@@ -2,9 +2,58 @@
 
 use super::super::Row;
 
+const FORWARD: &str = "attention/forward_matrix.wgsl";
+const ATTENTION: &str = "attention/schedule/matrix.wgsl";
+const SOFTMAX: &str = "attention/row_matrix/softmax.wgsl";
+const SIGMOID: &str = "attention/row_matrix/sigmoid.wgsl";
 const PRODUCT: &str = "gemm/schedule/matrix.wgsl";
 
 pub(super) const ALL: &[Row] = &[
+    (
+        "matrix_forward_share_left_out",
+        FORWARD,
+        "rows are not divided by their sums",
+        "row_share() * score_tile",
+        "score_tile",
+        "attention",
+        &[],
+    ),
+    (
+        "matrix_keys_as_values_lie",
+        ATTENTION,
+        "keys are multiplied by dims, not transposed",
+        "coopLoad<Right>(&stream_tile[s * EDGE",
+        "coopLoadT<Right>(&stream_tile[s * EDGE",
+        "attention",
+        &[],
+    ),
+    (
+        "matrix_values_not_turned",
+        ATTENTION,
+        "a block of values is staged by keys",
+        "= vec4(rows[0][e], rows[1][e], rows[2][e], rows[3][e]);",
+        "= rows[e];",
+        "attention",
+        &[],
+    ),
+    (
+        "matrix_softmax_not_rescaled",
+        SOFTMAX,
+        "the accumulator keeps the old maximum",
+        "        scale_rows(acc, row_factor);\n",
+        "",
+        "attention",
+        &["softmax"],
+    ),
+    (
+        "matrix_sigmoid_hidden_counts",
+        SIGMOID,
+        "a hidden pair has the smallest weight, not none",
+        "vec4(0.0), z < vec4(HIDDEN_BELOW)",
+        "vec4(1.0), z < vec4(HIDDEN_BELOW)",
+        "attention",
+        &["sigmoid", ".causal_"],
+    ),
     (
         "matrix_product_last_step_as_whole",
         PRODUCT,
