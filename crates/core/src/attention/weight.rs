@@ -58,27 +58,19 @@ macro_rules! functions {
     ($($name:ident => $variant:ident $(($parameter:expr))?),*) => {
         /// Every weight that is a function of its own score, with its usual parameter.
         pub const FUNCTIONS: &'static [Self] = &[$(Self::$variant $(($parameter))?),*];
+
+        /// Name as in specs and of the kernels' file, without a parameter.
+        pub const fn name(self) -> &'static str {
+            match self {
+                Self::Softmax => "softmax",
+                $(Self::$variant { .. } => stringify!($name)),*
+            }
+        }
     };
 }
 
 impl Weight {
     for_each_weight_function!(functions);
-
-    /// Name as in specs and of the kernels' file, without a parameter.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Softmax => "softmax",
-            Self::Sigmoid => "sigmoid",
-            Self::Softplus => "softplus",
-            Self::Relu => "relu",
-            Self::ReluPower(_) => "relu_power",
-            Self::EluOne => "elu_one",
-            Self::Identity => "identity",
-            Self::Taylor(_) => "taylor",
-            Self::ExpClamp(_) => "exp_clamp",
-            Self::StableMax => "stable_max",
-        }
-    }
 
     /// Whether a score of `−∞` and one of `+∞` have a weight that is a number. If not, the row that sees one is NaN.
     pub const fn bounded(self) -> [bool; 2] {
