@@ -2,123 +2,16 @@
 
 use gatefold_core::attention::{Bias, Dims, Normalizer, ScoreBias, Sequences, Weight, Window};
 use gatefold_core::{
-    Attention, AttentionBackward, Dtype, Gemm, Op, Role, RowFunction, Rowwise, RowwiseBackward, SpecError, Tensor,
-    Tensors,
+    Attention, AttentionBackward, Dtype, Gemm, Op, RowFunction, Rowwise, RowwiseBackward, SpecError, Tensor,
 };
 use gatefold_shaders::{Kernels, Limits, PlanError};
-use gatefold_tests::compare::same_bits;
+use gatefold_tests::bad_calls::{Trial, base, dims, legal, named, zeros};
 use gatefold_tests::gpu;
 use gatefold_wgpu::{Gpu, Options, RunError, RunOptions};
 
-/// Name of an error's variant and what it speaks of.
-fn named(error: &SpecError) -> (&'static str, String) {
-    match error {
-        SpecError::Shape { operand, .. } => ("Shape", operand.clone()),
-        SpecError::Dtype { operand, .. } => ("Dtype", operand.clone()),
-        SpecError::Missing { operand, .. } => ("Missing", operand.clone()),
-        SpecError::Unexpected { operand, .. } => ("Unexpected", operand.clone()),
-        SpecError::Dim { dim, .. } => ("Dim", (*dim).into()),
-        SpecError::Heads { .. } => ("Heads", "q_heads".into()),
-        SpecError::Option { option, .. } => ("Option", (*option).into()),
-        SpecError::Conflict { option, .. } => ("Conflict", (*option).into()),
-        SpecError::Value { operand, index, .. } => ("Value", format!("{operand}[{index}]")),
-        SpecError::TooManyElements { operand, .. } => ("TooManyElements", operand.clone()),
-        SpecError::ElementCount { .. } => ("ElementCount", String::new()),
-        other => panic!("{other}"),
-    }
-}
-
-fn zeros(dtype: Dtype, dims: &[usize]) -> Tensor {
-    let count = dims.iter().product();
-    match dtype {
-        Dtype::U32 => Tensor::u32(dims, vec![0; count]).unwrap(),
-        float => Tensor::float(float, dims, vec![0.25; count]).unwrap(),
-    }
-}
-
-/// Legal inputs of a spec: as the operands say.
-fn legal<O: Op>(op: &O) -> Tensors {
-    let inputs = op.operands().into_iter().filter(|o| o.role == Role::Input);
-    inputs.map(|o| (o.name.to_string(), zeros(o.dtype, &o.dims))).collect()
-}
-
-/// Runs bad calls and after each a good one.
-struct Trial {
-    good: Attention,
-    inputs: Tensors,
-    bits: Tensors,
-    refused: usize,
-}
-
-impl Trial {
-    fn new() -> Self {
-        let good = base();
-        let inputs = legal(&good);
-        let bits = gpu().run_tensors(&good, &inputs).unwrap();
-        Self { good, inputs, bits, refused: 0 }
-    }
-
-    fn good_call(&mut self) {
-        self.refused += 1;
-        let again = gpu().run_tensors(&self.good, &self.inputs).unwrap();
-        same_bits(&self.bits, &again).unwrap();
-    }
-
-    /// The call must be refused with this variant, speaking of this operand or option.
-    fn refuse<O: Kernels>(&mut self, op: &O, inputs: &Tensors, variant: &str, about: &str) {
-        let error = gpu().run_tensors(op, inputs).expect_err(&format!("{variant} {about}: was not refused"));
-        let RunError::Spec(spec) = &error else { panic!("{variant} {about}: expected a SpecError, got {error}") };
-        assert_eq!(named(spec), (variant_name(variant), about.to_string()), "{error}");
-        self.good_call();
-    }
-
-    /// The spec alone must be refused.
-    fn refuse_spec<O: Kernels>(&mut self, op: &O, variant: &str, about: &str) {
-        self.refuse(op, &Tensors::new(), variant, about);
-    }
-
-    /// Legal inputs but for one.
-    fn refuse_with<O: Kernels>(&mut self, op: &O, name: &str, tensor: Tensor, variant: &str, about: &str) {
-        self.refuse(op, &legal(op).with(name, tensor), variant, about);
-    }
-
-    /// Legal inputs without one.
-    fn refuse_without<O: Kernels>(&mut self, op: &O, name: &str) {
-        let mut inputs = legal(op);
-        inputs.take(name).unwrap();
-        self.refuse(op, &inputs, "Missing", name);
-    }
-}
-
-/// The same text with a static life, for comparing.
-fn variant_name(name: &str) -> &'static str {
-    const ALL: [&str; 11] = [
-        "Shape",
-        "Dtype",
-        "Missing",
-        "Unexpected",
-        "Dim",
-        "Heads",
-        "Option",
-        "Conflict",
-        "Value",
-        "TooManyElements",
-        "ElementCount",
-    ];
-    ALL.into_iter().find(|v| *v == name).unwrap()
-}
-
-fn dims() -> Dims {
-    Dims { q_heads: 4, kv_heads: 2, seq_q: 5, seq_kv: 7, val_dim: 6, ..Dims::new(2, 4, 1, 8) }
-}
-
-fn base() -> Attention {
-    Attention { lse: true, ..Attention::softmax(dims()) }
-}
-
 #[test]
 fn attention_inputs() {
-    let mut t = Trial::new();
+    let mut t = Trial::default();
     let base = base();
     for (name, wrong) in [("q", [2, 4, 5, 9]), ("k", [2, 4, 7, 8]), ("v", [2, 2, 8, 6])] {
         t.refuse_without(&base, name);
@@ -155,7 +48,7 @@ fn attention_inputs() {
 
 #[test]
 fn attention_sizes() {
-    let mut t = Trial::new();
+    let mut t = Trial::default();
     let with = |change: fn(&mut Dims)| {
         let mut d = dims();
         change(&mut d);
@@ -181,7 +74,7 @@ fn attention_sizes() {
 
 #[test]
 fn attention_options() {
-    let mut t = Trial::new();
+    let mut t = Trial::default();
     let base = base();
     for scale in [f32::NAN, f32::INFINITY] {
         t.refuse_spec(&Attention { scale: Some(scale), ..base.clone() }, "Option", "scale");
@@ -203,7 +96,7 @@ fn attention_options() {
 
 #[test]
 fn attention_normalizers() {
-    let mut t = Trial::new();
+    let mut t = Trial::default();
     let relu = |normalizer| Attention { weight: Weight::Relu, normalizer, lse: false, ..base() };
     let too_large = Tensor::f32([2, 4, 5], vec![81.0; 40]).unwrap();
     t.refuse_with(&relu(Normalizer::LearnedExp), "log_norm", too_large, "Value", "log_norm[0]");
@@ -212,7 +105,7 @@ fn attention_normalizers() {
 
 #[test]
 fn attention_lengths() {
-    let mut t = Trial::new();
+    let mut t = Trial::default();
     let padded = Attention { sequences: Sequences::Padded { q: true, kv: true }, ..base() };
     let u32s = |x: &[u32]| Tensor::u32([x.len()], x).unwrap();
     t.refuse_without(&padded, "lens_q");
@@ -246,7 +139,7 @@ fn attention_lengths() {
 
 #[test]
 fn paged() {
-    let mut t = Trial::new();
+    let mut t = Trial::default();
     let with = |page, pages| Attention { sequences: Sequences::Paged { page, pages }, ..base() };
     let paged = with(3, 6);
     let u32s = |n: &[u32]| Tensor::u32([n.len()], n.to_vec()).unwrap();
@@ -267,7 +160,7 @@ fn paged() {
 
 #[test]
 fn attention_backward() {
-    let mut t = Trial::new();
+    let mut t = Trial::default();
     let softmax = AttentionBackward { d_lse: true, ..AttentionBackward::new(base()) };
     for name in ["q", "o", "lse", "d_o", "d_lse"] {
         t.refuse_without(&softmax, name);
@@ -287,7 +180,7 @@ fn attention_backward() {
 
 #[test]
 fn rows() {
-    let mut t = Trial::new();
+    let mut t = Trial::default();
     let base = Rowwise::new(RowFunction::Softmax, 3, 11);
     t.refuse_without(&base, "x");
     t.refuse_with(&base, "x", zeros(Dtype::F32, &[11, 3]), "Shape", "x");
@@ -314,7 +207,7 @@ fn rows() {
 
 #[test]
 fn products() {
-    let mut t = Trial::new();
+    let mut t = Trial::default();
     let base = Gemm { batch: 2, bias: true, ..Gemm::new(3, 4, 5) };
     for (name, wrong) in [("a", vec![2, 5, 3]), ("b", vec![1, 5, 4]), ("bias", vec![1, 4])] {
         t.refuse_without(&base, name);
@@ -332,7 +225,7 @@ fn products() {
 
 #[test]
 fn bias_values() {
-    let mut t = Trial::new();
+    let mut t = Trial::default();
     let spec = Attention {
         head_bias: true,
         key_bias: true,
@@ -383,7 +276,7 @@ fn specs_as_json() {
 
 #[test]
 fn adapters_and_plans() {
-    let mut t = Trial::new();
+    let mut t = Trial::default();
     let error = Gpu::open(&Options { adapter: Some("no such adapter".into()), ..Options::default() }).unwrap_err();
     assert!(matches!(&error, RunError::NoAdapter { .. }), "{error}");
     assert!(error.to_string().contains("no such adapter"), "{error}");
@@ -402,7 +295,7 @@ fn adapters_and_plans() {
 
 #[test]
 fn deadlines_and_cancelling() {
-    let mut t = Trial::new();
+    let mut t = Trial::default();
     let plan = gpu().plan(&base()).unwrap();
     let run = |options: &RunOptions| gpu().run_plan(&plan, &base().operands(), &legal(&base()), options).unwrap_err();
     let error = run(&RunOptions { deadline: Some(std::time::Duration::ZERO), ..RunOptions::default() });

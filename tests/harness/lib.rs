@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod adapters;
+pub mod bad_calls;
 pub mod compare;
 pub mod conformance;
 pub mod expectations;

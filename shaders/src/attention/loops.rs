@@ -181,7 +181,7 @@ mod tests {
             let limits = Limits { matrix, workgroup_memory: 32 << 10, ..Limits::webgpu_default() };
             let tile = MatrixTile::choose(&a, &limits).unwrap();
             let all_lanes = f64::from(lanes) * 1024.0 / f64::from(tile.tile_own());
-            assert_eq!(mul_adds(&forward(&a, &tile, 1)) * all_lanes, 1024.0 * 1024.0 * 128.0);
+            assert_eq!(mul_adds(&forward(&a, &tile, 1.0)) * all_lanes, 1024.0 * 1024.0 * 128.0);
         }
     }
 
