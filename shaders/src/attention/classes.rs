@@ -52,7 +52,7 @@ impl Wanted<'_> {
             Stage::BackwardScoreBias => "attention_backward_score_bias",
         };
         let (width, own) = (self.dim().next_power_of_two(), self.positions().clamp(FEWEST, MOST).next_power_of_two());
-        let is_masked = a.causal != Causal::None || a.window != Window::default();
+        let is_masked = a.causal != Causal::None || a.window != Window::default() || a.chunk.is_some();
         let masked = if is_masked { ".masked" } else { "" };
         format!("{kernel}.{}.{}.width{width}.own{own}{masked}", a.weight.name(), a.dtype)
     }

@@ -10,6 +10,7 @@ use crate::source::wgsl;
 pub(super) const FORWARD_COMBINE: Source = wgsl!("attention/forward_combine.wgsl");
 pub(super) const STORE_ROWS: Source = wgsl!("attention/store_rows.wgsl");
 pub(super) const SHAPE: Source = wgsl!("attention/shape.wgsl");
+const MASK_PLAIN: Source = wgsl!("attention/mask/plain.wgsl");
 pub(super) const KEYS_IN_ORDER: Source = wgsl!("attention/keys/in_order.wgsl");
 pub(super) const SCORE: Source = wgsl!("attention/score.wgsl");
 pub(super) const DELTA: Source = wgsl!("attention/delta.wgsl");
@@ -32,8 +33,12 @@ pub(super) const SCAN_KEY: Source = wgsl!("attention/scan/key.wgsl");
 pub(super) const REDUCE_KEYS: Source = wgsl!("attention/reduce_keys.wgsl");
 
 /// Score slots of a kernel that forms none.
-pub(super) const PLAIN_SCORES: [Source; 3] =
-    [wgsl!("attention/softcap/none.wgsl"), wgsl!("attention/bias/none.wgsl"), wgsl!("attention/finite/trust.wgsl")];
+pub(super) const PLAIN_SCORES: [Source; 4] = [
+    MASK_PLAIN,
+    wgsl!("attention/softcap/none.wgsl"),
+    wgsl!("attention/bias/none.wgsl"),
+    wgsl!("attention/finite/trust.wgsl"),
+];
 
 pub(super) fn forward(tile: &Tile) -> Source {
     match tile.schedule {
@@ -236,6 +241,15 @@ pub(super) fn sums(rows: bool, keys: bool) -> (Source, &'static str) {
         (wgsl!("attention/sums/keys.wgsl"), ".sums")
     } else {
         (wgsl!("attention/sums/none.wgsl"), "")
+    }
+}
+
+/// Which keys a query sees.
+pub(super) fn mask(a: &Attention) -> (Source, &'static str) {
+    if a.chunk.is_some() || a.prefix.is_some() {
+        (wgsl!("attention/mask/chunked.wgsl"), ".chunked")
+    } else {
+        (MASK_PLAIN, "")
     }
 }
 

@@ -125,6 +125,9 @@ impl Members {
             ("low_shift", Param::I32(low)),
             ("high_shift", Param::I32(high)),
             ("top_left", Param::U32((a.causal == Causal::TopLeft).into())),
+            ("bottom_right", Param::U32((a.causal == Causal::BottomRight).into())),
+            ("prefix", Param::U32(a.prefix.unwrap_or(0))),
+            ("chunk", Param::U32(a.chunk.unwrap_or(0))),
             ("first_group", Param::U32(0)),
             ("group_count", Param::U32(0)),
             ("stream_from", Param::U32(0)),
@@ -184,7 +187,9 @@ fn window(a: &Attention) -> (i32, i32) {
     let bound = |w: Option<u32>| w.and_then(|w| i32::try_from(w).ok()).map_or(UNBOUNDED, |w| w.min(UNBOUNDED));
     let low = -bound(a.window.left);
     let high = bound(a.window.right);
-    (low, if a.causal == Causal::BottomRight { high.min(0) } else { high })
+    // With a prefix the causal mask is not a bound on `j − i − off` alone.
+    let folds = a.causal == Causal::BottomRight && a.prefix.is_none();
+    (low, if folds { high.min(0) } else { high })
 }
 
 /// Rows of `q` (and of the per-row regions) over all heads.

@@ -1,6 +1,6 @@
 //! Steps that find values that are not finite and mark what depends on them (see `NanPolicy::Exact`).
 
-use gatefold_core::attention::{Causal, ScoreBias};
+use gatefold_core::attention::ScoreBias;
 use gatefold_core::{Attention, Dtype, Op};
 
 use super::backward::{by_bias_matrix, sharers};
@@ -74,12 +74,19 @@ impl<O: Op> Marks<'_, O> {
         let part = if gradient { ".gradient" } else { "" };
         let (bias, bias_part) = files::bias(a);
         let (keys, keys_part) = files::keys(a);
+        let (visible, mask_part) = files::mask(a);
         let (load, store, io) = files::io(a);
-        let mut slots = vec![files::SHAPE, bias, keys, files::MARK_PAIR, mark, load, store];
+        let mut slots = vec![files::SHAPE, bias, keys, visible, files::MARK_PAIR, mark, load, store];
         if !gradient {
             slots.push(store_lse);
         }
-        self.step(&work, &format!("{part}{lse_part}{bias_part}{keys_part}.{io}"), files::MARK_QUERY, slots, true)
+        self.step(
+            &work,
+            &format!("{part}{lse_part}{bias_part}{keys_part}{mask_part}.{io}"),
+            files::MARK_QUERY,
+            slots,
+            true,
+        )
     }
 
     /// The step that marks rows of `d_k` and `d_v`.
@@ -93,9 +100,10 @@ impl<O: Op> Marks<'_, O> {
         work.groups_per_unit = (d.seq_kv as u64).div_ceil(FLAT.into());
         self.cost(&mut work, seen(a, d.seq_q), d.group() as u64);
         let (bias, bias_part) = files::bias(a);
+        let (visible, mask_part) = files::mask(a);
         let (load, store, io) = files::io(a);
-        let slots = vec![files::SHAPE, bias, files::KEYS_IN_ORDER, files::MARK_PAIR, load, store];
-        self.step(&work, &format!("{bias_part}.{io}"), files::MARK_KEY, slots, true)
+        let slots = vec![files::SHAPE, bias, files::KEYS_IN_ORDER, visible, files::MARK_PAIR, load, store];
+        self.step(&work, &format!("{bias_part}{mask_part}.{io}"), files::MARK_KEY, slots, true)
     }
 
     /// The step that marks elements of `d_score_bias`.
@@ -106,8 +114,9 @@ impl<O: Op> Marks<'_, O> {
         by_bias_matrix(&mut work, self.op, a, shared, (d.seq_q as u64).div_ceil(FLAT.into()));
         self.cost(&mut work, d.seq_kv, sharers(a, shared));
         let (load, _, io) = files::io(a);
-        let slots = vec![files::SHAPE, files::bias(a).0, files::KEYS_IN_ORDER, files::MARK_PAIR, load];
-        self.step(&work, &format!(".{io}"), files::MARK_SCORE_BIAS, slots, true)
+        let (visible, mask_part) = files::mask(a);
+        let slots = vec![files::SHAPE, files::bias(a).0, files::KEYS_IN_ORDER, visible, files::MARK_PAIR, load];
+        self.step(&work, &format!("{mask_part}.{io}"), files::MARK_SCORE_BIAS, slots, true)
     }
 
     /// The slow path reads both rows of every pair.
@@ -169,9 +178,7 @@ impl<O: Op> Marks<'_, O> {
 
 /// Most of these stream positions that one row or key looks at: a window leaves it a few, wherever they lie.
 fn seen(a: &Attention, stream: usize) -> usize {
-    let right = if a.causal == Causal::BottomRight { Some(0) } else { a.window.right };
-    let width = a.window.left.zip(right).map(|(left, right)| left as usize + right as usize + 1);
-    width.map_or(stream, |width| width.min(stream))
+    a.widest().and_then(|width| usize::try_from(width).ok()).map_or(stream, |width| width.min(stream))
 }
 
 /// Work of a kernel with one row an invocation, or one workgroup over a stream.

@@ -15,7 +15,7 @@ mod split;
 mod statistics;
 mod tiles;
 
-use gatefold_core::attention::{Causal, Sequences};
+use gatefold_core::attention::Sequences;
 use gatefold_core::{Attention, Dtype, Op};
 
 use crate::{Kernels, Limits, Plan, PlanError, ShapeClass, Source, Step};
@@ -58,6 +58,7 @@ impl Variant {
         self.slot(files::softcap(a));
         self.slot(files::bias(a));
         self.slot(files::keys(a));
+        self.slot(files::mask(a));
         self.slot(files::finite(a));
         self.slots.push(files::schedule(tile));
     }
@@ -134,14 +135,9 @@ fn step_work(tile: &Tile, dims: usize) -> f64 {
 
 /// Most stream positions that a workgroup's tile of own positions sees, in whole tiles: a window bounds them, whichever side owns.
 fn visited(a: &Attention, tile: &Tile) -> u64 {
-    let right = if a.causal == Causal::BottomRight { Some(0) } else { a.window.right };
-    match (a.window.left, right) {
-        (Some(left), Some(right)) => {
-            let seen = u64::from(left) + u64::from(right) + u64::from(tile.tile_own());
-            seen.next_multiple_of(tile.tile_stream().into()) + u64::from(tile.tile_stream())
-        }
-        _ => u64::MAX,
-    }
+    let Some(width) = a.widest() else { return u64::MAX };
+    let seen = width + u64::from(tile.tile_own());
+    seen.next_multiple_of(tile.tile_stream().into()) + u64::from(tile.tile_stream())
 }
 
 /// Work of a kernel that runs by query head, cut into key/value groups: what a window binds is a range of heads.

@@ -63,6 +63,7 @@ fn options(base: &Attention) -> Vec<Attention> {
         with(|a| a.sequences = Sequences::Padded { q: false, kv: true }),
         with(|a| a.sequences = Sequences::Packed { total_q: 3 * a.dims.seq_q, total_kv: 3 * a.dims.seq_kv }),
         with(|a| a.sequences = Sequences::Paged { page: 16, pages: 99 }),
+        with(|a| (a.causal, a.prefix, a.chunk) = (Causal::BottomRight, Some(20), Some(50))),
         with(|a| a.bias = Bias::NegLogKeys),
         with(|a| a.bias = Bias::NegLogLen),
         with(|a| a.head_bias = true),

@@ -102,6 +102,13 @@ pub struct Attention {
     /// Sliding window.
     #[serde(default)]
     pub window: Window,
+    /// Chunks: a query at position `i + off` sees the keys of its own chunk of this many only, at least 1 (FlashAttention's
+    /// `attention_chunk`, Llama 4).
+    #[serde(default)]
+    pub chunk: Option<u32>,
+    /// Keys `j < prefix` that the causal mask does not hide (prefix language models; T5, arXiv 1910.10683). Window and chunks hide them still.
+    #[serde(default)]
+    pub prefix: Option<u32>,
     /// How the sequences lie in memory.
     #[serde(default)]
     pub sequences: Sequences,
@@ -136,6 +143,8 @@ impl Attention {
             sink: false,
             causal: Causal::None,
             window: Window::default(),
+            chunk: None,
+            prefix: None,
             sequences: Sequences::Dense,
             lse: false,
             row_sum: false,
@@ -255,12 +264,31 @@ impl Attention {
                 return Err(bad(option, "less than 2^30 (None is unbounded)", format!("{bound:?}")));
             }
         }
+        if self.chunk.is_some_and(|c| c == 0 || c >= 1 << 30) {
+            return Err(bad("chunk", "1 to 2^30 - 1 (None: no chunks)", format!("{:?}", self.chunk)));
+        }
+        if self.prefix.is_some_and(|p| p >= 1 << 30) {
+            return Err(bad("prefix", "less than 2^30", format!("{:?}", self.prefix)));
+        }
+        if self.prefix.is_some() && self.causal == Causal::None {
+            let reason = "there is no causal mask that it could be an exception to";
+            return Err(SpecError::Conflict { option: "prefix", with: "causal: none", reason });
+        }
         if self.dtype == Dtype::U32 {
             return Err(bad("dtype", "f32 or f16", "u32".into()));
         }
         self.weight.validate()?;
         self.normalizer.validate(self.weight)?;
         self.check_saved()
+    }
+
+    /// Most keys that one query sees, and most queries that see one key, if the masks bound it: a window on both sides, or chunks.
+    pub fn widest(&self) -> Option<u64> {
+        let right =
+            if self.causal == Causal::BottomRight && self.prefix.is_none() { Some(0) } else { self.window.right };
+        let window = self.window.left.zip(right).map(|(left, right)| u64::from(left) + u64::from(right) + 1);
+        let chunk = self.chunk.map(u64::from);
+        window.into_iter().chain(chunk).min()
     }
 
     /// Query–key pairs that the masks leave, for the cost: causal counts half by convention.
@@ -308,6 +336,8 @@ impl Op for Attention {
         on(self.causal == Causal::TopLeft, "causal_top_left");
         on(self.causal == Causal::BottomRight, "causal_bottom_right");
         on(self.window != Window::default(), "window");
+        on(self.chunk.is_some(), "chunk");
+        on(self.prefix.is_some(), "prefix");
         on(matches!(self.sequences, Sequences::Padded { .. }), "padded");
         on(matches!(self.sequences, Sequences::Packed { .. }), "packed");
         on(matches!(self.sequences, Sequences::Paged { .. }), "paged");

@@ -12,7 +12,7 @@ use crate::data::{Family, Rng};
 use crate::{Case, Reference};
 
 /// How many cases are planned; as many as [`planned`] lists.
-pub(crate) const PLANNED: u64 = 211 + pairs::COUNT as u64;
+pub(crate) const PLANNED: u64 = 229 + pairs::COUNT as u64;
 
 const FORWARD: u64 = 0x0f0f;
 const BACKWARD: u64 = 0xb0b0;
@@ -129,7 +129,11 @@ fn masks(weight: Weight, all: &mut Vec<Draw>) {
         push(Attention { causal: Causal::BottomRight, ..spec.clone() }, "causal, bottom right");
         push(Attention { window: Window { left: Some(7), right: Some(3) }, ..spec.clone() }, "window");
         push(Attention { window: Window { left: Some(0), right: None }, ..spec.clone() }, "window, left only");
-        push(Attention { window: Window { left: None, right: Some(0) }, ..spec }, "window, right only");
+        push(Attention { window: Window { left: None, right: Some(0) }, ..spec.clone() }, "window, right only");
+        let chunks = Attention { chunk: Some(16), ..spec };
+        push(chunks.clone(), "chunks");
+        push(Attention { causal: Causal::BottomRight, prefix: Some(23), ..chunks.clone() }, "chunks and a prefix");
+        push(Attention { causal: Causal::TopLeft, prefix: Some(9), chunk: None, ..chunks }, "prefix");
     }
     let spec = plain(weight, Dims { seq_q: 33, seq_kv: 50, ..Dims::new(5, 2, 1, 12) });
     for (q, kv) in [(true, true), (true, false), (false, true)] {

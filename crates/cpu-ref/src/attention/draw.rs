@@ -157,12 +157,20 @@ pub(crate) fn spec(rng: &mut Rng, divisor: usize) -> Draw {
         sink: softmax && rng.chance(25),
         causal: rng.pick(&[Causal::None, Causal::None, Causal::TopLeft, Causal::BottomRight]),
         window,
+        chunk: None,
+        prefix: None,
         sequences: draw_sequences(rng, &dims),
         lse: style.chance(60),
         row_sum: false,
         nan_policy: if style.chance(75) { NanPolicy::Exact } else { NanPolicy::Trust },
         dtype: if style.chance(30) { Dtype::F16 } else { Dtype::F32 },
     };
+    // Another variant of every kernel, so few styles have it.
+    if style.chance(30) && rng.chance(50) {
+        op.chunk = rng.chance(60).then(|| rng.pick(&[1, 3, 8, 16, 33, 64, 100]));
+        let causal = op.causal != Causal::None;
+        op.prefix = (causal && rng.chance(70)).then(|| rng.pick(&[0, 1, 5, 17, 40, 300]));
+    }
     // A style of its own: pages make another variant of every kernel.
     if style.chance(30) && rng.chance(40) {
         op.sequences = draw_paged(rng, &dims);
@@ -180,6 +188,7 @@ pub(crate) fn spec(rng: &mut Rng, divisor: usize) -> Draw {
 fn note(op: &Attention, families: [Family; 3], masked: usize, plant: Option<Plant>) -> String {
     let d = &op.dims;
     let hides = op.sequences != Sequences::Dense
+        || op.chunk.is_some()
         || op.window != Window::default()
         || (op.causal == Causal::BottomRight && d.seq_q > d.seq_kv)
         || d.batch * d.seq_q * d.seq_kv == 0
@@ -268,6 +277,7 @@ fn draw_plant(rng: &mut Rng, op: &Attention, masked: usize) -> Option<Plant> {
     }
     let sees_a_key = op.sequences == Sequences::Dense
         && op.window == Window::default()
+        && op.chunk.is_none()
         && op.causal != Causal::BottomRight
         && (masked == 0 || !(op.key_bias || op.score_bias.is_some()));
     match rng.below(5) {
@@ -365,7 +375,9 @@ mod tests {
     fn styles_cover_every_option() {
         let drawn: Vec<_> = (0..600).map(|seed| spec(&mut Rng::new(seed, 1), 1).op).collect();
         type Has = fn(&Attention) -> bool;
-        let options: [(&str, Has); 16] = [
+        let options: [(&str, Has); 18] = [
+            ("chunk", |a| a.chunk.is_some()),
+            ("prefix", |a| a.prefix.is_some()),
             ("paged", |a| matches!(a.sequences, Sequences::Paged { .. })),
             ("softmax", |a| a.weight == Weight::Softmax),
             ("softplus", |a| a.weight == Weight::Softplus),

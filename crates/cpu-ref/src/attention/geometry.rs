@@ -96,14 +96,17 @@ impl Sequence {
     /// Whether the causal mask and the window let query `i` see key `j`.
     pub(crate) fn visible(&self, op: &Attention, i: usize, j: usize) -> bool {
         let (row, j, off) = (i as i64, j as i64, self.off());
+        let in_prefix = op.prefix.is_some_and(|prefix| j < i64::from(prefix));
         let causal = match op.causal {
             Causal::None => true,
-            Causal::TopLeft => j <= row,
-            Causal::BottomRight => j <= row + off,
+            Causal::TopLeft => j <= row || in_prefix,
+            Causal::BottomRight => j <= row + off || in_prefix,
         };
+        let chunk = |position: i64| op.chunk.map(|size| position.div_euclid(i64::from(size)));
+        let same_chunk = chunk(row + off) == chunk(j);
         let left = op.window.left.is_none_or(|w| j >= row + off - i64::from(w));
         let right = op.window.right.is_none_or(|w| j <= row + off + i64::from(w));
-        causal && left && right
+        causal && left && right && same_chunk
     }
 
     /// `|i + off − j|`.

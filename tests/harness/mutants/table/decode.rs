@@ -1,9 +1,10 @@
-//! Faults of decoding: packed rows, shares of the keys and their merge.
+//! Faults of decoding and of its masks: packed rows, shares of the keys and their merge, pages, chunks and prefixes.
 
 use super::super::Row;
 
 const SOFTMAX: &str = "attention/row/softmax.wgsl";
 const SIGMOID: &str = "attention/row/sigmoid.wgsl";
+const CHUNKED: &str = "attention/mask/chunked.wgsl";
 const PAGED: &str = "attention/keys/paged.wgsl";
 const GROUPED: &str = "attention/rows/grouped.wgsl";
 
@@ -88,6 +89,33 @@ pub(super) const ALL: &[Row] = &[
         "(end_j <= keys_to(max(queries, 1u) - 1u))",
         "attention",
         &["grouped", "!\"causal\":\"none\""],
+    ),
+    (
+        "chunk_ends_late",
+        CHUNKED,
+        "a chunk has a key too many",
+        "vec2(first, first + size)",
+        "vec2(first, first + size + 1)",
+        "attention",
+        &["chunk"],
+    ),
+    (
+        "prefix_off_by_one",
+        CHUNKED,
+        "the last key of the prefix is not in it",
+        "max(last, i32(params.prefix))",
+        "max(last, i32(params.prefix) - 1)",
+        "attention",
+        &["prefix"],
+    ),
+    (
+        "prefix_unseen_by_keys",
+        CHUNKED,
+        "gradients of the prefix's keys lack the queries before them",
+        "select(first, -FAR, j < params.prefix)",
+        "first",
+        "attention_backward",
+        &["prefix"],
     ),
     (
         "place_in_page_lost",

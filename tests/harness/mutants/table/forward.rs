@@ -4,6 +4,7 @@ use super::super::Row;
 
 const FORWARD: &str = "attention/forward.wgsl";
 const SHAPE: &str = "attention/shape.wgsl";
+const MASK: &str = "attention/mask/plain.wgsl";
 const SOFTMAX: &str = "attention/row/softmax.wgsl";
 const MICRO: &str = "attention/schedule/micro_tile.wgsl";
 const LANES: &str = "attention/schedule/lanes.wgsl";
@@ -66,7 +67,7 @@ pub(super) const KERNELS: &[Row] = &[
     ),
     (
         "bottom_right_off_by_one",
-        SHAPE,
+        MASK,
         "the last visible key of every row is hidden",
         "+ params.high_shift + 1;",
         "+ params.high_shift;",
@@ -75,7 +76,7 @@ pub(super) const KERNELS: &[Row] = &[
     ),
     (
         "window_off_by_one",
-        SHAPE,
+        MASK,
         "the window's left edge is one key late",
         "at.off + params.low_shift, 0,",
         "at.off + params.low_shift + 1, 0,",
