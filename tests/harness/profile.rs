@@ -45,7 +45,7 @@ pub(crate) fn mix(seed: u64) -> u64 {
 const MOST_DISPATCHES: f64 = 48.0;
 
 impl Profile {
-    /// The profile that a seed stands for: two fifths native, a quarter without subgroups, a twentieth the other schedule (a GPU's large tiles
+    /// The profile that a seed stands for: two fifths native, a quarter without subgroups, a fortieth the other schedule (a GPU's large tiles
     /// take a software driver several seconds each to compile), the rest small.
     pub fn of(seed: u64) -> Self {
         let bits = mix(seed);
@@ -57,11 +57,11 @@ impl Profile {
                 Self::NoSubgroups
             };
         }
-        match bits % 20 {
-            0..=7 => Self::Native,
-            8..=12 => Self::NoSubgroups,
-            13 => Self::OtherKind,
-            14..=16 => Self::WebGpuDefault,
+        match bits % 40 {
+            0..=16 => Self::Native,
+            17..=25 => Self::NoSubgroups,
+            26 => Self::OtherKind,
+            27..=33 => Self::WebGpuDefault,
             _ => Self::Squeezed(((bits >> 8) & 0x3f) as u8),
         }
     }
@@ -82,7 +82,7 @@ impl Profile {
                 let mul_adds = adapter.mul_adds_per_second;
                 let seconds = (cost.flops / 2.0 / mul_adds / MOST_DISPATCHES).max(if bit(0) { 2e-5 } else { 1e-3 });
                 Limits {
-                    kind: if bit(1) & bit(2) { other } else { adapter.kind },
+                    kind: if bit(1) & bit(2) & bit(3) { other } else { adapter.kind },
                     subgroup: if bit(1) { None } else { adapter.subgroup },
                     loop_trips: if bit(2) { 2_000 } else { 12_000 },
                     groups_per_dim: if bit(3) { 16 } else { 48 },

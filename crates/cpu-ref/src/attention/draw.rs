@@ -59,8 +59,13 @@ fn work(d: &Dims) -> usize {
 struct Style {
     rng: Rng,
     widths: Vec<usize>,
-    /// A weight that goes with every normaliser; none in the first styles.
-    function: Option<Weight>,
+    /// A weight and a normaliser; none in the first styles. Every pair of them is among the planned cases.
+    function: Option<(Weight, Normalizer)>,
+    /// Whether heads that share keys may have few queries, whose rows are packed.
+    grouped: bool,
+    /// Whether all cases have chunks or a prefix, or a paged cache.
+    chunked: bool,
+    paged: bool,
 }
 
 /// Styles of softmax and sigmoid: enough that every option is in some; see the test. A narrow one follows for each weight function.
@@ -70,7 +75,8 @@ const STYLE_SALT: u64 = 0x5720;
 impl Style {
     fn draw(rng: &mut Rng) -> Self {
         let number = rng.below(STYLES + Weight::FUNCTIONS.len());
-        let function = number.checked_sub(STYLES).map(|at| Weight::FUNCTIONS[at]);
+        let normalizer = |at: usize| Normalizer::ALL[(2 * at + 1) % Normalizer::ALL.len()];
+        let function = number.checked_sub(STYLES).map(|at| (Weight::FUNCTIONS[at], normalizer(at)));
         // Two styles are wide, one of them with widths that are no multiples of 4.
         let widest = match number {
             0 => 256,
@@ -79,12 +85,20 @@ impl Style {
             _ => 32,
         };
         let aligned = number.is_multiple_of(2);
-        let fits = |w: &usize| *w <= widest && 2 * *w > widest / 16 && (!aligned || w.is_multiple_of(4));
-        Self { rng: Rng::new(number as u64, STYLE_SALT), widths: WIDTHS.into_iter().filter(fits).collect(), function }
+        let fits = |w: &usize| *w <= widest && 4 * *w > widest && w.is_multiple_of(4) == aligned;
+        Self {
+            rng: Rng::new(number as u64, STYLE_SALT),
+            widths: WIDTHS.into_iter().filter(fits).collect(),
+            function,
+            grouped: number.is_multiple_of(3),
+            chunked: number % 5 == 1,
+            paged: number % 6 == 2,
+        }
     }
 }
 
-fn draw_dims(rng: &mut Rng, widths: &[usize], divisor: usize) -> Dims {
+fn draw_dims(rng: &mut Rng, style: &Style, divisor: usize) -> Dims {
+    let widths = &style.widths;
     let kv_heads = rng.pick(&[1, 1, 2, 3]);
     let head_dim = rng.pick(widths);
     let long = rng.chance(4);
@@ -108,6 +122,9 @@ fn draw_dims(rng: &mut Rng, widths: &[usize], divisor: usize) -> Dims {
         head_dim,
         val_dim: if rng.chance(60) { head_dim } else { rng.pick(widths) },
     };
+    if !style.grouped && d.seq_q <= 16 {
+        d.q_heads = kv_heads;
+    }
     // most cases are small; a few use the device as a user would
     let most = if long || rng.chance(3) { 12_000_000 } else { 1_200_000 } / divisor;
     while work(&d) > most {
@@ -115,6 +132,7 @@ fn draw_dims(rng: &mut Rng, widths: &[usize], divisor: usize) -> Dims {
             _ if d.batch > 1 => d.batch -= 1,
             _ if d.q_heads > d.kv_heads => d.q_heads = d.kv_heads,
             _ if d.kv_heads > 1 => (d.q_heads, d.kv_heads) = (1, 1),
+            // heads are few by now, so no rows are packed
             _ if d.seq_q > 17 => d.seq_q = if long { 17 } else { rng.pick(&SEQS[..SEQS.len() / 2]) },
             _ => d.seq_kv = if long { 511 } else { rng.pick(&SEQS[..SEQS.len() / 2]) },
         }
@@ -124,12 +142,13 @@ fn draw_dims(rng: &mut Rng, widths: &[usize], divisor: usize) -> Dims {
 
 /// A random spec. `divisor`: how much dearer its op is than the forward pass.
 pub(crate) fn spec(rng: &mut Rng, divisor: usize) -> Draw {
-    let Style { rng: mut style, widths, function } = Style::draw(rng);
-    let dims = draw_dims(rng, &widths, divisor);
+    let drawn = Style::draw(rng);
+    let dims = draw_dims(rng, &drawn, divisor);
+    let Style { rng: mut style, function, chunked, paged, .. } = drawn;
     let either = style.pick(&[Weight::Softmax, Weight::Sigmoid]);
     let (weight, normalizer) = match function {
         None => (either, Normalizer::None),
-        Some(weight) => (weight, rng.pick(&Normalizer::ALL)),
+        Some(pair) => pair,
     };
     let softmax = weight == Weight::Softmax;
     let reach = dims.seq_q.max(dims.seq_kv) + 2;
@@ -165,14 +184,12 @@ pub(crate) fn spec(rng: &mut Rng, divisor: usize) -> Draw {
         nan_policy: if style.chance(75) { NanPolicy::Exact } else { NanPolicy::Trust },
         dtype: if style.chance(30) { Dtype::F16 } else { Dtype::F32 },
     };
-    // Another variant of every kernel, so few styles have it.
-    if style.chance(30) && rng.chance(50) {
-        op.chunk = rng.chance(60).then(|| rng.pick(&[1, 3, 8, 16, 33, 64, 100]));
+    if chunked {
         let causal = op.causal != Causal::None;
         op.prefix = (causal && rng.chance(70)).then(|| rng.pick(&[0, 1, 5, 17, 40, 300]));
+        op.chunk = (op.prefix.is_none() || rng.chance(50)).then(|| rng.pick(&[1, 3, 8, 16, 33, 64, 100]));
     }
-    // A style of its own: pages make another variant of every kernel.
-    if style.chance(30) && rng.chance(40) {
+    if paged {
         op.sequences = draw_paged(rng, &dims);
     }
     let saves = op.lse;
