@@ -3,6 +3,7 @@
 use gatefold_core::attention::{Bias, Causal, Dims, NanPolicy, Normalizer, ScoreBias, Sequences, Weight, Window};
 use gatefold_core::{Attention, Dtype, Op, Operand, Role, Tensor, Tensors};
 
+use super::pairs;
 use crate::data::{Family, Rng};
 
 const SEQS: [usize; 27] =
@@ -163,8 +164,14 @@ pub(crate) fn spec(rng: &mut Rng, divisor: usize) -> Draw {
         nan_policy: if style.chance(75) { NanPolicy::Exact } else { NanPolicy::Trust },
         dtype: if style.chance(30) { Dtype::F16 } else { Dtype::F32 },
     };
-    let saves = op.lse;
-    let op = op.saving(saves);
+    let op = match function {
+        None => Attention { lse: op.lse && softmax, ..op },
+        Some(_) => {
+            let other = rng.chance(25);
+            let (softcap, score_bias) = (Some(rng.pick(&[0.5, 1.0, 10.0])), Some(ScoreBias::default()));
+            pairs::of_kind(Attention { softcap, score_bias, ..op }, other).saving(!other)
+        }
+    };
     let masked = if rng.chance(50) { 0 } else { 20 };
     let families = draw_families(rng, &op);
     let plant = if op.nan_policy == NanPolicy::Exact { draw_plant(rng, &op, masked) } else { None };
