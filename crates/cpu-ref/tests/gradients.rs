@@ -91,7 +91,9 @@ fn attention_cases() -> impl Iterator<Item = (AttentionBackward, Values<f64>)> {
         let d = &case.op.forward.dims;
         let pairs = d.batch * d.q_heads * d.seq_q * d.seq_kv;
         let small = pairs > 0 && pairs * (d.head_dim + d.val_dim) < 100_000;
-        (small && ordinary(&case.note)).then(|| (case.op, Values::of(&case.inputs)))
+        // the only row may have a single weight above 0, whose gradient is what two terms leave that cancel
+        let lone = d.batch * d.q_heads * d.seq_q == 1 && case.op.forward.normalizer.couples_row();
+        (small && !lone && ordinary(&case.note)).then(|| (case.op, Values::of(&case.inputs)))
     })
 }
 

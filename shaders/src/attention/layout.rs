@@ -86,12 +86,7 @@ impl Members {
     /// What is the same for all dispatches of `a`.
     pub(super) fn new(a: &Attention, layout: &Layout) -> Self {
         let d = &a.dims;
-        let packed = if let Sequences::Packed { total_q, total_kv, .. } = a.sequences {
-            Some((total_q, total_kv))
-        } else {
-            None
-        };
-        let (page, pages) = if let Sequences::Paged { page, pages } = a.sequences { (page, pages) } else { (1, 1) };
+        let (packed, (page, pages)) = (packed(a), pages(a));
         let (bias, from_len) = bias_value(a);
         let (low, high) = window(a);
         let matrix = d.seq_q * d.seq_kv;
@@ -158,6 +153,16 @@ impl Members {
     pub(super) fn into_params(self) -> Vec<(&'static str, Param)> {
         self.0
     }
+}
+
+/// Rows of packed queries and keys.
+fn packed(a: &Attention) -> Option<(usize, usize)> {
+    if let Sequences::Packed { total_q, total_kv } = a.sequences { Some((total_q, total_kv)) } else { None }
+}
+
+/// Keys in a page and pages; 1 where there are none.
+fn pages(a: &Attention) -> (usize, usize) {
+    if let Sequences::Paged { page, pages } = a.sequences { (page, pages) } else { (1, 1) }
 }
 
 fn size(n: usize) -> Param {

@@ -3,14 +3,9 @@
 use gatefold_core::attention::{Bias, Causal, Dims, NanPolicy, Normalizer, ScoreBias, Sequences, Weight, Window};
 use gatefold_core::{Attention, Dtype, Op, Operand, Role, Tensor, Tensors};
 
+use super::pairs;
+use super::style::{Style, draw_dims};
 use crate::data::{Family, Rng};
-
-const SEQS: [usize; 27] =
-    [1, 2, 3, 7, 13, 15, 16, 17, 31, 32, 33, 47, 61, 63, 64, 65, 81, 97, 113, 127, 128, 129, 191, 200, 203, 239, 255];
-/// Lengths from which tiles grow: kernels that take long to compile, so they are few.
-const LONG: [usize; 9] = [256, 257, 300, 511, 513, 799, 1023, 1024, 1025];
-const WIDTHS: [usize; 26] =
-    [1, 2, 3, 4, 5, 8, 16, 21, 31, 32, 33, 40, 59, 64, 64, 65, 72, 80, 96, 111, 128, 129, 160, 203, 255, 256];
 
 /// A spec and how its inputs are to be drawn.
 #[derive(Debug, Clone)]
@@ -49,102 +44,11 @@ impl Draw {
     }
 }
 
-/// Work of a reference run, in multiply-adds.
-fn work(d: &Dims) -> usize {
-    d.batch * d.q_heads * d.seq_q * d.seq_kv * (d.head_dim + d.val_dim + 30)
-}
-
-/// What makes a kernel variant: drawn from one of few styles, so that thousands of cases need a few dozen pipelines (a CPU driver takes
-/// seconds to compile one). Sizes, masks, lengths and numbers are drawn afresh for every case.
-struct Style {
-    rng: Rng,
-    widths: Vec<usize>,
-    /// A weight and a normaliser; none in the first styles. Every pair of them is among the planned cases.
-    function: Option<(Weight, Normalizer)>,
-    /// Whether heads that share keys may have few queries, whose rows are packed.
-    grouped: bool,
-    /// Whether all cases have chunks or a prefix, or a paged cache.
-    chunked: bool,
-    paged: bool,
-}
-
-/// Styles of softmax and sigmoid: enough that every option is in some; see the test. A narrow one follows for each weight function.
-const STYLES: usize = 9;
-const STYLE_SALT: u64 = 0x5720;
-
-impl Style {
-    fn draw(rng: &mut Rng) -> Self {
-        let number = rng.below(STYLES + Weight::FUNCTIONS.len());
-        let normalizer = |at: usize| Normalizer::ALL[(2 * at + 1) % Normalizer::ALL.len()];
-        let function = number.checked_sub(STYLES).map(|at| (Weight::FUNCTIONS[at], normalizer(at)));
-        // Two styles are wide, one of them with widths that are no multiples of 4.
-        let widest = match number {
-            0 => 256,
-            1 => 128,
-            2..=4 => 64,
-            _ => 32,
-        };
-        let aligned = number.is_multiple_of(2);
-        let fits = |w: &usize| *w <= widest && 4 * *w > widest && w.is_multiple_of(4) == aligned;
-        Self {
-            rng: Rng::new(number as u64, STYLE_SALT),
-            widths: WIDTHS.into_iter().filter(fits).collect(),
-            function,
-            grouped: number.is_multiple_of(3),
-            chunked: number % 5 == 1,
-            paged: number % 6 == 2,
-        }
-    }
-}
-
-fn draw_dims(rng: &mut Rng, style: &Style, divisor: usize) -> Dims {
-    let widths = &style.widths;
-    let kv_heads = rng.pick(&[1, 1, 2, 3]);
-    let head_dim = rng.pick(widths);
-    let long = rng.chance(4);
-    let seq = |rng: &mut Rng| match () {
-        () if rng.chance(1) => 0,
-        () if long => rng.pick(&LONG),
-        () => rng.pick(&SEQS),
-    };
-    let seq_kv = seq(rng);
-    let seq_q = match rng.below(8) {
-        0..4 => seq_kv,
-        4 => rng.pick(&[1, 2]),
-        _ => seq(rng),
-    };
-    let mut d = Dims {
-        batch: if rng.chance(1) { 0 } else { rng.pick(&[1, 1, 1, 2, 2, 3, 5]) },
-        q_heads: kv_heads * rng.pick(&[1, 1, 1, 2, 3, 8]),
-        kv_heads,
-        seq_q,
-        seq_kv,
-        head_dim,
-        val_dim: if rng.chance(60) { head_dim } else { rng.pick(widths) },
-    };
-    if !style.grouped && d.seq_q <= 16 {
-        d.q_heads = kv_heads;
-    }
-    // most cases are small; a few use the device as a user would
-    let most = if long || rng.chance(3) { 12_000_000 } else { 1_200_000 } / divisor;
-    while work(&d) > most {
-        match d {
-            _ if d.batch > 1 => d.batch -= 1,
-            _ if d.q_heads > d.kv_heads => d.q_heads = d.kv_heads,
-            _ if d.kv_heads > 1 => (d.q_heads, d.kv_heads) = (1, 1),
-            // heads are few by now, so no rows are packed
-            _ if d.seq_q > 17 => d.seq_q = if long { 17 } else { rng.pick(&SEQS[..SEQS.len() / 2]) },
-            _ => d.seq_kv = if long { 511 } else { rng.pick(&SEQS[..SEQS.len() / 2]) },
-        }
-    }
-    d
-}
-
 /// A random spec. `divisor`: how much dearer its op is than the forward pass.
 pub(crate) fn spec(rng: &mut Rng, divisor: usize) -> Draw {
     let drawn = Style::draw(rng);
     let dims = draw_dims(rng, &drawn, divisor);
-    let Style { rng: mut style, function, chunked, paged, .. } = drawn;
+    let (mut style, function) = (drawn.rng.clone(), drawn.function);
     let either = style.pick(&[Weight::Softmax, Weight::Sigmoid]);
     let (weight, normalizer) = match function {
         None => (either, Normalizer::None),
@@ -162,7 +66,7 @@ pub(crate) fn spec(rng: &mut Rng, divisor: usize) -> Draw {
         6 | 7 => Bias::NegLogLen,
         _ => constant,
     };
-    let mut op = Attention {
+    let op = Attention {
         dims,
         weight,
         normalizer,
@@ -179,26 +83,35 @@ pub(crate) fn spec(rng: &mut Rng, divisor: usize) -> Draw {
         chunk: None,
         prefix: None,
         sequences: draw_sequences(rng, &dims),
-        lse: style.chance(60),
+        lse: style.chance(60) && softmax,
         row_sum: false,
         nan_policy: if style.chance(75) { NanPolicy::Exact } else { NanPolicy::Trust },
         dtype: if style.chance(30) { Dtype::F16 } else { Dtype::F32 },
     };
-    if chunked {
-        let causal = op.causal != Causal::None;
-        op.prefix = (causal && rng.chance(70)).then(|| rng.pick(&[0, 1, 5, 17, 40, 300]));
-        op.chunk = (op.prefix.is_none() || rng.chance(50)).then(|| rng.pick(&[1, 3, 8, 16, 33, 64, 100]));
-    }
-    if paged {
-        op.sequences = draw_paged(rng, &dims);
-    }
-    let saves = op.lse;
-    let op = op.saving(saves);
+    let op = finished(rng, op, &drawn);
     let masked = if rng.chance(50) { 0 } else { 20 };
     let families = draw_families(rng, &op);
     let plant = if op.nan_policy == NanPolicy::Exact { draw_plant(rng, &op, masked) } else { None };
     let note = note(&op, families, masked, plant);
     Draw { op, families, masked, plant, note }
+}
+
+/// The spec with what its whole style has: chunks or a prefix, pages, the kernels of weight functions.
+fn finished(rng: &mut Rng, mut op: Attention, style: &Style) -> Attention {
+    if style.chunked {
+        let causal = op.causal != Causal::None;
+        op.prefix = (causal && rng.chance(70)).then(|| rng.pick(&[0, 1, 5, 17, 40, 300]));
+        op.chunk = (op.prefix.is_none() || rng.chance(50)).then(|| rng.pick(&[1, 3, 8, 16, 33, 64, 100]));
+    }
+    if style.paged {
+        op.sequences = draw_paged(rng, &op.dims);
+    }
+    if style.function.is_none() {
+        return op;
+    }
+    let other = rng.chance(25);
+    let (softcap, score_bias) = (Some(rng.pick(&[0.5, 1.0, 10.0])), Some(ScoreBias::default()));
+    pairs::of_kind(Attention { softcap, score_bias, ..op }, other).saving(!other)
 }
 
 /// What is special about a draw.

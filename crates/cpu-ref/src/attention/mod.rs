@@ -19,6 +19,7 @@ mod merge;
 mod pairs;
 mod plant;
 pub(crate) mod score;
+mod style;
 pub(crate) mod weight;
 
 use gatefold_core::attention::{Normalizer, Weight};

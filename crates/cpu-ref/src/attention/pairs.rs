@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use gatefold_core::attention::{Bias, Causal, Dims, Normalizer, ScoreBias, Sequences, Weight, Window};
+use gatefold_core::attention::{Bias, Causal, Dims, NanPolicy, Normalizer, ScoreBias, Sequences, Weight, Window};
 use gatefold_core::{Attention, Dtype};
 
 use super::draw::{Draw, Plant};
@@ -40,6 +40,28 @@ fn choices() -> Vec<Choice> {
     all
 }
 
+/// Weight functions have kernels of two kinds, of plain scores in f32 and of all that can be done to scores in f16, in random cases too: a
+/// text for every weight and every set of options would take a software driver hours.
+pub(super) fn of_kind(op: Attention, other: bool) -> Attention {
+    let width = |w: usize| match w {
+        w if !other => w.next_multiple_of(4),
+        w if w.is_multiple_of(4) => w - 1,
+        w => w,
+    };
+    let dims = Dims { head_dim: width(op.dims.head_dim), val_dim: width(op.dims.val_dim), ..op.dims };
+    Attention {
+        dims,
+        softcap: op.softcap.filter(|_| other),
+        head_bias: other,
+        key_bias: other,
+        alibi: other,
+        score_bias: op.score_bias.filter(|_| other),
+        nan_policy: NanPolicy::Exact,
+        dtype: if other { Dtype::F16 } else { Dtype::F32 },
+        ..op
+    }
+}
+
 fn draw(choice: Choice) -> Draw {
     let [weight, normalizer, causal, window, sequences, sizes, contents, bias, saves, kernels] = choice;
     let other = kernels == 1;
@@ -54,14 +76,11 @@ fn draw(choice: Choice) -> Draw {
         window: [Window::default(), Window { left: Some(12), right: Some(5) }][window],
         sequences: [Sequences::Dense, Sequences::Padded { q: true, kv: true }, packed][sequences],
         bias: [Bias::Const(0.0), Bias::Const(-1.5), Bias::NegLogKeys][bias],
-        softcap: other.then_some(1.5),
-        key_bias: other,
-        alibi: other,
-        score_bias: other.then_some(ScoreBias { per_batch: false, per_head: true }),
-        dtype: if other { Dtype::F16 } else { Dtype::F32 },
+        softcap: Some(1.5),
+        score_bias: Some(ScoreBias { per_batch: false, per_head: true }),
         ..Attention::softmax(dims)
     };
-    let op = op.saving(saves == 1);
+    let op = of_kind(op, other).saving(saves == 1);
     let normal = Family::Normal(1.0);
     let (families, plant) = match contents {
         0 => ([normal; 3], None),
