@@ -58,7 +58,7 @@ pub(super) const ALL: &[Row] = &[
         "= dz * cap_gradient(capped);",
         "= dz;",
         "",
-        &["softcap."],
+        &["softcap.", "!key_bias."],
     ),
     (
         "delta_ignored",
