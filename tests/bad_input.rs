@@ -1,8 +1,9 @@
 //! Bad input is refused before anything runs, by a named error; the call after it gives the same bits as before.
 
-use gatefold_core::attention::{Bias, Dims, Normalizer, ScoreBias, Sequences, Weight, Window};
+use gatefold_core::attention::{Bias, Causal, Dims, Normalizer, ScoreBias, Sequences, Weight, Window};
 use gatefold_core::{
-    Attention, AttentionBackward, Dtype, Gemm, Op, RowFunction, Rowwise, RowwiseBackward, SpecError, Tensor,
+    Attention, AttentionBackward, AttentionMerge, Dtype, Gemm, Op, RowFunction, Rowwise, RowwiseBackward, SpecError,
+    Tensor,
 };
 use gatefold_shaders::{Kernels, Limits, PlanError};
 use gatefold_tests::bad_calls::{Trial, base, dims, legal, named, zeros};
@@ -88,6 +89,12 @@ fn attention_options() {
     let window = |left, right| Attention { window: Window { left, right }, ..base.clone() };
     t.refuse_spec(&window(Some(1 << 30), None), "Option", "window.left");
     t.refuse_spec(&window(None, Some(u32::MAX)), "Option", "window.right");
+    for chunk in [0, 1 << 30] {
+        t.refuse_spec(&Attention { chunk: Some(chunk), ..base.clone() }, "Option", "chunk");
+    }
+    t.refuse_spec(&Attention { prefix: Some(3), ..base.clone() }, "Conflict", "prefix");
+    let causal = Attention { causal: Causal::TopLeft, ..base.clone() };
+    t.refuse_spec(&Attention { prefix: Some(1 << 30), ..causal }, "Option", "prefix");
     t.refuse_spec(&Attention { dtype: Dtype::U32, ..base.clone() }, "Option", "dtype");
     let sigmoid = Attention { weight: Weight::Sigmoid, lse: false, ..base.clone() };
     t.refuse_spec(&Attention { lse: true, ..sigmoid.clone() }, "Conflict", "lse");
@@ -135,6 +142,26 @@ fn attention_lengths() {
     let short = |total_q, total_kv| Attention { sequences: Sequences::Packed { total_q, total_kv }, ..base() };
     t.refuse_spec(&short(4, 9), "Dim", "seq_q");
     t.refuse_spec(&short(8, 6), "Dim", "seq_kv");
+}
+
+#[test]
+fn merges() {
+    let mut t = Trial::default();
+    let op = AttentionMerge::softmax(2, 5, 8);
+    assert!(gpu().run_tensors(&op, &legal(&op)).is_ok());
+    t.refuse_without(&op, "lse_parts");
+    t.refuse_with(&op, "o_parts", zeros(Dtype::F32, &[2, 8, 5]), "Shape", "o_parts");
+    t.refuse_with(&op, "lse_parts", zeros(Dtype::F16, &[2, 5]), "Dtype", "lse_parts");
+    let sum = AttentionMerge::sigmoid(2, 5, 8);
+    t.refuse_with(&sum, "lse_parts", zeros(Dtype::F32, &[2, 5]), "Unexpected", "lse_parts");
+    for (dim, bad) in [
+        ("parts", AttentionMerge { parts: 0, ..op.clone() }),
+        ("parts", AttentionMerge { parts: 4097, ..op.clone() }),
+        ("val_dim", AttentionMerge { val_dim: 257, ..op.clone() }),
+    ] {
+        t.refuse_spec(&bad, "Dim", dim);
+    }
+    t.refuse_spec(&AttentionMerge { dtype: Dtype::U32, ..op }, "Option", "dtype");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! where a test can make it fail.
 
 use std::future::Future;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::RunError;
@@ -66,9 +67,32 @@ pub(crate) struct Handle {
     pub(crate) mapped: bool,
     pub(crate) pool: Pool,
     faults: Option<Arc<FaultPlan>>,
+    /// Held while wgpu polls: two polls at a time make it panic, where one times out on a submission that the other sees end (wgpu 30).
+    polling: Mutex<()>,
+    /// Threads that wait for the device.
+    waiting: AtomicUsize,
     /// Opened by this crate, so its loss is reported by callback.
     own: bool,
 }
+
+/// A thread that waits, counted while it lives.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn begin(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Longest wait in one turn while other threads wait as well.
+const SHARED_SLICE: std::time::Duration = std::time::Duration::from_millis(2);
 
 /// Time without progress after which an empty submission is sent: a killed context may report its loss only then.
 const NUDGE: std::time::Duration = std::time::Duration::from_secs(2);
@@ -101,7 +125,8 @@ impl Handle {
                 lock(&noted.uncaptured).get_or_insert(error.to_string());
             }));
         }
-        Self { device, queue, health, mapped, pool: Pool::default(), faults, own }
+        let (polling, waiting) = (Mutex::new(()), AtomicUsize::new(0));
+        Self { device, queue, health, mapped, pool: Pool::default(), faults, polling, waiting, own }
     }
 
     /// Refuses if the device is lost or an error came up outside of every call.
@@ -117,7 +142,10 @@ impl Handle {
 
     /// Lets wgpu deliver what it has to say, such as the loss of the device.
     pub(crate) fn look(&self, call: &Call<'_>) -> Result<(), RunError> {
-        let _ = self.poll(wgpu::PollType::Poll);
+        // While another thread polls, it is told.
+        if let Ok(_turn) = self.polling.try_lock() {
+            let _ = self.poll(wgpu::PollType::Poll);
+        }
         self.check(call)
     }
 
@@ -185,6 +213,13 @@ impl Handle {
         }
     }
 
+    /// One wait, in this thread's turn; short if others wait too, who may be served sooner.
+    fn poll_for(&self, index: &wgpu::SubmissionIndex, watch: &Watch) -> Result<wgpu::PollStatus, wgpu::PollError> {
+        let _turn = lock(&self.polling);
+        let slice = if self.waiting.load(Ordering::Relaxed) > 1 { SHARED_SLICE } else { watch.slice() };
+        self.poll(wgpu::PollType::Wait { submission_index: Some(index.clone()), timeout: Some(slice) })
+    }
+
     /// wgpu's poll panics if the driver reports the loss of the device during a wait; here that is an error like any other.
     fn poll(&self, poll: wgpu::PollType) -> Result<wgpu::PollStatus, wgpu::PollError> {
         let device = std::panic::AssertUnwindSafe(&self.device);
@@ -243,8 +278,9 @@ impl Handle {
         self.call(Call::new("submitting", name), || self.queue.submit([commands])).await
     }
 
-    /// Waits for a submission, looking at deadline, cancel token and loss every 100 ms. In a browser it awaits the queue instead.
+    /// Waits for a submission, looking at deadline, cancel token and loss many times a second. In a browser it awaits the queue instead.
     pub(crate) async fn wait(&self, name: &str, index: &wgpu::SubmissionIndex, watch: &Watch) -> Result<(), RunError> {
+        let _waiting = Waiting::begin(&self.waiting);
         let call = Call::new("waiting for", name);
         self.enter(&call)?;
         if cfg!(target_arch = "wasm32") {
@@ -257,8 +293,7 @@ impl Handle {
         let clock = Clock::start();
         let mut nudged = false;
         loop {
-            let poll = wgpu::PollType::Wait { submission_index: Some(index.clone()), timeout: Some(watch.slice()) };
-            match self.poll(poll) {
+            match self.poll_for(index, watch) {
                 Ok(_) => return self.check(&call),
                 Err(wgpu::PollError::WrongSubmissionIndex(..)) => {
                     // The queue never took it: what wgpu does once a device is gone.
@@ -267,6 +302,8 @@ impl Handle {
                 }
                 Err(wgpu::PollError::Timeout) => {}
             }
+            // Whoever waits as well may be first now.
+            std::thread::yield_now();
             self.check(&call)?;
             watch.check(&call.text())?;
             if clock.elapsed() >= NUDGE.min(watch.patience / 2) && !nudged {

@@ -31,8 +31,9 @@ impl Clock {
     }
 }
 
-/// Longest single wait for the device, so that the deadline and the cancel token are looked at in between.
-const SLICE: Duration = Duration::from_millis(100);
+/// Longest single wait for the device, so that the deadline and the cancel token are looked at in between, and a thread that comes
+/// to wait as well has its turn soon.
+const SLICE: Duration = Duration::from_millis(20);
 
 /// Watches one run.
 #[derive(Debug)]

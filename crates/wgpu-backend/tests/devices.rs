@@ -22,6 +22,7 @@ fn webgpu_defaults_are_exactly_those() {
     let measured = Limits {
         kind: default.kind,
         wave: default.wave,
+        busy_groups: default.busy_groups,
         loop_trips: default.loop_trips,
         mul_adds_per_second: default.mul_adds_per_second,
         ..limits.clone()

@@ -63,6 +63,10 @@ const CUT: Profile = Profile::Squeezed(0b00_0101);
 /// The same for matrix units, which a CPU-type adapter uses only if it has no subgroups.
 const CUT_MATRIX: Profile = Profile::Squeezed(0b00_0111);
 
+/// The word of `reach` that stands for keys shared out to workgroups, and limits under which they are.
+const SHARES: &str = "shares of";
+const SHARED: Profile = Profile::Squeezed(0);
+
 /// Every mutant.
 pub fn all() -> Vec<Mutant> {
     table::rows().map(of_row).collect()
@@ -153,8 +157,8 @@ impl Candidate {
 #[derive(Default)]
 struct Shelf(Mutex<HashMap<Key, Arc<dyn Any + Send + Sync>>>);
 
-/// Op, what of it, seed, and whether its work is cut.
-type Key = (&'static str, &'static str, u64, bool);
+/// Op, what of it, seed, and the limits, if they are not the seed's.
+type Key = (&'static str, &'static str, u64, Option<Profile>);
 
 impl Shelf {
     fn get<T: Send + Sync + 'static>(&self, key: Key, make: impl FnOnce() -> T) -> Arc<T> {
@@ -203,14 +207,15 @@ impl<'a> Proof<'a> {
     }
 
     fn try_op<O: Reference + Kernels>(&self, mutant: &Mutant, fared: &mut Fared) -> Result<(), String> {
-        let is_cut = mutant.reach.contains(&SPLIT);
+        let shares = mutant.reach.iter().any(|word| word.starts_with(SHARES));
         let (first, cut) = if mutant.needs_matrix_units() { (HALVES, CUT_MATRIX) } else { (0, CUT) };
+        let forced = if mutant.reach.contains(&SPLIT) { Some(cut) } else { shares.then_some(SHARED) };
         for seed in first..first + SEEDS {
             if fared.killed.is_some() || fared.tried >= TRIES {
                 return Ok(());
             }
-            let profile = if is_cut { cut } else { Profile::of(seed) };
-            let key = |what| (O::NAME, what, seed, is_cut);
+            let profile = forced.unwrap_or_else(|| Profile::of(seed));
+            let key = |what| (O::NAME, what, seed, forced);
             let candidate = self.shelf.get(key("candidate"), || Candidate::new(&O::case(seed), self.gpu, profile));
             let Some(plan) = &candidate.plan else { continue };
             let fits = plan.steps.iter().any(|s| reaches(s, mutant.target))
@@ -221,7 +226,7 @@ impl<'a> Proof<'a> {
                 continue;
             }
             let mutated = mutant.mutate(plan)?;
-            let prepared = self.shelf.get((O::NAME, "prepared", seed, false), || Prepared::<O>::new(seed));
+            let prepared = self.shelf.get((O::NAME, "prepared", seed, None), || Prepared::<O>::new(seed));
             let sound = self.shelf.get(key("sound"), || run_under(self.gpu, &prepared, profile, 1.0));
             if sound.status != Status::Passed {
                 return Err(format!("{} seed {seed} fails without the mutant: {}", O::NAME, sound.faults.join("; ")));

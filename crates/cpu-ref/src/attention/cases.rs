@@ -12,7 +12,7 @@ use crate::data::{Family, Rng};
 use crate::{Case, Reference};
 
 /// How many cases are planned; as many as [`planned`] lists.
-pub(crate) const PLANNED: u64 = 229 + pairs::COUNT as u64;
+pub(crate) const PLANNED: u64 = 232 + pairs::COUNT as u64;
 
 const FORWARD: u64 = 0x0f0f;
 const BACKWARD: u64 = 0xb0b0;
@@ -186,9 +186,11 @@ fn hidden_values(weight: Weight, all: &mut Vec<Draw>) {
 /// Weights that fall off exponentially must keep their relative accuracy.
 fn small_weights(all: &mut Vec<Draw>) {
     for weight in [Weight::Softplus, Weight::EluOne, Weight::ExpClamp(5.0)] {
-        let bias = Bias::Const(-12.0);
-        let op = Attention { weight, bias, ..Attention::softmax(Dims::new(2, 2, 33, 8)) };
-        all.push(Draw::ordinary(op, "small weights"));
+        for seq in [33, 21] {
+            let bias = Bias::Const(-12.0);
+            let op = Attention { weight, bias, ..Attention::softmax(Dims::new(2, 2, seq, 8)) };
+            all.push(Draw::ordinary(op, "small weights"));
+        }
     }
 }
 

@@ -58,7 +58,7 @@ pub(super) const KERNELS: &[Row] = &[
     ),
     (
         "causal_off_by_one",
-        SHAPE,
+        MASK,
         "top-left causal: j < i instead of j <= i",
         "min(high, i32(i) + 1)",
         "min(high, i32(i))",
@@ -85,7 +85,7 @@ pub(super) const KERNELS: &[Row] = &[
     ),
     (
         "last_key_dropped",
-        SHAPE,
+        MASK,
         "key len_kv - 1 is never visible",
         "return u32(clamp(causal, 0, i32(at.len_kv)));",
         "return u32(clamp(causal, 0, max(i32(at.len_kv) - 1, 0)));",
@@ -132,8 +132,8 @@ pub(super) const KERNELS: &[Row] = &[
         "neg_log_len_of_seq",
         SHAPE,
         "-ln seq_kv instead of -ln len_kv",
-        "at.bias -= ln_count(at.len_kv);",
-        "at.bias -= ln_count(params.seq_kv);",
+        "at.batch_bias -= ln_count(at.len_kv);",
+        "at.batch_bias -= ln_count(params.seq_kv);",
         "",
         &["neg_log_len", "padded"],
     ),
@@ -292,7 +292,7 @@ pub(super) const SCHEDULES: &[Row] = &[
         "    if first + DEPTH4 > depth4 {",
         "    if first > depth4 {",
         "",
-        &[],
+        &["\"head_dim\":40"],
     ),
     (
         "swizzle_of_another_row",

@@ -343,7 +343,7 @@ pub(super) const ALL: &[Row] = &[
         "row_total[r] = side_f32(word + r);",
         "row_total[r] = 0.0;",
         "attention",
-        &["split", "carry of attention_forward", ".row_sum"],
+        &["split", "carry of attention_forward", "!shares of attention_forward", ".row_sum"],
     ),
     (
         "row_sum_of_first_sequence",
