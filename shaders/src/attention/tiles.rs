@@ -294,7 +294,7 @@ impl Tile {
             Lanes => depth4,
             MicroTile => depth4.div_ceil(DEPTH4.into()),
             SmallMicroTile => {
-                let loads = 2 * self.tile_own() + self.tile_stream();
+                let loads = 2 * (self.tile_own() + self.tile_stream());
                 depth4.div_ceil(DEPTH4.into()) * u64::from(1 + DEPTH4 + loads * DEPTH4 / self.invocations())
             }
             Matrix(m) => m.step_trips(self),

@@ -3,6 +3,7 @@
 // positions at a time. No subgroup operation.
 // Rows and columns of a micro-tile lie ROWS and COLS apart. Invocations side by side read from different banks: the stream operand lies by
 // dims, its rows swizzled so that storing finds different banks too.
+// Over the cap: staging, products and row sums are one schedule, and share its two tiles.
 // WRITE_OUT: whether loops over workgroup memory are written out, as GPUs want them.
 //   TILE_OWN = ROWS·OWN, TILE_STREAM = COLS·STREAM, STREAM = 4·STREAM4; an accumulator row's dims are spread over the COLS columns
 var<workgroup> own_tile: array<vec4<f32>, OWN_TILE>;        // own operand [TILE_OWN, DEPTH4] or weights [TILE_OWN, BLOCK_COLS]
@@ -47,9 +48,9 @@ fn same_for_all(range: vec2<u32>) -> vec2<u32> {
     return halves.xy << vec2(16u) | halves.zw;
 }
 
-// own_tile ← dims 4·first .. of the own rows, 0 beyond depth4. head: where this invocation's first row begins; a tile within the sequence
+// own_tile ← dims 4·first .. of the own rows. head: where this invocation's first row begins; a tile within the sequence
 // needs no look at each row.
-fn stage_own(operand: u32, head: u32, first: u32, depth4: u32) {
+fn stage_own(operand: u32, head: u32, first: u32) {
     let d4 = first + lane % DEPTH4;
     if own_first + TILE_OWN <= own_len() {
         for (var n = 0u; n < OWN_LOADS; n++) { // unroll if WRITE_OUT
@@ -60,17 +61,27 @@ fn stage_own(operand: u32, head: u32, first: u32, depth4: u32) {
             own_tile[n * INVOCATIONS + lane] = own4(operand, own_row(operand, own_first + n * DEPTH_ROWS + lane / DEPTH4), 0u, d4);
         }
     }
-    if first + DEPTH4 > depth4 {
+}
+
+// Where this invocation stages the first of its stream rows.
+fn stream_place() -> u32 { return lane % DEPTH4 * TILE_STREAM + ((lane / DEPTH4) ^ (lane % DEPTH4 * SWIZZLE)); }
+
+// Dims beyond depth4 ← 0 in both tiles: what stands in for them may be infinite.
+fn clear_beyond(first: u32, depth4: u32) {
+    if first + lane % DEPTH4 >= depth4 {
         for (var n = 0u; n < OWN_LOADS; n++) { // unroll if WRITE_OUT
-            if d4 >= depth4 { own_tile[n * INVOCATIONS + lane] = vec4(0.0); }
+            own_tile[n * INVOCATIONS + lane] = vec4(0.0);
+        }
+        for (var n = 0u; n < STREAM_LOADS; n++) { // unroll if WRITE_OUT
+            stream_tile[stream_place() + n * DEPTH_ROWS] = vec4(0.0);
         }
     }
 }
 
-// stream_tile ← the same dims of the stream rows; beyond depth4 anything will do, since the own rows are 0 there.
+// stream_tile ← the same dims of the stream rows.
 fn stage_stream(operand: u32, head: u32, first: u32) {
     let d4 = first + lane % DEPTH4;
-    let place = lane % DEPTH4 * TILE_STREAM + ((lane / DEPTH4) ^ (lane % DEPTH4 * SWIZZLE));
+    let place = stream_place();
     if stream_first + TILE_STREAM <= stream_len() {
         for (var n = 0u; n < STREAM_LOADS; n++) { // unroll if WRITE_OUT
             stream_tile[place + n * DEPTH_ROWS] = stream4(operand, head, n * DEPTH_ROWS * stream_next(operand), d4);
@@ -92,8 +103,9 @@ fn product(own: u32, stream: u32, depth4: u32, out: ptr<function, Scores>) {
     let stream_head = stream_row(stream, stream_first + lane / DEPTH4);
     for (var first = 0u; first < depth4; first += DEPTH4) {
         workgroupBarrier();
-        stage_own(own, own_head, first, depth4);
+        stage_own(own, own_head, first);
         stage_stream(stream, stream_head, first);
+        if first + DEPTH4 > depth4 { clear_beyond(first, depth4); }
         workgroupBarrier();
         for (var d4 = 0u; d4 < DEPTH4; d4++) { // unroll if WRITE_OUT
             var right: array<vec4<f32>, STREAM>;            // [STREAM, 4]

@@ -295,6 +295,15 @@ pub(super) const SCHEDULES: &[Row] = &[
         &["\"head_dim\":40"],
     ),
     (
+        "infinity_beyond_the_width",
+        MICRO,
+        "what stands in for dims beyond the width stays in the stream operand",
+        "stream_tile[stream_place() + n * DEPTH_ROWS] = vec4(0.0);",
+        "stream_tile[stream_place() + n * DEPTH_ROWS] += vec4(0.0);",
+        "attention",
+        &["infinite key", "exp_clamp"],
+    ),
+    (
         "swizzle_of_another_row",
         MICRO,
         "the stream operand is read where another row was stored",
