@@ -1,5 +1,7 @@
 //! What a planner may count on.
 
+use gatefold_core::Dtype;
+
 use crate::Choices;
 
 /// Kind of adapter: chooses the schedule, never the result's meaning.
@@ -76,6 +78,18 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// The matrix units that kernels of this storage type may use, or why there are none.
+    pub(crate) fn matrix_unit(&self, dtype: Dtype) -> Result<MatrixUnit, String> {
+        let Some(unit) = self.matrix else { return Err("the adapter has none that can be trusted".into()) };
+        if dtype != Dtype::F16 {
+            return Err(format!("{dtype} is not multiplied in matrices"));
+        }
+        if self.kind == DeviceKind::Cpu && self.subgroup.is_some() {
+            return Err("a CPU-type adapter emulates them, and shuffles are faster".into());
+        }
+        Ok(unit)
+    }
+
     /// WebGPU's default limits: no f16, no subgroups, no matrix units.
     pub fn webgpu_default() -> Self {
         Self {

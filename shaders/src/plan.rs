@@ -186,6 +186,15 @@ pub fn fold_groups(groups: u64, per_dim: u32) -> [u32; 3] {
     [fit(columns), fit(rows), 1]
 }
 
+/// Bits of the values that WGSL may not hold as constants.
+pub(crate) const NAN_BITS: u32 = 0x7fc0_0000;
+pub(crate) const MINUS_INFINITY_BITS: u32 = 0xff80_0000;
+
+/// A count or an index as kernels have it. Counts fit, since the spec has been checked; elements are indexed modulo 2³².
+pub(crate) fn narrow(n: u64) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
 /// The dtype's WGSL element type.
 pub(crate) fn wgsl_type(dtype: Dtype) -> &'static str {
     match dtype {

@@ -9,7 +9,7 @@ use super::loops;
 use super::marks::{Marks, reserve_flags};
 use super::split::{Parted, Work};
 use super::tiles::{Stage, Tile};
-use super::{FLAT, Parts, QueryOperand, Variant, check_features, files, query_work, step_work};
+use super::{FLAT, Parts, QueryOperand, Variant, check_features, files, flat_step, query_work, step_work};
 use crate::{Kernels, Limits, Plan, PlanError, ShapeClass, Source, Step};
 
 /// How many (batch entry, head) pairs share one matrix of the score bias.
@@ -236,59 +236,24 @@ impl Planner<'_> {
     }
 
     fn reduce_rows(&mut self, output: &'static str, targets: u64, rows: u64) -> Result<(), PlanError> {
-        let work = Work {
-            kernel: "attention_reduce_rows",
-            units: targets,
-            groups_per_unit: 1,
-            divisible: false,
-            parted: Vec::new(),
-            stream: rows,
-            stream_step: FLAT.into(),
-            visited: u64::MAX,
-            step_trips: 1,
-            step_work: f64::from(FLAT),
-            fixed_trips: 8,
-        };
-        self.flat_step(&work, files::REDUCE_ROWS, Some(files::reduction(output)), output)
+        let work =
+            Work { stream_step: FLAT.into(), fixed_trips: 8, ..Work::flat("attention_reduce_rows", targets, rows) };
+        self.reduce(&work, files::REDUCE_ROWS, Some(files::reduction(output)), output)
     }
 
     fn reduce_keys(&mut self) -> Result<(), PlanError> {
         let a = &self.op.forward;
         let keys = key_count(a);
         let kv_heads = a.dims.kv_heads as u64;
-        let work = Work {
-            kernel: "attention_reduce_keys",
-            units: keys.div_ceil(FLAT.into()),
-            groups_per_unit: 1,
-            divisible: false,
-            parted: Vec::new(),
-            stream: keys,
-            stream_step: keys.max(1),
-            visited: u64::MAX,
-            step_trips: kv_heads,
-            step_work: 1.0,
-            fixed_trips: 0,
-        };
-        self.flat_step(&work, files::REDUCE_KEYS, None, "d_key_bias")
+        let flat = Work::flat("attention_reduce_keys", keys.div_ceil(FLAT.into()), keys);
+        let work = Work { step_trips: kv_heads, step_work: 1.0, ..flat };
+        self.reduce(&work, files::REDUCE_KEYS, None, "d_key_bias")
     }
 
-    fn flat_step(&mut self, work: &Work, kernel: Source, slot: Option<Source>, output: &str) -> Result<(), PlanError> {
+    fn reduce(&mut self, work: &Work, kernel: Source, slot: Option<Source>, output: &str) -> Result<(), PlanError> {
         let split = work.split(&Members::new(&self.op.forward, &self.layout), self.limits)?;
         let slots = [files::SHAPE].into_iter().chain(slot).collect();
-        self.steps.push(Step {
-            name: format!("{}.{output}", work.kernel),
-            kernel,
-            slots,
-            consts: vec![("INVOCATIONS", FLAT)],
-            aliases: Vec::new(),
-            f16: false,
-            subgroups: false,
-            matrix: false,
-            dispatches: split.dispatches,
-            trips: split.trips,
-            proven: false,
-            loops: Vec::new(),
-        });
+        self.steps.push(flat_step(format!("{}.{output}", work.kernel), (kernel, slots), None, split));
         Ok(())
     }
 }

@@ -13,8 +13,9 @@ pub(super) const SHAPE: Source = wgsl!("attention/shape.wgsl");
 const MASK_PLAIN: Source = wgsl!("attention/mask/plain.wgsl");
 pub(super) const KEYS_IN_ORDER: Source = wgsl!("attention/keys/in_order.wgsl");
 pub(super) const SCORE: Source = wgsl!("attention/score.wgsl");
-pub(super) const DELTA: Source = wgsl!("attention/delta.wgsl");
-pub(super) const NORMALIZE: Source = wgsl!("attention/normalize.wgsl");
+pub(super) const ROW_NUMBERS: Source = wgsl!("attention/row_numbers.wgsl");
+pub(super) const NUMBERS_SOFTMAX: Source = wgsl!("attention/numbers/softmax.wgsl");
+pub(super) const NUMBERS_NORMALIZED: Source = wgsl!("attention/numbers/normalized.wgsl");
 pub(super) const BACKWARD_QUERY: Source = wgsl!("attention/backward_query.wgsl");
 pub(super) const BACKWARD_KEY_VALUE: Source = wgsl!("attention/backward_key_value.wgsl");
 pub(super) const BACKWARD_SCORE_BIAS: Source = wgsl!("attention/backward_score_bias.wgsl");
@@ -33,8 +34,9 @@ pub(super) const SCAN_KEY: Source = wgsl!("attention/scan/key.wgsl");
 pub(super) const REDUCE_KEYS: Source = wgsl!("attention/reduce_keys.wgsl");
 
 /// Score slots of a kernel that forms none.
-pub(super) const PLAIN_SCORES: [Source; 4] = [
+pub(super) const PLAIN_SCORES: [Source; 5] = [
     MASK_PLAIN,
+    KEYS_IN_ORDER,
     wgsl!("attention/softcap/none.wgsl"),
     wgsl!("attention/bias/none.wgsl"),
     wgsl!("attention/finite/trust.wgsl"),
@@ -48,13 +50,8 @@ pub(super) fn forward(tile: &Tile) -> Source {
 }
 
 /// Which operands own and which stream: in the forward pass, in gradients by query, in gradients by key.
-pub(super) fn access_forward(a: &Attention) -> [Source; 2] {
-    let stream = match a.sequences {
-        Sequences::Paged { .. } => wgsl!("attention/access/stream_paged_keys.wgsl"),
-        _ => wgsl!("attention/access/stream_keys.wgsl"),
-    };
-    [wgsl!("attention/access/own_query.wgsl"), stream]
-}
+pub(super) const ACCESS_FORWARD: [Source; 2] =
+    [wgsl!("attention/access/own_query.wgsl"), wgsl!("attention/access/stream_keys.wgsl")];
 pub(super) const ACCESS_BY_QUERY: [Source; 2] =
     [wgsl!("attention/access/own_queries.wgsl"), wgsl!("attention/access/stream_keys.wgsl")];
 pub(super) const ACCESS_BY_KEY: [Source; 2] =

@@ -1,6 +1,6 @@
 //! The plan of the forward pass: its tile, its shares of the keys, and the step that joins them.
 
-use gatefold_core::attention::{NanPolicy, Sequences};
+use gatefold_core::attention::NanPolicy;
 use gatefold_core::{Attention, Dtype, Op};
 
 use super::classes::Wanted;
@@ -42,7 +42,7 @@ impl<'a> Forward<'a> {
             work.groups_per_unit = (own_rows(a) as u64).div_ceil(tile.tile_own().into());
             plan.reasons.push(format!("grouped: {} rows are the queries of {} heads", own_rows(a), d.group()));
         }
-        let shares = Shares::of(a, &work, &tile, limits);
+        let shares = Shares::of(a, &work, tile.is_matrix(), limits);
         if shares.are_several() {
             work.groups_per_unit *= shares.count;
             work.visited = work.visited.min(shares.keys);
@@ -101,7 +101,7 @@ impl<'a> Forward<'a> {
     fn tiles(&self, passes: usize, layout: &Layout) -> Result<Step, PlanError> {
         let Self { a, tile, .. } = self;
         let mut variant = Variant::new("attention_forward", a);
-        variant.tile_slots(a, files::access_forward(a), tile);
+        variant.tile_slots(a, files::ACCESS_FORWARD, tile);
         variant.slots(files::row(a, tile));
         variant.slots.extend(files::score_matrix(a, tile));
         variant.slot(files::lse(self.saved));
@@ -125,9 +125,8 @@ impl<'a> Forward<'a> {
         let mut work = query_work(a, *a, "attention_forward_combine", tile, limits, &self.outputs);
         work = Work { groups_per_unit: whole, stream: 0, fixed_trips: self.shares.count, ..work };
         let mut variant = Variant::new("attention_forward_combine", a);
-        variant.slots.extend(files::access_forward(a));
-        variant.slot(files::keys(a));
         variant.slots.extend([files::schedule(tile), files::SCORE, files::STORE_ROWS]);
+        variant.slots.extend(files::ACCESS_FORWARD);
         variant.slots(files::row(a, tile));
         // Scores are not formed again: whatever forms them is the simplest there is.
         variant.slots.extend(files::PLAIN_SCORES);
@@ -141,14 +140,7 @@ impl<'a> Forward<'a> {
 
 /// The tile: for matrix units where they can be used.
 fn tile(a: &Attention, limits: &Limits, plan: &mut Plan) -> Result<Tile, PlanError> {
-    let matrix = if are_grouped(a) {
-        Err("a group's few rows are packed, which they do not know".into())
-    } else if matches!(a.sequences, Sequences::Paged { .. }) {
-        Err("keys lie in pages, which they do not know".into())
-    } else {
-        MatrixTile::choose(a, limits)
-    };
-    match matrix {
+    match MatrixTile::choose(a, limits) {
         Ok(tile) => {
             plan.reasons
                 .push("matrix: the adapter's matrix units passed their test; weights are rounded to f16".into());

@@ -7,7 +7,7 @@ use super::backward::{by_bias_matrix, sharers};
 use super::layout::{Layout, Members, key_count, operand_bytes, row_count};
 use super::split::{Parted, Work};
 use super::tiles::{Stage, Tile};
-use super::{FLAT, QueryOperand, files, heads_contiguous, query_work};
+use super::{FLAT, QueryOperand, files, flat_step, heads_contiguous, query_work};
 use crate::{Limits, PlanError, Source, Step};
 
 /// Plans the scan and the marks of one op.
@@ -49,7 +49,7 @@ impl<O: Op> Marks<'_, O> {
             visited: u64::MAX,
             step_trips: 1,
             fixed_trips: 8,
-            ..flat("attention_any_flag", 1, queries + keys)
+            ..Work::flat("attention_any_flag", 1, queries + keys)
         };
         steps.push(self.step(&work, "", files::ANY_FLAG, vec![files::SHAPE], false)?);
         Ok(steps)
@@ -136,7 +136,7 @@ impl<O: Op> Marks<'_, O> {
     }
 
     fn scan(&self, part: &str, slot: Source, rows: u64, parted: Vec<Parted>, width: usize) -> Result<Step, PlanError> {
-        let mut work = flat("attention_scan", rows.div_ceil(FLAT.into()), rows);
+        let mut work = Work::flat("attention_scan", rows.div_ceil(FLAT.into()), rows);
         work.divisible = heads_contiguous(self.a);
         work.parted = parted;
         work.stream_step = rows;
@@ -149,51 +149,22 @@ impl<O: Op> Marks<'_, O> {
 
     fn step(&self, work: &Work, part: &str, kernel: Source, slots: Vec<Source>, elem: bool) -> Result<Step, PlanError> {
         let split = work.split(&Members::new(self.a, self.layout), self.limits)?;
-        let mut consts = vec![("INVOCATIONS", FLAT)];
         let coupled = self.a.couples_row();
         let [below, above] = self.a.weight.bounded();
-        if elem {
-            let facts = [("ROW_COUPLED", coupled), ("BOUNDED_BELOW", below), ("BOUNDED_ABOVE", above)];
-            consts.extend(facts.map(|(name, fact)| (name, u32::from(fact))));
-        }
         let word = |fact: bool, word: &'static str| if fact { word } else { "" };
         let words = [word(coupled, ".coupled"), word(!below, ".unbounded_below"), word(!above, ".unbounded_above")];
         let dtype = if elem { format!("{}.{}", words.concat(), self.a.dtype) } else { String::new() };
-        Ok(Step {
-            name: format!("{}{part}{dtype}", work.kernel),
-            kernel,
-            slots,
-            consts,
-            aliases: if elem { vec![files::elem(self.a.dtype)] } else { Vec::new() },
-            f16: elem && self.a.dtype == Dtype::F16,
-            subgroups: false,
-            matrix: false,
-            dispatches: split.dispatches,
-            trips: split.trips,
-            proven: false,
-            loops: Vec::new(),
-        })
+        let name = format!("{}{part}{dtype}", work.kernel);
+        let mut step = flat_step(name, (kernel, slots), elem.then_some(self.a.dtype), split);
+        if elem {
+            let facts = [("ROW_COUPLED", coupled), ("BOUNDED_BELOW", below), ("BOUNDED_ABOVE", above)];
+            step.consts.extend(facts.map(|(name, fact)| (name, u32::from(fact))));
+        }
+        Ok(step)
     }
 }
 
 /// Most of these stream positions that one row or key looks at: a window leaves it a few, wherever they lie.
 fn seen(a: &Attention, stream: usize) -> usize {
     a.widest().and_then(|width| usize::try_from(width).ok()).map_or(stream, |width| width.min(stream))
-}
-
-/// Work of a kernel with one row an invocation, or one workgroup over a stream.
-fn flat(kernel: &'static str, units: u64, stream: u64) -> Work {
-    Work {
-        kernel,
-        units,
-        groups_per_unit: 1,
-        divisible: false,
-        parted: Vec::new(),
-        stream,
-        stream_step: stream.max(1),
-        visited: u64::MAX,
-        step_trips: 1,
-        step_work: f64::from(FLAT),
-        fixed_trips: 0,
-    }
 }

@@ -1,10 +1,12 @@
 //! Tiles for matrix units: what `schedule/matrix.wgsl` is written in, and which attentions it can do.
 
-use gatefold_core::{Attention, Dtype};
+use gatefold_core::Attention;
+use gatefold_core::attention::Sequences;
 
 use super::files::{self, RowKind};
+use super::shares::are_grouped;
 use super::tiles::{Schedule, Tile};
-use crate::{DeviceKind, Limits, MatrixUnit};
+use crate::{Limits, MatrixUnit};
 
 /// What a tile for matrix units is made of, beside its rows and columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,16 +45,16 @@ fn score_stride4(tile: &Tile) -> u32 {
 impl MatrixTile {
     /// The tile for `a`, or why there is none. A workgroup is one subgroup.
     pub(super) fn choose(a: &Attention, limits: &Limits) -> Result<Tile, String> {
-        let Some(unit) = limits.matrix else { return Err("the adapter has none that can be trusted".into()) };
+        let unit = limits.matrix_unit(a.dtype)?;
         let (d, edge) = (&a.dims, unit.edge);
         if files::row_kind(a) == RowKind::Elementwise {
             return Err(format!("{} weights have no rows of matrix tiles", a.weight.name()));
         }
-        if a.dtype != Dtype::F16 {
-            return Err(format!("{} is not multiplied in matrices", a.dtype));
+        if are_grouped(a) {
+            return Err("a group's few rows are packed, which matrix tiles do not know".into());
         }
-        if limits.kind == DeviceKind::Cpu && limits.subgroup.is_some() {
-            return Err("a CPU-type adapter emulates them, and shuffles are faster".into());
+        if matches!(a.sequences, Sequences::Paged { .. }) {
+            return Err("keys lie in pages, which matrix tiles do not know".into());
         }
         let fits = |dim: usize| dim.is_multiple_of(16) && (1..=MOST_DIMS).contains(&dim);
         if !fits(d.head_dim) || !fits(d.val_dim) {

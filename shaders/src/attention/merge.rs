@@ -2,20 +2,17 @@
 
 use gatefold_core::{AttentionMerge, Dtype, Op};
 
-use crate::plan::wgsl_type;
+use crate::plan::{MINUS_INFINITY_BITS, NAN_BITS, narrow, wgsl_type};
 use crate::source::wgsl;
 use crate::{Dispatch, Kernels, Limits, Param, Plan, PlanError, Step, fold_groups};
 
 /// Invocations per workgroup.
 const INVOCATIONS: u32 = 64;
-/// Bits of the values that WGSL may not hold as constants.
-const NAN: u32 = 0x7fc0_0000;
-const MINUS_INFINITY: u32 = 0xff80_0000;
 /// Multiply-adds that a part of an element costs, its exponential included.
 const PART_WORK: f64 = 24.0;
 
 fn dispatches(op: &AttentionMerge, limits: &Limits) -> Vec<Dispatch> {
-    let narrow = |n: u64| Param::U32(u32::try_from(n).unwrap_or(u32::MAX));
+    let count = |n: u64| Param::U32(narrow(n));
     let elements = op.rows as u64 * op.val_dim as u64;
     let seconds = PART_WORK * op.parts as f64 / limits.mul_adds_per_second;
     let by_time = (limits.dispatch_seconds / seconds / f64::from(INVOCATIONS)).clamp(1.0, 1e9);
@@ -26,14 +23,14 @@ fn dispatches(op: &AttentionMerge, limits: &Limits) -> Vec<Dispatch> {
         let end = (first + step).min(elements);
         let groups = (end - first).div_ceil(INVOCATIONS.into());
         let params = vec![
-            ("first", narrow(first)),
-            ("end", narrow(end)),
-            ("group_count", narrow(groups)),
-            ("parts", narrow(op.parts as u64)),
-            ("rows", narrow(op.rows as u64)),
-            ("val_dim", narrow(op.val_dim as u64)),
-            ("nan", Param::U32(NAN)),
-            ("minus_infinity", Param::U32(MINUS_INFINITY)),
+            ("first", count(first)),
+            ("end", count(end)),
+            ("group_count", count(groups)),
+            ("parts", count(op.parts as u64)),
+            ("rows", count(op.rows as u64)),
+            ("val_dim", count(op.val_dim as u64)),
+            ("nan", Param::U32(NAN_BITS)),
+            ("minus_infinity", Param::U32(MINUS_INFINITY_BITS)),
         ];
         Dispatch { grid: fold_groups(groups, limits.groups_per_dim), params, windows: Vec::new() }
     };

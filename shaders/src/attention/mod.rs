@@ -87,6 +87,24 @@ impl Variant {
     }
 }
 
+/// A step of a kernel that works on a row or key an invocation; `dtype` if it reads operands of that type.
+fn flat_step(name: String, (kernel, slots): (Source, Vec<Source>), dtype: Option<Dtype>, split: Split) -> Step {
+    Step {
+        name,
+        kernel,
+        slots,
+        consts: vec![("INVOCATIONS", FLAT)],
+        aliases: dtype.map(files::elem).into_iter().collect(),
+        f16: dtype == Some(Dtype::F16),
+        subgroups: false,
+        matrix: false,
+        dispatches: split.dispatches,
+        trips: split.trips,
+        proven: false,
+        loops: Vec::new(),
+    }
+}
+
 /// The operands of an attention that are laid out by batch entry and head.
 struct Parts<'a> {
     a: &'a Attention,

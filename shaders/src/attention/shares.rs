@@ -5,9 +5,8 @@ use gatefold_core::attention::Sequences;
 
 use super::layout::Members;
 use super::split::Work;
-use super::tiles::Tile;
-use super::visited;
 use crate::Limits;
+use crate::plan::narrow;
 
 /// Most queries a head whose rows are packed with those of the heads that share their keys: more fill a tile by themselves.
 const FEW_QUERIES: usize = 16;
@@ -35,11 +34,10 @@ pub(super) struct Shares {
 impl Shares {
     /// Shares for the work of a forward pass: as many as keep the adapter busy, none shorter than is worth a merge; 1 where a workgroup is to
     /// see all keys.
-    pub(super) fn of(a: &Attention, work: &Work, tile: &Tile, limits: &Limits) -> Self {
-        let keys = a.dims.seq_kv as u64;
+    pub(super) fn of(a: &Attention, work: &Work, in_matrices: bool, limits: &Limits) -> Self {
+        let keys = work.stream;
         let one = Self { count: 1, keys };
-        let bounded = visited(a, tile) < keys;
-        if tile.is_matrix() || own_rows(a) > FEW_ROWS || bounded {
+        if in_matrices || own_rows(a) > FEW_ROWS || work.visited < keys {
             return one;
         }
         let wanted = limits.busy_groups / (work.units * work.groups_per_unit).max(1);
@@ -47,8 +45,7 @@ impl Shares {
         if count < 2 {
             return one;
         }
-        let step = u64::from(tile.tile_stream());
-        let share = keys.div_ceil(count).next_multiple_of(step);
+        let share = keys.div_ceil(count).next_multiple_of(work.stream_step);
         // A share must not need to be cut again.
         if share > work.most_stream(limits) || share >= keys {
             return one;
@@ -62,7 +59,6 @@ impl Shares {
 
     /// The members of `params` that say so.
     pub(super) fn set(&self, members: &mut Members) {
-        let narrow = |n| u32::try_from(n).unwrap_or(u32::MAX);
         members.set("splits", narrow(self.count));
         members.set("split_keys", narrow(self.keys));
     }
@@ -70,11 +66,10 @@ impl Shares {
 
 #[cfg(test)]
 mod tests {
+    use gatefold_core::Op;
     use gatefold_core::attention::{Causal, Dims, NanPolicy, Window};
 
     use super::*;
-    use gatefold_core::Op;
-
     use crate::{Kernels, Plan};
 
     fn decode(seq_q: usize, seq_kv: usize) -> Attention {

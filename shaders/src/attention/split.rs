@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
+use super::FLAT;
 use super::layout::Members;
+use crate::plan::narrow;
 use crate::{Dispatch, Limits, PlanError, Window, fold_groups};
 
 /// An operand that is laid out in equal parts, one per unit of a step (a batch entry and head, say).
@@ -51,6 +53,23 @@ pub(super) struct Split {
 }
 
 impl Work {
+    /// Work of a kernel with one row an invocation, or one workgroup over a stream.
+    pub(super) fn flat(kernel: &'static str, units: u64, stream: u64) -> Self {
+        Self {
+            kernel,
+            units,
+            groups_per_unit: 1,
+            divisible: false,
+            parted: Vec::new(),
+            stream,
+            stream_step: stream.max(1),
+            visited: u64::MAX,
+            step_trips: 1,
+            step_work: f64::from(FLAT),
+            fixed_trips: 0,
+        }
+    }
+
     /// Cuts the work. `members` are the params of the plan.
     ///
     /// # Errors
@@ -144,9 +163,4 @@ impl Work {
         }
         (windows, shifts)
     }
-}
-
-/// Counts have been checked to fit when the spec was validated; elements are indexed modulo 2³².
-fn narrow(n: u64) -> u32 {
-    u32::try_from(n).unwrap_or(u32::MAX)
 }

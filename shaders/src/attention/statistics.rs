@@ -6,8 +6,8 @@ use gatefold_core::attention::{Normalizer, Weight};
 use super::backward::Planner;
 use super::layout::{Members, operand_bytes};
 use super::split::{Parted, Work};
-use super::{FLAT, files, heads_contiguous};
-use crate::{PlanError, Step};
+use super::{FLAT, files, flat_step, heads_contiguous};
+use crate::PlanError;
 
 impl Planner<'_> {
     /// Softmax's `lse` and `delta`, or a normaliser's `1/n` and what it takes from `d_o·v`.
@@ -21,47 +21,33 @@ impl Planner<'_> {
         let softmax = a.weight == Weight::Softmax;
         let d = &a.dims;
         let rows = (d.batch * d.q_heads * d.seq_q) as u64;
-        let kernel = if softmax { "attention_delta" } else { "attention_normalize" };
+        let kernel = "attention_row_numbers";
         let work = Work {
-            kernel,
-            units: rows.div_ceil(FLAT.into()),
-            groups_per_unit: 1,
             divisible: heads_contiguous(a),
             parted: self.row_operands(),
-            stream: 1,
-            stream_step: 1,
-            visited: u64::MAX,
             step_trips: d.val_dim as u64,
             step_work: f64::from(FLAT) * d.val_dim as f64,
-            fixed_trips: 0,
+            ..Work::flat(kernel, rows.div_ceil(FLAT.into()), 1)
         };
         let split = work.split(&Members::new(a, &self.layout), self.limits)?;
         let mut slots = vec![files::SHAPE];
-        let (file, part) = if softmax {
+        let part = if softmax {
             let (d_lse, part) = files::d_lse(self.op.d_lse);
-            slots.push(d_lse);
-            (files::DELTA, part.to_string())
+            slots.extend([files::NUMBERS_SOFTMAX, d_lse]);
+            format!(".softmax{part}")
         } else {
             let (normalizer, name) = files::normalizer(a);
             let (correction, part) = files::correction(a);
-            slots.push(normalizer);
+            slots.extend([files::NUMBERS_NORMALIZED, normalizer]);
             slots.extend(correction);
-            (files::NORMALIZE, format!("{name}{part}"))
+            format!("{name}{part}")
         };
-        self.steps.push(Step {
-            name: format!("{kernel}{part}.{}", a.dtype),
-            kernel: file,
-            slots,
-            consts: vec![("INVOCATIONS", FLAT)],
-            aliases: vec![files::elem(a.dtype)],
-            f16: a.dtype == Dtype::F16,
-            subgroups: false,
-            matrix: false,
-            dispatches: split.dispatches,
-            trips: split.trips,
-            proven: false,
-            loops: Vec::new(),
-        });
+        self.steps.push(flat_step(
+            format!("{kernel}{part}.{}", a.dtype),
+            (files::ROW_NUMBERS, slots),
+            Some(a.dtype),
+            split,
+        ));
         Ok(())
     }
 

@@ -10,6 +10,7 @@ use gatefold_core::Gemm;
 use super::SIDE;
 use super::files::Access;
 use super::tiles::Tile;
+use crate::plan::narrow;
 use crate::{Dispatch, Limits, Param, PlanError, Window, fold_groups};
 
 /// "There is none", as an offset in `side`.
@@ -295,9 +296,4 @@ impl Job<'_> {
         ];
         Dispatch { grid: fold_groups(chunk.end - chunk.start, self.limits.groups_per_dim), params, windows }
     }
-}
-
-/// Counts fit: the spec has been checked.
-fn narrow(n: u64) -> u32 {
-    u32::try_from(n).unwrap_or(u32::MAX)
 }

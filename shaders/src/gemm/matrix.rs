@@ -1,9 +1,9 @@
 //! Tiles for matrix units: what `schedule/matrix.wgsl` is written in, and which products it can do.
 
-use gatefold_core::{Dtype, Gemm};
+use gatefold_core::Gemm;
 
 use super::tiles::{Schedule, Tile};
-use crate::{DeviceKind, Limits, MatrixUnit};
+use crate::{Limits, MatrixUnit};
 
 /// What a tile for matrix units is made of, beside its terms of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,13 +23,7 @@ const DEPTH_PARTS: u32 = 2;
 impl MatrixTile {
     /// The tile for `op`, or why there is none. A workgroup is one subgroup.
     pub(super) fn choose(op: &Gemm, limits: &Limits) -> Result<Tile, String> {
-        let Some(unit) = limits.matrix else { return Err("the adapter has none that can be trusted".into()) };
-        if op.dtype != Dtype::F16 {
-            return Err(format!("{} is not multiplied in matrices", op.dtype));
-        }
-        if limits.kind == DeviceKind::Cpu && limits.subgroup.is_some() {
-            return Err("a CPU-type adapter emulates them, and shuffles are faster".into());
-        }
+        let unit = limits.matrix_unit(op.dtype)?;
         let even: Vec<_> =
             TABLE.iter().map(|&(parts, least)| (Self { unit, parts }, least)).filter(|(t, _)| t.is_even()).collect();
         let groups = |side: u32| {
@@ -138,6 +132,8 @@ impl MatrixTile {
 
 #[cfg(test)]
 mod tests {
+    use gatefold_core::Dtype;
+
     use super::*;
 
     fn chosen(op: &Gemm, edge: u32, lanes: u32) -> Result<Tile, String> {

@@ -6,11 +6,8 @@ use gatefold_core::Operand;
 
 use super::Job;
 use super::files::Kernel;
+use crate::plan::{MINUS_INFINITY_BITS, NAN_BITS, narrow};
 use crate::{Dispatch, Limits, Param, PlanError, Window, fold_groups};
-
-/// Bits of the values that WGSL may not hold as constants.
-const NAN: u32 = 0x7fc0_0000;
-const MINUS_INFINITY: u32 = 0xff80_0000;
 
 /// How a kernel cuts its rows.
 #[derive(Debug, Clone, Copy)]
@@ -78,8 +75,8 @@ fn dispatch(job: &Job<'_>, shape: &Shape, rows: Range<u64>, windows: &[Window]) 
         ("half_scale", Param::F32(0.5 * job.forward.scale)),
         ("wide_shift", Param::U32(shift(true))),
         ("narrow_shift", Param::U32(shift(false))),
-        ("nan", Param::U32(NAN)),
-        ("minus_infinity", Param::U32(MINUS_INFINITY)),
+        ("nan", Param::U32(NAN_BITS)),
+        ("minus_infinity", Param::U32(MINUS_INFINITY_BITS)),
     ];
     Dispatch { grid: fold_groups(groups, job.limits.groups_per_dim), params, windows: windows.to_vec() }
 }
@@ -131,9 +128,4 @@ fn windows(job: &Job<'_>, rows: &Range<u64>) -> Vec<Window> {
         Window { operand: o.name, offset, bytes: end - offset }
     };
     job.operands.iter().map(window).collect()
-}
-
-/// Counts fit: the spec has been checked.
-fn narrow(n: u64) -> u32 {
-    u32::try_from(n).unwrap_or(u32::MAX)
 }

@@ -17,6 +17,8 @@ pub(super) struct Facts {
     pub(super) dtype: Dtype,
     pub(super) length: usize,
     pub(super) head_dim: usize,
+    /// Whether bytes bind it rather than multiply-adds: its rate is then in bytes, and its ceiling the copy.
+    pub(super) by_bytes: bool,
 }
 
 /// An op that the bench can time.
@@ -57,7 +59,8 @@ impl Timed for Attention {
             causal: self.causal != Causal::None,
             dtype: self.dtype,
             length: self.dims.seq_kv,
-            head_dim: if decodes { 0 } else { self.dims.head_dim },
+            head_dim: self.dims.head_dim,
+            by_bytes: decodes,
         }
     }
 
@@ -110,7 +113,15 @@ impl Timed for AttentionBackward {
 impl Timed for Rowwise {
     fn facts(&self) -> Facts {
         let function = self.function.name().into();
-        Facts { function, backward: false, causal: false, dtype: self.dtype, length: self.cols, head_dim: 0 }
+        Facts {
+            function,
+            backward: false,
+            causal: false,
+            dtype: self.dtype,
+            length: self.cols,
+            head_dim: 0,
+            by_bytes: true,
+        }
     }
 
     fn twins(&self) -> Vec<Self> {
@@ -140,7 +151,15 @@ impl Timed for RowwiseBackward {
 impl Timed for Gemm {
     fn facts(&self) -> Facts {
         let function = "product".into();
-        Facts { function, backward: false, causal: false, dtype: self.dtype, length: self.m, head_dim: self.k }
+        Facts {
+            function,
+            backward: false,
+            causal: false,
+            dtype: self.dtype,
+            length: self.m,
+            head_dim: self.k,
+            by_bytes: false,
+        }
     }
 
     fn twins(&self) -> Vec<Self> {

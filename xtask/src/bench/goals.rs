@@ -34,7 +34,10 @@ struct Rows<'a>(&'a [Row]);
 
 impl<'a> Rows<'a> {
     fn all(&self, op: &'a str, dtype: &'a str, causal: bool, head_dim: usize) -> impl Iterator<Item = &'a Row> {
-        let wanted = move |r: &&Row| r.op == op && r.dtype == dtype && r.causal == causal && r.head_dim == head_dim;
+        let wanted = move |r: &&Row| {
+            let alike = r.op == op && r.dtype == dtype && r.causal == causal && r.head_dim == head_dim;
+            alike && !r.by_bytes
+        };
         self.0.iter().filter(wanted)
     }
 

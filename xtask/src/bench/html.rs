@@ -71,8 +71,9 @@ fn figure(page: &mut String, caption: &str, svg: &str, rows: &[&Row]) {
 /// Rows alike but for length and function, with a caption, in order of appearance.
 fn families(rows: &[Row]) -> Vec<(String, Vec<&Row>)> {
     let mut found: Vec<(String, Vec<&Row>)> = Vec::new();
-    for row in rows {
-        let name = if row.head_dim == 0 {
+    // Steps of decoding have no series: they are in the table.
+    for row in rows.iter().filter(|row| SERIES.iter().any(|s| s.has(row))) {
+        let name = if row.by_bytes {
             format!("Row-wise softmax, {}", row.dtype)
         } else if row.function == "product" {
             format!("Matrix products, {}", row.dtype)
@@ -85,7 +86,7 @@ fn families(rows: &[Row]) -> Vec<(String, Vec<&Row>)> {
             None => found.push((name, vec![row])),
         }
     }
-    found.sort_by_key(|(_, family)| family[0].head_dim == 0);
+    found.sort_by_key(|(_, family)| family[0].by_bytes);
     found
 }
 

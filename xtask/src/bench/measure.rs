@@ -171,7 +171,7 @@ impl<'a> Bench<'a> {
     ) -> Row {
         let (facts, cost, median) = (op.facts(), op.cost(), quantile(seconds, 0.5).max(1e-12));
         let (gflops, gbs) = (cost.flops / median * 1e-9, cost.bytes / median * 1e-9);
-        let share = if facts.head_dim > 0 { gflops / self.ceilings.f32_gflops } else { gbs / self.ceilings.copy_gbs };
+        let share = if facts.by_bytes { gbs / self.ceilings.copy_gbs } else { gflops / self.ceilings.f32_gflops };
         let kernels = if twin.same { "the same kernels" } else { "kernels of another tile size" };
         let rows = if sampled.is_some() { "6 rows at this shape, and " } else { "" };
         Row {
@@ -186,6 +186,7 @@ impl<'a> Bench<'a> {
             dtype: facts.dtype.name().into(),
             length: facts.length,
             head_dim: facts.head_dim,
+            by_bytes: facts.by_bytes,
             median,
             quartile_low: quantile(seconds, 0.25),
             quartile_high: quantile(seconds, 0.75),

@@ -50,7 +50,7 @@ pub(super) const SERIES: [Series; 7] = [
 impl Series {
     /// Whether a row is drawn in this colour.
     pub(super) fn has(&self, row: &Row) -> bool {
-        self.function == row.function && self.backward == row.backward && self.rowwise == (row.head_dim == 0)
+        self.function == row.function && self.backward == row.backward && self.rowwise == row.by_bytes
     }
 }
 
@@ -151,8 +151,8 @@ fn line(chart: &mut Chart<'_, '_>, series: &Series, points: &[(f64, f64)]) -> Re
 
 /// Throughput over sequence length, of rows alike but for length and function. `None` with fewer than two lengths.
 pub(super) fn throughput(rows: &[&Row]) -> Result<Option<String>> {
-    let is_rowwise = rows.iter().any(|r| r.head_dim == 0);
-    let value = |r: &Row| if is_rowwise { r.gbs } else { r.gflops };
+    let by_bytes = rows.iter().any(|r| r.by_bytes);
+    let value = |r: &Row| if by_bytes { r.gbs } else { r.gflops };
     let place = |r: &Row| (r.length.max(1) as f64).log2();
     let lengths: Vec<f64> = rows.iter().map(|r| place(r)).collect();
     let low = lengths.iter().copied().fold(f64::INFINITY, f64::min);
@@ -165,7 +165,7 @@ pub(super) fn throughput(rows: &[&Row]) -> Result<Option<String>> {
     let axes = Axes {
         x: low - 0.15..high + 0.15,
         y: 0.0..top,
-        names: if is_rowwise { ["length of a row", "GB/s"] } else { ["sequence length", "GFLOP/s"] },
+        names: if by_bytes { ["length of a row", "GB/s"] } else { ["sequence length", "GFLOP/s"] },
         ticks: [if high - low > 6.0 { 8 } else { 12 }, 6],
         write: [&|x| power(2.0, x), &|y| if y == 0.0 { "0".into() } else { number(y).trim_end_matches(".0").into() }],
         left: 66,

@@ -109,6 +109,9 @@ pub(super) struct Row {
     pub(super) length: usize,
     /// Head dimension; 0 for row-wise ops.
     pub(super) head_dim: usize,
+    /// Whether bytes bind it rather than multiply-adds: row-wise ops and steps of decoding.
+    #[serde(default)]
+    pub(super) by_bytes: bool,
     /// Seconds of a run: median, quartiles, and extremes.
     pub(super) median: f64,
     /// First quartile.
@@ -185,7 +188,7 @@ pub(super) fn verdicts(rows: &[Row]) -> Vec<Verdict> {
     let mut found = Vec::new();
     for (direction, backward) in [("forward", false), ("backward", true)] {
         let of = |function: &'static str| {
-            let wanted = move |r: &&Row| r.function == function && r.backward == backward && r.head_dim > 0;
+            let wanted = move |r: &&Row| r.function == function && r.backward == backward && !r.by_bytes;
             rows.iter().filter(wanted)
         };
         let same = |a: &Row, b: &Row| (a.causal, &a.dtype, &a.shape) == (b.causal, &b.dtype, &b.shape);

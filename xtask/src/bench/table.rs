@@ -33,7 +33,7 @@ pub(super) fn spread(row: &Row) -> String {
 
 /// What a row is measured in: GFLOP/s for attention and products, GB/s for row-wise ops.
 pub(super) fn rate(row: &Row) -> String {
-    if row.head_dim > 0 { format!("{} GFLOP/s", number(row.gflops)) } else { format!("{} GB/s", number(row.gbs)) }
+    if row.by_bytes { format!("{} GB/s", number(row.gbs)) } else { format!("{} GFLOP/s", number(row.gflops)) }
 }
 
 /// The kernel that takes most of the time: its variant name after the element type, which is its schedule and tile.

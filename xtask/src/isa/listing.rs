@@ -35,15 +35,27 @@ pub(crate) struct Count {
 }
 
 impl Count {
+    /// Both, number by number.
+    fn merged(&self, o: &Self, with: impl Fn(f64, f64) -> f64) -> Self {
+        Self {
+            issued: with(self.issued, o.issued),
+            valu: with(self.valu, o.valu),
+            trans: with(self.trans, o.trans),
+            salu: with(self.salu, o.salu),
+            lds: with(self.lds, o.lds),
+            memory: with(self.memory, o.memory),
+            sync: with(self.sync, o.sync),
+            hints: with(self.hints, o.hints),
+            mul_adds: with(self.mul_adds, o.mul_adds),
+            products: with(self.products, o.products),
+            matrix: with(self.matrix, o.matrix),
+            matrix_mul_adds: with(self.matrix_mul_adds, o.matrix_mul_adds),
+        }
+    }
+
     /// Every number times `factor`.
     pub(super) fn times(&self, factor: f64) -> Self {
-        let Self { issued, valu, trans, salu, lds, memory, sync, hints, .. } = *self;
-        let all = [issued, valu, trans, salu, lds, memory, sync, hints].map(|x| x * factor);
-        let [issued, valu, trans, salu, lds, memory, sync, hints] = all;
-        let Self { mul_adds, products, matrix, matrix_mul_adds, .. } = *self;
-        let [mul_adds, products, matrix, matrix_mul_adds] =
-            [mul_adds, products, matrix, matrix_mul_adds].map(|x| x * factor);
-        Self { issued, valu, trans, salu, lds, memory, sync, hints, mul_adds, products, matrix, matrix_mul_adds }
+        self.merged(self, |x, _| x * factor)
     }
 
     /// Operations that multiply floats: at least as many as the algorithm's multiply-adds.
@@ -56,20 +68,7 @@ impl std::ops::Add for Count {
     type Output = Self;
 
     fn add(self, o: Self) -> Self {
-        Self {
-            issued: self.issued + o.issued,
-            valu: self.valu + o.valu,
-            trans: self.trans + o.trans,
-            salu: self.salu + o.salu,
-            lds: self.lds + o.lds,
-            memory: self.memory + o.memory,
-            sync: self.sync + o.sync,
-            hints: self.hints + o.hints,
-            mul_adds: self.mul_adds + o.mul_adds,
-            products: self.products + o.products,
-            matrix: self.matrix + o.matrix,
-            matrix_mul_adds: self.matrix_mul_adds + o.matrix_mul_adds,
-        }
+        self.merged(&o, |x, y| x + y)
     }
 }
 

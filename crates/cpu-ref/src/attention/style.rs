@@ -4,7 +4,7 @@ use gatefold_core::attention::{Dims, Normalizer, Weight};
 
 use crate::data::Rng;
 
-pub(super) const SEQS: [usize; 27] =
+const SEQS: [usize; 27] =
     [1, 2, 3, 7, 13, 15, 16, 17, 31, 32, 33, 47, 61, 63, 64, 65, 81, 97, 113, 127, 128, 129, 191, 200, 203, 239, 255];
 /// Lengths from which tiles grow: kernels that take long to compile, so they are few.
 const LONG: [usize; 9] = [256, 257, 300, 511, 513, 799, 1023, 1024, 1025];

@@ -2,7 +2,7 @@
 const K: u32 = 2u;
 const V: u32 = 3u;
 
-fn stream_len() -> u32 { return at.len_kv; }
+fn stream_len() -> u32 { return keys_in_order(); }
 fn stream_row(operand: u32, j: u32) -> u32 {
     if operand == K { return k_row(j); }
     return v_row(j);

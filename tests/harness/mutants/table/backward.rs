@@ -71,7 +71,7 @@ pub(super) const ALL: &[Row] = &[
     ),
     (
         "delta_of_absolute",
-        "attention/delta.wgsl",
+        "attention/numbers/softmax.wgsl",
         "delta sums magnitudes",
         "delta += f32(d_o[first + d]) * f32(o[first + d]);",
         "delta += abs(f32(d_o[first + d]) * f32(o[first + d]));",
@@ -80,7 +80,7 @@ pub(super) const ALL: &[Row] = &[
     ),
     (
         "d_lse_sign",
-        "attention/delta.wgsl",
+        "attention/numbers/softmax.wgsl",
         "the gradient of lse is added instead of subtracted",
         "delta -= upstream_d_lse(",
         "delta += upstream_d_lse(",

@@ -302,7 +302,7 @@ pub(super) const ALL: &[Row] = &[
     ),
     (
         "share_dropped",
-        "attention/normalize.wgsl",
+        "attention/numbers/normalized.wgsl",
         "gradients are not normalised",
         "share = row_share(sum, i);",
         "share = 1.0;",
