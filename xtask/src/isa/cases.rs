@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result};
 use gatefold_core::attention::{Causal, Dims, NanPolicy, ScoreBias};
 use gatefold_core::{
-    Attention, AttentionBackward, AttentionMerge, Dtype, Gemm, Op, RowFunction, Rowwise, RowwiseBackward, for_each_op,
+    Attention, AttentionBackward, AttentionMerge, Dtype, Gemm, Op, Role, RowFunction, Rowwise, RowwiseBackward,
+    for_each_op,
 };
 use gatefold_cpu_ref::Reference;
 use gatefold_shaders::{Kernels, Limits, MatrixUnit, PlanError, Step};
@@ -81,11 +82,27 @@ impl Shown for RowwiseBackward {
     }
 }
 
+/// What is known about a spec.
+#[derive(Debug, Clone)]
+pub(super) struct Spec {
+    /// `attention sigmoid.f32 [B1 H8 T1024 D64]`.
+    pub(super) text: String,
+    /// Bytes of its inputs.
+    pub(super) inputs: f64,
+    /// FLOPs ÷ bytes of all operands.
+    pub(super) intensity: f64,
+}
+
+impl std::fmt::Display for Spec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
 /// A kernel of a spec.
 #[derive(Debug, Clone)]
 pub(super) struct Case {
-    /// The spec: `attention sigmoid.f32 [B1 H8 T1024 D64]`.
-    pub(super) spec: String,
+    pub(super) spec: Spec,
     /// The kernel's stem: `attention_forward`, `attention_forward_matrix` where it uses matrix units. Spec and kernel stay the same if a
     /// tile or a schedule changes.
     pub(super) kernel: String,
@@ -124,7 +141,13 @@ pub(super) struct Cases {
 
 impl Cases {
     fn add<O: Kernels>(&mut self, op: &O) -> Result<(), PlanError> {
-        let spec = format!("{} {} [{}]", O::NAME, op.label(), op.size_label());
+        let inputs = op.operands().iter().filter(|o| o.role == Role::Input).map(|o| o.bytes() as f64).sum();
+        let cost = op.cost();
+        let spec = Spec {
+            text: format!("{} {} [{}]", O::NAME, op.label(), op.size_label()),
+            inputs,
+            intensity: cost.flops / cost.bytes.max(1.0),
+        };
         for wave in WAVES {
             self.add_steps(&spec, wave, op.plan(&limits(wave))?.steps);
         }
@@ -134,7 +157,7 @@ impl Cases {
         Ok(())
     }
 
-    fn add_steps(&mut self, spec: &str, wave: u32, steps: Vec<Step>) {
+    fn add_steps(&mut self, spec: &Spec, wave: u32, steps: Vec<Step>) {
         for step in steps {
             if step.loops.is_empty() {
                 self.others.insert(step.name);
@@ -142,7 +165,7 @@ impl Cases {
             }
             let stem = step.name.split('.').next().unwrap_or_default();
             let kernel = format!("{stem}{}", if step.matrix { "_matrix" } else { "" });
-            self.described.push(Case { spec: spec.into(), kernel, step, wave });
+            self.described.push(Case { spec: spec.clone(), kernel, step, wave });
         }
     }
 
@@ -188,7 +211,7 @@ mod tests {
     #[test]
     fn a_case_has_one_key() {
         let cases = Cases::shown().unwrap().described;
-        let keys: std::collections::BTreeSet<_> = cases.iter().map(|c| (c.wave, &c.spec, &c.kernel)).collect();
+        let keys: std::collections::BTreeSet<_> = cases.iter().map(|c| (c.wave, &c.spec.text, &c.kernel)).collect();
         assert_eq!(keys.len(), cases.len());
         assert!(keys.iter().any(|(_, _, k)| k.as_str() == "attention_backward_key_value"));
     }

@@ -101,8 +101,13 @@ fn row(case: &Case, shader: &Shader, family: Family, answer: &Answer) -> Result<
     understood(&blocks, answer)?;
     let resources = Resources::of(&answer.statistics, answer.subgroup);
     let figures = figures(&blocks, &case.step.loops, shader.workgroup, resources.lds)?;
+    let groups = case.step.dispatches.iter().flat_map(|d| d.grid.iter().copied().reduce(|a, b| a * b)).map(f64::from);
+    let invocations = groups.sum::<f64>() * f64::from(shader.workgroup);
+    let reads = figures.all.loaded * invocations / case.spec.inputs.max(1.0);
     Ok(Row {
-        spec: case.spec.clone(),
+        reads,
+        intensity: case.spec.intensity,
+        spec: case.spec.text.clone(),
         kernel: case.kernel.clone(),
         variant: case.step.name.clone(),
         family,

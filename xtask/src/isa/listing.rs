@@ -20,6 +20,8 @@ pub(crate) struct Count {
     pub(crate) lds: f64,
     /// Loads and stores, scalar loads in it.
     pub(crate) memory: f64,
+    /// Bytes that vector loads bring a lane.
+    pub(crate) loaded: f64,
     /// Waits, barriers, branches.
     pub(crate) sync: f64,
     /// Not issued to any unit: `s_nop`, `s_delay_alu`, `s_clause`, prefetch.
@@ -44,6 +46,7 @@ impl Count {
             salu: with(self.salu, o.salu),
             lds: with(self.lds, o.lds),
             memory: with(self.memory, o.memory),
+            loaded: with(self.loaded, o.loaded),
             sync: with(self.sync, o.sync),
             hints: with(self.hints, o.hints),
             mul_adds: with(self.mul_adds, o.mul_adds),
@@ -139,6 +142,18 @@ fn multiplications(name: &str, lanes: u32) -> (f64, f64) {
     (0.0, if begins(name, &["mul_f", "mul_legacy_f", "mul_dx9_zero_f"]) { ways } else { 0.0 })
 }
 
+/// Bytes that a load brings a lane, by its name: `buffer_load_b128`, `global_load_dwordx2`. Scalar loads bring none to a lane of its own.
+fn loaded(name: &str) -> f64 {
+    let Some((unit, what)) = name.split_once("_load_") else { return 0.0 };
+    if !matches!(unit, "buffer" | "global" | "flat") {
+        return 0.0;
+    }
+    let sizes = [("x4", 16.0), ("b128", 16.0), ("x3", 12.0), ("b96", 12.0), ("x2", 8.0), ("b64", 8.0)];
+    let small = [("short", 2.0), ("16", 2.0), ("byte", 1.0), ("i8", 1.0), ("u8", 1.0)];
+    let size = sizes.iter().chain(&small).find(|(word, _)| what.contains(word));
+    size.map_or(4.0, |&(_, bytes)| bytes)
+}
+
 /// What an instruction is.
 fn classify(line: &str, lanes: u32) -> Count {
     let name = line.split_whitespace().next().unwrap_or_default();
@@ -150,7 +165,7 @@ fn classify(line: &str, lanes: u32) -> Count {
         return Count { sync: 1.0, ..one };
     }
     if begins(name, &MEMORY) {
-        return Count { memory: 1.0, ..one };
+        return Count { memory: 1.0, loaded: loaded(name), ..one };
     }
     if name.starts_with("ds_") {
         return Count { lds: 1.0, ..one };
@@ -291,6 +306,11 @@ mod tests {
         assert_eq!((count("s_nop 0").issued, count("s_nop 0").hints), (0.0, 1.0));
         assert_eq!(count("s_waitcnt lgkmcnt(0)").sync, 1.0);
         assert_eq!(count("s_buffer_load_b32 s1, s[8:11], 0x4").memory, 1.0);
+        let loads = ["buffer_load_b128 v[0:3], v4", "global_load_dwordx2 v[0:1], v2", "buffer_load_dword v0, v1"];
+        assert_eq!(loads.map(|line| count(line).loaded), [16.0, 8.0, 4.0]);
+        assert_eq!(count("buffer_load_d16_b16 v0, v1").loaded, 2.0);
+        assert_eq!(count("buffer_store_b128 v[0:3], v4").loaded, 0.0);
+        assert_eq!(count("s_buffer_load_b32 s1, s[8:11], 0x4").loaded, 0.0);
         assert_eq!(count("ds_load_b128 v[0:3], v4").lds, 1.0);
         assert_eq!(count("s_add_u32 s0, s0, s1").salu, 1.0);
     }

@@ -16,6 +16,9 @@ const SCHEMA: u32 = 1;
 /// Points of density that may be lost before it is a fault.
 const MAY_LOSE: f64 = 2.0;
 
+/// FLOPs ÷ bytes below which an attention is bound by bytes: no GPU has fewer multiply-adds for each byte.
+const DECODE_INTENSITY: f64 = 16.0;
+
 /// What a variant takes of the device.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Resources {
@@ -71,9 +74,20 @@ pub(super) struct Row {
     pub(super) checks: Checks,
     pub(super) resources: Resources,
     pub(super) figures: Figures,
+    /// Bytes that vector loads bring ÷ bytes of the op's inputs.
+    #[serde(default)]
+    pub(super) reads: f64,
+    /// FLOPs ÷ bytes of all operands.
+    #[serde(default)]
+    pub(super) intensity: f64,
 }
 
 impl Row {
+    /// Whether it is bound by the bytes it reads rather than by multiply-adds: a step of decoding.
+    pub(super) fn decodes(&self) -> bool {
+        self.kernel.starts_with("attention_forward") && self.intensity < DECODE_INTENSITY
+    }
+
     /// What stays the same when a kernel is made better.
     pub(super) fn key(&self) -> String {
         let checks = if self.checks == Checks::On { "checks" } else { "trusted" };
@@ -258,6 +272,8 @@ mod tests {
             checks: Checks::Off,
             resources: Resources { spilled_vgprs, ..Resources::default() },
             figures: Figures { all, needed: 10.0 * density, loops: Vec::new() },
+            reads: 1.0,
+            intensity: 100.0,
         };
         Report { rows: vec![row], ..Report::new("Mesa 25.0.7-2".into()) }
     }

@@ -8,6 +8,8 @@ use super::spirv::Checks;
 
 /// Waves per SIMD that hide the latency of memory.
 const WAVES: u64 = 6;
+/// Bytes loaded ÷ bytes of the inputs that a step of decoding may reach.
+const DECODE_READS: f64 = 1.05;
 
 /// Density that a kernel is to reach, in percent.
 fn goal(kernel: &str) -> Option<f64> {
@@ -35,11 +37,17 @@ fn short(x: f64) -> String {
 
 fn percent(row: &Row) -> String {
     let Some(density) = row.figures.density() else { return "–".into() };
-    let mark = goal(&row.kernel).map_or("", |g| mark(density >= g));
-    format!("{density:.1}{mark}")
+    let goal = if row.decodes() { None } else { goal(&row.kernel) };
+    format!("{density:.1}{}", goal.map_or("", |g| mark(density >= g)))
 }
 
-const HEADS: [&str; 15] = [
+/// How often the inputs are read.
+fn reads(row: &Row) -> String {
+    let mark = if row.decodes() { mark(row.reads <= DECODE_READS) } else { "" };
+    format!("{:.2}{mark}", row.reads)
+}
+
+const HEADS: [&str; 16] = [
     "kernel",
     "spec",
     "VGPR",
@@ -53,12 +61,13 @@ const HEADS: [&str; 15] = [
     "trans",
     "lds",
     "mem",
+    "reads",
     "density %",
     "of VALU %",
 ];
 
 /// Cells of a kernel: what is compiled without naga's checks, then with them.
-fn cells(off: &Row, on: &Row) -> [String; 15] {
+fn cells(off: &Row, on: &Row) -> [String; 16] {
     let pair = |f: &dyn Fn(&Row) -> String| {
         let (off, on) = (f(off), f(on));
         if off == on { off } else { format!("{off}|{on}") }
@@ -80,6 +89,7 @@ fn cells(off: &Row, on: &Row) -> [String; 15] {
         pair(&|r| short(r.figures.all.trans)),
         pair(&|r| short(r.figures.all.lds)),
         pair(&|r| short(r.figures.all.memory)),
+        pair(&reads),
         format!("{}|{}", percent(off), percent(on)),
         format!("{}|{}", share(off), share(on)),
     ]
@@ -118,4 +128,5 @@ pub(super) fn table(report: &Report, family: Family) -> String {
 /// What the columns mean, once.
 pub(super) const LEGEND: &str = "A pair is code without naga's run-time checks | with them. Counts are per lane at the plan's trips. \
     Density: needed multiply-adds ÷ issued instructions (hints left out); in matrix units, needed matrix operations ÷ issued \
-    instructions (one keeps its unit busy for many issue slots). Goals: forward 90, backward 80, GEMM 92, waves 6, no spill.";
+    instructions (one keeps its unit busy for many issue slots). Reads: bytes that vector loads bring ÷ bytes of the \
+    inputs. Goals: forward 90, backward 80, GEMM 92, waves 6, no spill; a step of decoding: reads 1.05.";
