@@ -44,6 +44,9 @@ pub(crate) fn mix(seed: u64) -> u64 {
 /// Dispatches that a squeezed plan may be cut into by time: more would only be slow.
 const MOST_DISPATCHES: f64 = 48.0;
 
+/// Multiply-adds per second that squeezed plans reckon with: not the adapter's, or a fast machine would cut other cases than a slow one.
+const SPEED: f64 = (1_u32 << 30) as f64;
+
 impl Profile {
     /// The profile that a seed stands for: two fifths native, a quarter without subgroups, a fortieth the other schedule (a GPU's large tiles
     /// take a software driver several seconds each to compile), the rest small.
@@ -79,8 +82,7 @@ impl Profile {
             Self::WebGpuDefault => Limits { f16: adapter.f16, kind: adapter.kind, ..Limits::webgpu_default() },
             Self::Squeezed(which) => {
                 let bit = |n: u8| which >> n & 1 == 1;
-                let mul_adds = adapter.mul_adds_per_second;
-                let seconds = (cost.flops / 2.0 / mul_adds / MOST_DISPATCHES).max(if bit(0) { 2e-5 } else { 1e-3 });
+                let seconds = (cost.flops / 2.0 / SPEED / MOST_DISPATCHES).max(if bit(0) { 2e-5 } else { 1e-3 });
                 Limits {
                     kind: if bit(1) & bit(2) & bit(3) { other } else { adapter.kind },
                     subgroup: if bit(1) { None } else { adapter.subgroup },
@@ -88,6 +90,7 @@ impl Profile {
                     groups_per_dim: if bit(3) { 16 } else { 48 },
                     binding_bytes: if bit(4) { 16 << 10 } else { 256 << 10 },
                     workgroup_memory: if bit(5) { 8 << 10 } else { 16 << 10 },
+                    mul_adds_per_second: SPEED,
                     dispatch_seconds: seconds,
                     busy_groups: if bit(0) { 512 } else { 6 },
                     least_share: 16,
