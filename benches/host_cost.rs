@@ -128,6 +128,7 @@ fn transfer(c: &mut Criterion) {
         f16: false,
         subgroups: false,
         matrix: false,
+        binds: Vec::new(),
         dispatches: vec![Dispatch { grid: [1, 1, 1], params: vec![], windows: vec![] }],
         trips: 0,
         proven: false,

@@ -55,7 +55,8 @@ pub fn backward_inputs(gpu: &Gpu, forward: &Attention) -> (AttentionBackward, Te
     let forward_inputs = Inputs { q: take("q"), k: take("k"), v: take("v"), ..Inputs::default() };
     let made = gpu.run(&saving, forward_inputs.clone()).unwrap_or_else(|e| panic!("forward: {e}"));
     let d_o = Tensor::float(Dtype::F32, made.o.dims(), vec![0.5; made.o.len()]).unwrap_or_else(|e| panic!("d_o: {e}"));
-    let o = forward.needs_delta().then_some(made.o);
-    let all = BackwardInputs { forward: forward_inputs, o, lse: made.lse, row_sum: made.row_sum, d_o, d_lse: None };
+    let o = forward.kept().contains(&"o").then_some(made.o);
+    let (o_core, lse, row_sum) = (made.o_core, made.lse, made.row_sum);
+    let all = BackwardInputs { forward: forward_inputs, o, o_core, lse, row_sum, d_o, d_lse: None };
     (AttentionBackward::new(forward.clone()), all.into())
 }

@@ -212,6 +212,7 @@ mod tests {
             f16: false,
             subgroups: false,
             matrix: false,
+            binds: Vec::new(),
             dispatches: vec![Dispatch { grid: [1, 1, 1], params, windows: vec![] }],
             trips: 0,
             proven: false,

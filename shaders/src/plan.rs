@@ -93,6 +93,8 @@ pub struct Step {
     pub subgroups: bool,
     /// Whether the text needs `enable wgpu_cooperative_matrix;`. Never together with subgroup operations: a driver crashes on such a module.
     pub matrix: bool,
+    /// Globals of the kernel that bind another operand or scratch than that of their name, and which. Windows name the global.
+    pub binds: Vec<(&'static str, &'static str)>,
     /// Dispatches, run in order.
     pub dispatches: Vec<Dispatch>,
     /// Most loop trips that one invocation of one dispatch makes, counted as written.
@@ -103,6 +105,13 @@ pub struct Step {
     pub proven: bool,
     /// Its loops in program order; empty where nobody has described them.
     pub loops: Vec<Loop>,
+}
+
+impl Step {
+    /// The operand or scratch that a global of the kernel binds.
+    pub fn operand_of<'a>(&self, global: &'a str) -> &'a str {
+        self.binds.iter().find(|(name, _)| *name == global).map_or(global, |&(_, operand)| operand)
+    }
 }
 
 /// A buffer that lives during one run.

@@ -86,7 +86,7 @@ impl Seen {
             };
             let faults = step_faults(step, module, plan, operands, limits);
             wrong.extend(faults.into_iter().map(|m| format!("{}: {m}", step.name)));
-            bound.extend(module.bindings.iter().map(|b| (b.name.clone(), b.kind)));
+            bound.extend(module.bindings.iter().map(|b| (step.operand_of(&b.name).to_string(), b.kind)));
         }
         if !plan.steps.is_empty() && wrong.is_empty() {
             wrong.extend(unused(plan, operands, &bound));
@@ -120,7 +120,7 @@ fn step_faults(step: &Step, module: &Module, plan: &Plan, operands: &[Operand], 
             format!("grid {:?}", dispatch.grid),
         );
         for binding in module.bindings.iter().filter(|b| b.kind != BindingKind::Uniform) {
-            let (bytes, offset) = bound_bytes(&binding.name, dispatch, plan, operands);
+            let (bytes, offset) = bound_bytes(step, &binding.name, dispatch, plan, operands);
             must(bytes <= limits.binding_bytes, format!("{} binds {bytes} bytes", binding.name));
             must(offset.is_multiple_of(limits.offset_alignment), format!("{} is bound at byte {offset}", binding.name));
         }
@@ -129,10 +129,11 @@ fn step_faults(step: &Step, module: &Module, plan: &Plan, operands: &[Operand], 
 }
 
 /// Bytes that a dispatch binds for a name, and from where.
-fn bound_bytes(name: &str, dispatch: &Dispatch, plan: &Plan, operands: &[Operand]) -> (u64, u64) {
-    if let Some(window) = dispatch.windows.iter().find(|w| w.operand == name) {
+fn bound_bytes(step: &Step, global: &str, dispatch: &Dispatch, plan: &Plan, operands: &[Operand]) -> (u64, u64) {
+    if let Some(window) = dispatch.windows.iter().find(|w| w.operand == global) {
         return (window.bytes, window.offset);
     }
+    let name = step.operand_of(global);
     let operand = operands.iter().find(|o| o.name == name).map(Operand::bytes);
     let scratch = plan.scratch.iter().find(|s| s.name == name).map(|s| s.bytes);
     (operand.or(scratch).unwrap_or(0), 0)

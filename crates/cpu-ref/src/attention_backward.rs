@@ -14,10 +14,11 @@
 //! ```
 
 use gatefold_core::attention::{Normalizer, Weight};
-use gatefold_core::{Attention, AttentionBackward, Tensors};
+use gatefold_core::{Attention, AttentionBackward, Op, Tensors};
 
 use crate::attention::cases;
 use crate::attention::geometry::{Sequence, sequences};
+use crate::attention::rows::{self, Kind, Rows as RowsOf};
 use crate::attention::score::{Score, Scores};
 use crate::attention::weight::{row_correction, row_share, weight, weight_at_infinity, weight_slope};
 use crate::real::Accumulator;
@@ -246,8 +247,43 @@ impl<'a, R: Real> Gradients<'a, R> {
     }
 }
 
+/// The gradient through epilogue, core and prologue.
+fn through_rows<R: Real>(spec: &AttentionBackward, inputs: &Values<R>) -> Values<R> {
+    let op = &spec.forward;
+    let mut core_inputs = rows::prologue(op, inputs);
+    let mut more = Vec::new();
+    let store = |all: Vec<R>| all.into_iter().map(|x| rows::stored(x, op.dtype)).collect::<Vec<_>>();
+    if !op.epilogue.is_none() {
+        let core = inputs.float("o_core");
+        let found =
+            RowsOf::new(op, inputs, Kind::Output).backward(core, inputs.float("d_o"), inputs.float("gate").len());
+        core_inputs.floats.insert("d_o".into(), store(found.d_x));
+        core_inputs.floats.insert("o".into(), core.to_vec());
+        more.extend([("d_gate", found.d_factor), ("d_o_gain", found.d_gain)]);
+    }
+    let mut outputs = spec.core().eval(&core_inputs);
+    for (kind, name) in rows::prologue_kinds(op) {
+        let (output, factor, gradients) = match kind {
+            Kind::Query => ("d_q", "query_scale", ["d_query_scale", "d_q_gain"]),
+            Kind::Key => ("d_k", "", ["", "d_k_gain"]),
+            _ => ("d_v", "value_scale", ["d_value_scale", ""]),
+        };
+        let d_y = store(outputs.float(output).to_vec());
+        let found = RowsOf::new(op, inputs, kind).backward(inputs.float(name), &d_y, inputs.float(factor).len());
+        outputs.floats.insert(output.into(), found.d_x);
+        more.extend(gradients.into_iter().zip([found.d_factor, found.d_gain]));
+    }
+    let operands = spec.operands();
+    let wanted = more.into_iter().filter(|(name, _)| operands.iter().any(|o| o.name == *name));
+    outputs.floats.extend(wanted.map(|(name, values)| (name.to_string(), values)));
+    outputs
+}
+
 impl Reference for AttentionBackward {
     fn eval<R: Real>(&self, inputs: &Values<R>) -> Values<R> {
+        if !self.forward.is_core() {
+            return through_rows(self, inputs);
+        }
         let mut all = Gradients::new(self, inputs);
         let mut seen = Vec::new();
         for s in sequences(&self.forward, inputs) {
@@ -269,8 +305,7 @@ impl Reference for AttentionBackward {
 
     /// Adds what the gradient needs of the forward op's outputs to its inputs.
     fn complete(&self, mut inputs: Tensors) -> Tensors {
-        let wanted: Vec<_> =
-            self.forward.needs_delta().then_some("o").into_iter().chain(self.forward.saved()).collect();
+        let wanted = self.forward.kept();
         if !wanted.is_empty() {
             let mut forward = outputs(&self.forward.clone().saving(true), &inputs);
             for name in wanted {

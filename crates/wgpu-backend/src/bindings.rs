@@ -115,14 +115,16 @@ pub(crate) struct Place {
 
 /// The range that a dispatch binds for a name: `(place, offset in the buffer, bytes)`.
 fn range<'a>(
+    step: &Step,
     built: &Built,
     bound: &Bound,
     dispatch: &Dispatch,
     places: &'a [Place],
 ) -> Result<(&'a Place, u64, u64), RunError> {
     let wrong = |message: String| contract(&built.name, message);
-    let Some(place) = places.iter().find(|p| p.name == bound.name) else {
-        return Err(wrong(format!("{}: bound by the kernel, but neither an operand nor scratch", bound.name)));
+    let name = step.operand_of(&bound.name);
+    let Some(place) = places.iter().find(|p| p.name == name) else {
+        return Err(wrong(format!("{name}: bound by the kernel, but neither an operand nor scratch")));
     };
     if place.read_only && bound.kind == BindingKind::ReadWrite {
         return Err(wrong(format!("{}: expected var<storage, read> for an input, got read_write", bound.name)));
@@ -189,6 +191,7 @@ pub(crate) fn all_params(
 
 /// The bind group of a dispatch. The uniform is bound at offset 0 and moved by its dynamic offset.
 pub(crate) fn entries<'a>(
+    step: &Step,
     built: &Built,
     dispatch: &Dispatch,
     places: &'a [Place],
@@ -199,7 +202,7 @@ pub(crate) fn entries<'a>(
             let missing = || contract(&built.name, format!("{}: uniform without members", bound.name));
             (uniform.ok_or_else(missing)?, 0, u64::from(built.params_bytes))
         } else {
-            let (place, offset, bytes) = range(built, bound, dispatch, places)?;
+            let (place, offset, bytes) = range(step, built, bound, dispatch, places)?;
             (&place.buffer, offset, bytes)
         };
         let binding = wgpu::BufferBinding { buffer, offset, size: wgpu::BufferSize::new(bytes) };

@@ -30,7 +30,7 @@ impl<'a> Linked<'a> {
 
     /// Whether some kernel binds that name.
     pub(crate) fn binds(&self, name: &str) -> bool {
-        self.steps.iter().any(|(_, built)| built.bindings.iter().any(|b| b.name == name))
+        self.steps.iter().any(|(step, built)| built.bindings.iter().any(|b| step.operand_of(&b.name) == name))
     }
 
     /// Uploads the parameters and makes the bind groups. Dispatches with an empty grid are left out.
@@ -60,7 +60,7 @@ impl<'a> Linked<'a> {
                 let group = match (last, jobs.last()) {
                     (Some(windows), Some(job)) if windows == &dispatch.windows => job.group.clone(),
                     _ => {
-                        let entries = entries(built, dispatch, places, uniform.as_ref())?;
+                        let entries = entries(step, built, dispatch, places, uniform.as_ref())?;
                         let descriptor = wgpu::BindGroupDescriptor {
                             label: Some(&built.name),
                             layout: &built.layout,

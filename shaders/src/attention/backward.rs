@@ -9,7 +9,7 @@ use super::loops;
 use super::marks::{Marks, reserve_flags};
 use super::split::{Parted, Work};
 use super::tiles::{Stage, Tile};
-use super::{FLAT, Parts, QueryOperand, Variant, check_features, files, flat_step, query_work, step_work};
+use super::{FLAT, Parts, QueryOperand, Variant, check_features, dressed, files, flat_step, query_work, step_work};
 use crate::{Kernels, Limits, Plan, PlanError, ShapeClass, Source, Step};
 
 /// How many (batch entry, head) pairs share one matrix of the score bias.
@@ -50,6 +50,9 @@ impl Kernels for AttentionBackward {
     fn plan(&self, limits: &Limits) -> Result<Plan, PlanError> {
         let a = &self.forward;
         check_features(a, limits)?;
+        if !a.is_core() {
+            return dressed::backward(self, limits);
+        }
         let mut plan = Plan { op: Self::NAME, ..Plan::default() };
         if a.dims.batch == 0 || a.dims.seq_q == 0 {
             plan.reasons.push("no queries: every gradient is 0, nothing to run".into());

@@ -31,6 +31,7 @@ pub(super) const MARK_GRADIENT: Source = wgsl!("attention/mark/gradient.wgsl");
 pub(super) const SCAN_QUERY: Source = wgsl!("attention/scan/query.wgsl");
 pub(super) const SCAN_QUERY_GRADIENT: Source = wgsl!("attention/scan/query_gradient.wgsl");
 pub(super) const SCAN_KEY: Source = wgsl!("attention/scan/key.wgsl");
+pub(super) const TANH: Source = wgsl!("common/tanh.wgsl");
 pub(super) const REDUCE_KEYS: Source = wgsl!("attention/reduce_keys.wgsl");
 
 /// Score slots of a kernel that forms none.
@@ -171,10 +172,10 @@ pub(super) fn weight(a: &Attention) -> (Vec<Source>, &'static str) {
     }
 }
 
-pub(super) fn softcap(a: &Attention) -> (Source, &'static str) {
+pub(super) fn softcap(a: &Attention) -> (Vec<Source>, &'static str) {
     match a.softcap {
-        None => (wgsl!("attention/softcap/none.wgsl"), ""),
-        Some(_) => (wgsl!("attention/softcap/tanh.wgsl"), ".softcap"),
+        None => (vec![wgsl!("attention/softcap/none.wgsl")], ""),
+        Some(_) => (vec![TANH, wgsl!("attention/softcap/tanh.wgsl")], ".softcap"),
     }
 }
 

@@ -135,6 +135,9 @@ impl Members {
             ("o_shift", Param::U32(0)),
             ("lse_shift", Param::U32(0)),
             ("score_shift", Param::U32(0)),
+            ("row_width", Param::U32(0)),
+            ("eps", Param::F32(0.0)),
+            ("log_width", Param::F32(log_width(a))),
         ];
         let members = PACKED.iter().map(|&(_, m)| m).chain(REGIONS.iter().copied());
         all.extend(members.map(|m| (m, Param::U32(layout.offset(m)))));
@@ -146,6 +149,15 @@ impl Members {
         for (name, param) in &mut self.0 {
             if *name == member {
                 *param = Param::U32(value);
+            }
+        }
+    }
+
+    /// The same for a member that is a float.
+    pub(super) fn set_f32(&mut self, member: &'static str, value: f32) {
+        for (name, param) in &mut self.0 {
+            if *name == member {
+                *param = Param::F32(value);
             }
         }
     }
@@ -167,6 +179,13 @@ fn pages(a: &Attention) -> (usize, usize) {
 
 fn size(n: usize) -> Param {
     Param::U32(u32::try_from(n).unwrap_or(u32::MAX))
+}
+
+/// `ln head_dim`.
+fn log_width(a: &Attention) -> f32 {
+    #[allow(clippy::cast_possible_truncation, reason = "rounding to f32 is meant")]
+    let log = (a.dims.head_dim as f64).ln() as f32;
+    log
 }
 
 /// The power of a count that normalises, where there is one.

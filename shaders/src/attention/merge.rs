@@ -67,6 +67,7 @@ impl Kernels for AttentionMerge {
             f16: self.dtype == Dtype::F16,
             subgroups: false,
             matrix: false,
+            binds: Vec::new(),
             dispatches: dispatches(self, limits),
             trips: passes * self.parts as u64,
             proven: true,

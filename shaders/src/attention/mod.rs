@@ -3,6 +3,7 @@
 mod backward;
 mod candidates;
 mod classes;
+mod dressed;
 mod files;
 mod forward;
 mod layout;
@@ -10,6 +11,8 @@ mod loops;
 mod marks;
 mod matrix;
 mod merge;
+mod row_files;
+mod row_map;
 mod shares;
 mod split;
 mod statistics;
@@ -55,7 +58,7 @@ impl Variant {
     fn tile_slots(&mut self, a: &Attention, access: [Source; 2], tile: &Tile) {
         self.slots.push(files::SCORE);
         self.slots.extend(access);
-        self.slot(files::softcap(a));
+        self.slots(files::softcap(a));
         self.slot(files::bias(a));
         self.slot(files::keys(a));
         self.slot(files::mask(a));
@@ -79,6 +82,7 @@ impl Variant {
             f16: a.dtype == Dtype::F16,
             subgroups: tile.schedule == Schedule::Lanes,
             matrix: matches!(tile.schedule, Schedule::Matrix(_)),
+            binds: Vec::new(),
             dispatches: split.dispatches,
             trips: split.trips,
             proven: true,
@@ -98,6 +102,7 @@ fn flat_step(name: String, (kernel, slots): (Source, Vec<Source>), dtype: Option
         f16: dtype == Some(Dtype::F16),
         subgroups: false,
         matrix: false,
+        binds: Vec::new(),
         dispatches: split.dispatches,
         trips: split.trips,
         proven: false,
@@ -209,6 +214,9 @@ struct QueryOperand {
 impl Kernels for Attention {
     fn plan(&self, limits: &Limits) -> Result<Plan, PlanError> {
         check_features(self, limits)?;
+        if !self.is_core() {
+            return dressed::forward(self, limits);
+        }
         let d = &self.dims;
         let mut plan = Plan { op: Self::NAME, ..Plan::default() };
         if d.batch == 0 || d.seq_q == 0 {

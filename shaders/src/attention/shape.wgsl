@@ -58,6 +58,9 @@ struct Params {
     log_norm_at: u32,   // input: per row, the logarithm of its normaliser
     weight_number: f32, // the weight's parameter
     count_power: f32,   // the power of a count that normalises
+    row_width: u32,     // row_map.wgsl: dims of a row
+    eps: f32,           //   what keeps a norm from 0
+    log_width: f32,     //   ln(head_dim)
 }
 
 @group(0) @binding(0) var<uniform> params: Params;

@@ -81,6 +81,7 @@ impl Kernels for Gemm {
             f16: op.dtype == Dtype::F16,
             subgroups: tile.schedule == Schedule::Lanes,
             matrix: matches!(tile.schedule, Schedule::Matrix(_)),
+            binds: Vec::new(),
             dispatches: split.dispatches,
             trips: split.trips,
             proven: true,

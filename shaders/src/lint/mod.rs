@@ -146,7 +146,12 @@ impl LintContext {
     pub fn new(plan: &Plan, operands: &[Operand]) -> Self {
         let operands = operands.iter().map(|o| (o.name.to_string(), o.role == Role::Output));
         let scratch = plan.scratch.iter().map(|s| (s.name.to_string(), true));
-        Self { names: operands.chain(scratch).collect(), workgroup_bytes: 16_384, invocations: 256, storage_buffers: 8 }
+        let mut names: Vec<_> = operands.chain(scratch).collect();
+        for &(global, operand) in plan.steps.iter().flat_map(|s| &s.binds) {
+            let written = names.iter().find(|(name, _)| name == operand).is_some_and(|&(_, written)| written);
+            names.push((global.into(), written));
+        }
+        Self { names, workgroup_bytes: 16_384, invocations: 256, storage_buffers: 8 }
     }
 }
 

@@ -218,6 +218,7 @@ impl Job<'_> {
             f16: forward.dtype == Dtype::F16,
             subgroups: false,
             matrix: false,
+            binds: Vec::new(),
             dispatches: dispatch::dispatches(self, &shape)?,
             trips,
             proven: false,

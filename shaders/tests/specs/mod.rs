@@ -1,6 +1,9 @@
 //! Specs that between them reach every kernel, slot and schedule.
 
-use gatefold_core::attention::{Bias, Causal, Dims, NanPolicy, Normalizer, ScoreBias, Sequences, Weight, Window};
+use gatefold_core::attention::{
+    Activation, Bias, Causal, Dims, Epilogue, Gate, NanPolicy, Normalizer, Prologue, QueryScale, RowNorm, ScoreBias,
+    Sequences, Weight, Window,
+};
 use gatefold_core::{
     Attention, AttentionBackward, AttentionMerge, Dtype, Gemm, Op, RowFunction, Rowwise, RowwiseBackward,
 };
@@ -90,6 +93,30 @@ fn options(base: &Attention) -> Vec<Attention> {
     all
 }
 
+/// Prologues and epilogues on top of `base`: every slot of the row maps.
+fn dressed(base: &Attention) -> Vec<Attention> {
+    let norms = [RowNorm::L2, RowNorm::RMS, RowNorm::LAYER];
+    let mut all = Vec::new();
+    for (n, activation) in Activation::ALL.into_iter().enumerate() {
+        let (norm, other) = (norms[n % 3], norms[(n + 1) % 3]);
+        let prologue = Prologue {
+            query_norm: Some(norm),
+            key_norm: Some(other),
+            gain: n % 2 == 0,
+            query_scale: Some(if n % 2 == 0 { QueryScale::Given } else { QueryScale::LogKeys }),
+            value_scale: Some(activation),
+        };
+        for per_head in [false, true] {
+            let gate = Some(Gate { activation, per_head });
+            let gated = Epilogue { gate, ..Epilogue::default() };
+            all.push(Attention { epilogue: gated, ..base.clone() });
+            let epilogue = Epilogue { gate, norm: Some(norm), gain: n % 2 == 1, gate_last: per_head };
+            all.push(Attention { prologue, epilogue, ..base.clone() }.saving(per_head));
+        }
+    }
+    all
+}
+
 impl Specs for Attention {
     fn specs() -> Vec<Self> {
         let dims = Dims { batch: 3, q_heads: 4, kv_heads: 2, seq_q: 130, seq_kv: 97, head_dim: 64, val_dim: 64 };
@@ -105,8 +132,14 @@ impl Specs for Attention {
             {
                 all.push(Self { dims: Dims { head_dim, val_dim, ..dims }, ..base.clone() });
             }
+            all.extend(dressed(&base));
+            all.extend(dressed(&Self { dtype: Dtype::F16, causal: Causal::TopLeft, chunk: Some(9), ..base.clone() }));
+            let packed = Sequences::Packed { total_q: 3 * dims.seq_q, total_kv: 3 * dims.seq_kv };
+            all.extend(dressed(&Self { sequences: packed, ..base.clone() }).into_iter().skip(1).step_by(4));
             for (seq_q, seq_kv) in [(1, 1), (1, 5000), (0, 7), (7, 0), (4096, 4096), (100_000, 16)] {
-                all.push(Self { dims: Dims { batch: 1, seq_q, seq_kv, ..dims }, ..base.clone() });
+                let sized = Self { dims: Dims { batch: 1, seq_q, seq_kv, ..dims }, ..base.clone() };
+                all.extend(dressed(&sized).into_iter().skip(3).step_by(5));
+                all.push(sized);
             }
         }
         for (n, &weight) in Weight::FUNCTIONS.iter().enumerate() {

@@ -1,6 +1,8 @@
 //! Files of the family format: metadata `case` with `op`, `attrs`, `outputs`, `grads`, `rtol`, `atol`.
 
-use gatefold_core::attention::{Bias, Causal, Dims, Normalizer, ScoreBias, Sequences, Weight, Window};
+use gatefold_core::attention::{
+    Activation, Bias, Causal, Dims, Gate, Normalizer, QueryScale, RowNorm, ScoreBias, Sequences, Weight, Window,
+};
 use gatefold_core::{Attention, AttentionBackward, Dtype, RowFunction, Rowwise, RowwiseBackward, Tensors};
 use serde_json::{Map, Value};
 
@@ -83,6 +85,16 @@ fn normalizer(name: &str) -> Option<Normalizer> {
     })
 }
 
+/// A norm by its name in the files.
+fn row_norm(name: &str) -> Result<Option<RowNorm>, Stop> {
+    Ok(match name {
+        "none" => None,
+        "l2" => Some(RowNorm::L2),
+        "rms" => Some(RowNorm::RMS),
+        _ => return unsupported(format!("norm {name}")),
+    })
+}
+
 /// The weight, by its name in the files or ours.
 fn weight(attrs: &Map<String, Value>) -> Result<Weight, Stop> {
     let name = attrs.get("weight").map_or(Some("softmax"), Value::as_str).unwrap_or("?");
@@ -106,6 +118,18 @@ fn set_attribute(spec: &mut Attention, name: &str, value: &Value) -> Result<(), 
     let softmax = spec.weight == Weight::Softmax;
     match (name, value.as_str()) {
         ("weight" | "clamp" | "taylor_order", _) => {}
+        ("scale", Some("log_d_log_n")) => {
+            (spec.scale, spec.prologue.query_scale) = (Some(1.0), Some(QueryScale::LogKeys));
+        }
+        ("qk_norm", Some(name)) => {
+            let norm = row_norm(name)?;
+            (spec.prologue.query_norm, spec.prologue.key_norm) = (norm, norm);
+        }
+        ("output_norm", Some(name)) => spec.epilogue.norm = row_norm(name)?,
+        ("gate", Some("element")) => spec.epilogue.gate = Some(Gate::ELEMENT),
+        ("gate", Some("head")) => spec.epilogue.gate = Some(Gate::HEAD),
+        // the usual number of both
+        ("qk_norm_eps" | "output_norm_eps", None) if value.as_f64() == Some(1e-6) => {}
         ("scale", None) => spec.scale = Some(number(name, value)?),
         ("softcap", None) => spec.softcap = Some(number(name, value)?),
         ("bias", Some("neg_log_keys")) => spec.bias = Bias::NegLogKeys,
@@ -141,8 +165,19 @@ fn set_attribute(spec: &mut Attention, name: &str, value: &Value) -> Result<(), 
 }
 
 /// Inputs of the attention op and of its gradient, by the names of the files, which are ours.
-const SIDE_INPUTS: [&str; 8] =
-    ["lens_q", "lens_kv", "head_bias", "key_bias", "score_bias", "alibi_slopes", "sink", "log_norm"];
+const SIDE_INPUTS: [&str; 11] = [
+    "lens_q",
+    "lens_kv",
+    "head_bias",
+    "key_bias",
+    "score_bias",
+    "alibi_slopes",
+    "sink",
+    "log_norm",
+    "query_scale",
+    "value_scale",
+    "gate",
+];
 
 /// The sizes, from the shapes of `q`, `k` and `v`.
 pub(super) fn dims_of(q: &Array, k: &Array, v: &Array) -> Result<Dims, Stop> {
@@ -172,6 +207,10 @@ fn attention(file: &Archive, attrs: &Map<String, Value>) -> Result<Case, Stop> {
     let has = |name: &str| file.arrays.contains_key(name);
     (spec.head_bias, spec.key_bias, spec.alibi, spec.sink) =
         (has("head_bias"), has("key_bias"), has("alibi_slopes"), has("sink"));
+    if has("query_scale") {
+        spec.prologue.query_scale = Some(QueryScale::Given);
+    }
+    spec.prologue.value_scale = has("value_scale").then_some(Activation::Identity);
     spec = spec.saving(true);
     if has("lens_q") || has("lens_kv") {
         spec.sequences = Sequences::Padded { q: has("lens_q"), kv: has("lens_kv") };
@@ -204,7 +243,7 @@ fn attention_jobs(file: &Archive, spec: Attention, inputs: Tensors, case: &mut C
     if let Some(d_lse) = d_lse {
         inputs.insert("d_lse", d_lse.tensor(Dtype::F32)?);
     }
-    let from_earlier = spec.needs_delta().then_some("o").into_iter().chain(spec.saved()).collect();
+    let from_earlier = spec.kept();
     let op = AttentionBackward { d_lse: d_lse.is_some(), ..AttentionBackward::new(spec) };
     case.jobs.push(Box::new(OpJob { op, inputs, from_earlier }));
     Ok(())

@@ -88,8 +88,7 @@ impl Timed for AttentionBackward {
     }
 
     fn complete_on(&self, gpu: &Gpu, mut inputs: Tensors) -> Result<Tensors> {
-        let wanted: Vec<_> =
-            self.forward.needs_delta().then_some("o").into_iter().chain(self.forward.saved()).collect();
+        let wanted = self.forward.kept();
         if wanted.is_empty() {
             return Ok(inputs);
         }

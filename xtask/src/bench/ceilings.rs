@@ -28,6 +28,7 @@ fn step(name: &str, kernel: Source, grid: [u32; 3], params: Vec<(&'static str, P
         f16: false,
         subgroups: false,
         matrix: false,
+        binds: Vec::new(),
         dispatches: vec![Dispatch { grid, params, windows: Vec::new() }],
         trips,
         proven: false,

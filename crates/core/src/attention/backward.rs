@@ -9,9 +9,9 @@ use crate::{Cost, Dtype, Op, Operand, SpecError, Tensor, Tensors};
 /// Gradient of [`Attention`] with respect to every input.
 ///
 /// Inputs: those of the forward op; of its outputs `o` (softmax, row sums that are not detached, a learned normaliser) and `lse` (softmax)
-/// or `row_sum` (normalisers that have one); the upstream gradient `d_o` (shape and type of `o`) and, if `d_lse`, that of `lse`. Outputs
+/// or `row_sum` (normalisers that have one); `o_core` in place of `o` where there is an epilogue; the upstream gradient `d_o` (shape and type of `o`) and, if `d_lse`, that of `lse`. Outputs
 /// `d_q d_k d_v` (shape and type of `q k v`) and, in f32, a gradient for every additive input the spec has: `d_head_bias d_key_bias
-/// d_score_bias d_alibi_slopes d_sink d_log_norm`, and with `d_bias` that of the constant bias, `[1]`.
+/// d_score_bias d_alibi_slopes d_sink d_log_norm` and those of [`Prologue`](super::Prologue) and [`Epilogue`](super::Epilogue), and with `d_bias` that of the constant bias, `[1]`.
 ///
 /// ```text
 /// delta_i = d_o_i·o_i − d_lse_i
@@ -43,6 +43,31 @@ impl AttentionBackward {
     pub fn new(forward: Attention) -> Self {
         Self { forward, d_lse: false, d_bias: false }
     }
+
+    /// The gradient of the attention between prologue and epilogue.
+    #[must_use]
+    pub fn core(&self) -> Self {
+        Self { forward: self.forward.core(), ..self.clone() }
+    }
+
+    /// Gradients of what prologue and epilogue read beside rows.
+    fn row_gradients(&self) -> Vec<Operand> {
+        let f = &self.forward;
+        let prologue = f.prologue.operands(f).into_iter().map(|(name, dims)| (name, dims, Dtype::F32));
+        let all = prologue.chain(f.epilogue.operands(f));
+        all.map(|(name, dims, dtype)| Operand::output(gradient_name(name), dims, dtype)).collect()
+    }
+}
+
+fn gradient_name(input: &str) -> &'static str {
+    match input {
+        "q_gain" => "d_q_gain",
+        "k_gain" => "d_k_gain",
+        "query_scale" => "d_query_scale",
+        "value_scale" => "d_value_scale",
+        "gate" => "d_gate",
+        _ => "d_o_gain",
+    }
 }
 
 /// Inputs of [`AttentionBackward`].
@@ -52,6 +77,8 @@ pub struct BackwardInputs {
     pub forward: Inputs,
     /// Output of the forward op, where the gradient needs it.
     pub o: Option<Tensor>,
+    /// Output of the forward op, where there is an epilogue.
+    pub o_core: Option<Tensor>,
     /// Output of the forward op. Softmax only.
     pub lse: Option<Tensor>,
     /// Output of the forward op. Normalisers that are formed from what a row sees only.
@@ -67,6 +94,7 @@ impl From<BackwardInputs> for Tensors {
         Self::from(i.forward)
             .with("d_o", i.d_o)
             .with_some("o", i.o)
+            .with_some("o_core", i.o_core)
             .with_some("lse", i.lse)
             .with_some("row_sum", i.row_sum)
             .with_some("d_lse", i.d_lse)
@@ -103,8 +131,10 @@ impl Op for AttentionBackward {
         let d = &f.dims;
         let (query, key) = (f.query_dims(d.val_dim), f.key_dims(d.head_dim));
         let mut all = f.main_inputs();
-        all.extend(f.needs_delta().then(|| Operand::input("o", query.clone(), f.dtype)));
-        all.extend(f.saved().map(|name| Operand::input(name, f.row_dims(), Dtype::F32)));
+        all.extend(f.kept().into_iter().map(|name| match name {
+            "o" | "o_core" => Operand::input(name, query.clone(), f.dtype),
+            _ => Operand::input(name, f.row_dims(), Dtype::F32),
+        }));
         all.push(Operand::input("d_o", query, f.dtype));
         all.extend(self.d_lse.then(|| Operand::input("d_lse", f.row_dims(), Dtype::F32)));
         all.extend(f.side_inputs());
@@ -119,6 +149,7 @@ impl Op for AttentionBackward {
         all.extend(out(f.sink, "d_sink", vec![d.q_heads]));
         all.extend(out(f.normalizer == Normalizer::LearnedExp, "d_log_norm", f.row_dims()));
         all.extend(out(self.d_bias, "d_bias", vec![1]));
+        all.extend(self.row_gradients());
         all
     }
 

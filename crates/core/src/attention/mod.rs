@@ -1,11 +1,12 @@
 //! Attention with a choice of weights and normalisers: one definition, one spec.
 //!
 //! ```text
-//! s_ij = scale · q_i·k_j;   s ← softcap·tanh(s / softcap)
+//! q̂ k̂ v̂ = prologue(q, k, v)
+//! s_ij = scale · q̂_i·k̂_j;   s ← softcap·tanh(s / softcap)
 //! z_ij = s_ij + bias + head_bias_h + key_bias_j + score_bias_ij − alibi_slope_h·|i + off − j|
 //! a_ij = weight(z_ij) where key j is visible to query i, else 0
 //! P_ij = a_ij / n_i,   n_i = normalizer(a_i1, a_i2, …)
-//! o_i  = Σ_j P_ij v_j
+//! o_i  = epilogue(Σ_j P_ij v̂_j)
 //! ```
 //!
 //! Sources: Dao, *FlashAttention-2* (arXiv 2307.08691); Ramapuram et al., *Theory, Analysis, and Best Practices for Sigmoid
@@ -15,10 +16,12 @@
 mod backward;
 mod bias;
 mod dims;
+mod epilogue;
 mod mask;
 mod merge;
 mod nan_policy;
 mod normalizer;
+mod prologue;
 mod tensors;
 mod values;
 mod weight;
@@ -28,10 +31,12 @@ use serde::{Deserialize, Serialize};
 pub use backward::{AttentionBackward, BackwardInputs, BackwardOutputs};
 pub use bias::{Bias, ScoreBias};
 pub use dims::{Dims, MAX_DIM};
+pub use epilogue::{Epilogue, Gate};
 pub use mask::{Causal, Sequences, Window};
 pub use merge::{AttentionMerge, MAX_PARTS, MergeInputs, MergeOutputs};
 pub use nan_policy::NanPolicy;
 pub use normalizer::Normalizer;
+pub use prologue::{Activation, Prologue, QueryScale, RowNorm};
 pub use tensors::{Inputs, Outputs};
 pub use weight::Weight;
 
@@ -56,6 +61,7 @@ const NO_SOFTMAX: &str = "a weight other than softmax";
 /// | `key_bias` | `[batch, seq_kv]` (packed: `[total_kv]`) | f32 |
 /// | `score_bias` | `[batch or 1, q_heads or 1, seq_q, seq_kv]` | f32 |
 /// | `log_norm` | `[batch, q_heads, seq_q]` (packed: `[q_heads, total_q]`) | f32, if `normalizer` is `LearnedExp` |
+/// | those of [`Prologue`] and [`Epilogue`] | | |
 /// | → `o` | `[batch, q_heads, seq_q, val_dim]` | `dtype` |
 /// | → `lse` | `[batch, q_heads, seq_q]` (packed: `[q_heads, total_q]`) | f32, natural logarithm |
 /// | → `row_sum` | as `lse` | f32: `Σ_j a_ij`, or how many keys the query sees (whatever they hold) if the normaliser counts |
@@ -112,6 +118,15 @@ pub struct Attention {
     /// How the sequences lie in memory.
     #[serde(default)]
     pub sequences: Sequences,
+    /// What is done to rows of `q k v` first.
+    #[serde(default, skip_serializing_if = "Prologue::is_none")]
+    pub prologue: Prologue,
+    /// What is done to rows of `o` last.
+    #[serde(default, skip_serializing_if = "Epilogue::is_none")]
+    pub epilogue: Epilogue,
+    /// Whether to return `o_core`, the output before the epilogue, where there is one; the backward pass needs it.
+    #[serde(default)]
+    pub o_core: bool,
     /// Whether to return `lse`. Softmax only; the backward pass needs it.
     #[serde(default)]
     pub lse: bool,
@@ -146,6 +161,9 @@ impl Attention {
             chunk: None,
             prefix: None,
             sequences: Sequences::Dense,
+            prologue: Prologue::default(),
+            epilogue: Epilogue::default(),
+            o_core: false,
             lse: false,
             row_sum: false,
             nan_policy: NanPolicy::Exact,
@@ -242,6 +260,8 @@ impl Attention {
         all.extend(self.sink.then(|| Operand::input("sink", [d.q_heads], Dtype::F32)));
         let learned = self.normalizer == Normalizer::LearnedExp;
         all.extend(learned.then(|| Operand::input("log_norm", self.row_dims(), Dtype::F32)));
+        all.extend(self.prologue.inputs(self));
+        all.extend(self.epilogue.inputs(self));
         all
     }
 
@@ -279,6 +299,8 @@ impl Attention {
         }
         self.weight.validate()?;
         self.normalizer.validate(self.weight)?;
+        self.prologue.validate(self)?;
+        self.epilogue.validate()?;
         self.check_saved()
     }
 
@@ -312,6 +334,7 @@ impl Op for Attention {
         let mut all = self.main_inputs();
         all.extend(self.side_inputs());
         all.push(Operand::output("o", self.query_dims(self.dims.val_dim), self.dtype));
+        all.extend(self.o_core.then(|| Operand::output("o_core", self.query_dims(self.dims.val_dim), self.dtype)));
         all.extend(self.lse.then(|| Operand::output("lse", self.row_dims(), Dtype::F32)));
         all.extend(self.row_sum.then(|| Operand::output("row_sum", self.row_dims(), Dtype::F32)));
         all
@@ -347,6 +370,8 @@ impl Op for Attention {
         on(self.score_bias.is_some(), "score_bias");
         on(self.alibi, "alibi");
         on(self.sink, "sink");
+        parts.extend(self.prologue.label());
+        parts.extend(self.epilogue.label());
         parts.push(self.dtype.name().into());
         parts.join(".")
     }

@@ -103,11 +103,21 @@ impl Attention {
         }
     }
 
-    /// The same attention, which returns [`saved`](Self::saved) if `wanted`.
+    /// The outputs of the forward pass that the gradient needs: [`saved`](Self::saved), and `o` or, before an epilogue, `o_core`.
+    pub fn kept(&self) -> Vec<&'static str> {
+        let output = match self.epilogue.is_none() {
+            true => self.needs_delta().then_some("o"),
+            false => Some("o_core"),
+        };
+        output.into_iter().chain(self.saved()).collect()
+    }
+
+    /// The same attention, which returns [`saved`](Self::saved) and `o_core`, where there is one, if `wanted`.
     #[must_use]
     pub fn saving(self, wanted: bool) -> Self {
         let (lse, row_sum) = (self.saved() == Some("lse"), self.saved() == Some("row_sum"));
-        Self { lse: lse && wanted, row_sum: row_sum && wanted, ..self }
+        let o_core = wanted && !self.epilogue.is_none();
+        Self { lse: lse && wanted, row_sum: row_sum && wanted, o_core, ..self }
     }
 
     /// Options that only softmax, or only a normaliser with a row sum, goes with.
@@ -121,6 +131,9 @@ impl Attention {
         }
         if self.row_sum && self.saved() != Some("row_sum") {
             return conflict("row_sum", "normalizer", "this normaliser is not formed from what a row sees");
+        }
+        if self.o_core && self.epilogue.is_none() {
+            return conflict("o_core", "epilogue", "without an epilogue it would be `o`");
         }
         Ok(())
     }

@@ -37,6 +37,18 @@ pub struct Inputs {
     pub sink: Option<Tensor>,
     /// Logarithm of what each row of weights is divided by.
     pub log_norm: Option<Tensor>,
+    /// Factor per dim on normalised queries.
+    pub q_gain: Option<Tensor>,
+    /// Factor per dim on normalised keys.
+    pub k_gain: Option<Tensor>,
+    /// Factor per query.
+    pub query_scale: Option<Tensor>,
+    /// Factor, or its logit, per value.
+    pub value_scale: Option<Tensor>,
+    /// Logits of the gate.
+    pub gate: Option<Tensor>,
+    /// Factor per dim on the normalised output.
+    pub o_gain: Option<Tensor>,
 }
 
 impl From<Inputs> for Tensors {
@@ -55,6 +67,12 @@ impl From<Inputs> for Tensors {
             .with_some("alibi_slopes", i.alibi_slopes)
             .with_some("sink", i.sink)
             .with_some("log_norm", i.log_norm)
+            .with_some("q_gain", i.q_gain)
+            .with_some("k_gain", i.k_gain)
+            .with_some("query_scale", i.query_scale)
+            .with_some("value_scale", i.value_scale)
+            .with_some("gate", i.gate)
+            .with_some("o_gain", i.o_gain)
     }
 }
 
@@ -63,6 +81,8 @@ impl From<Inputs> for Tensors {
 pub struct Outputs {
     /// `[batch, q_heads, seq_q, val_dim]`.
     pub o: Tensor,
+    /// As `o`, if asked for.
+    pub o_core: Option<Tensor>,
     /// `[batch, q_heads, seq_q]`, if asked for.
     pub lse: Option<Tensor>,
     /// `[batch, q_heads, seq_q]`, if asked for.
@@ -71,6 +91,11 @@ pub struct Outputs {
 
 impl From<Tensors> for Outputs {
     fn from(mut t: Tensors) -> Self {
-        Self { o: t.take("o").unwrap_or_default(), lse: t.take("lse"), row_sum: t.take("row_sum") }
+        Self {
+            o: t.take("o").unwrap_or_default(),
+            o_core: t.take("o_core"),
+            lse: t.take("lse"),
+            row_sum: t.take("row_sum"),
+        }
     }
 }

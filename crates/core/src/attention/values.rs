@@ -23,6 +23,9 @@ pub(super) fn check(a: &Attention, inputs: &Tensors) -> Result<(), SpecError> {
         check_block_table(inputs, page, pages)?;
     }
     BIASES.iter().try_for_each(|&(name, masks)| check_bias(inputs, name, masks))?;
+    for name in ["q_gain", "k_gain", "query_scale", "value_scale", "gate", "o_gain"] {
+        check_numbers(inputs, name, f32::is_finite, "a finite number")?;
+    }
     let within = |x: f32| (-80.0..=80.0).contains(&x);
     check_numbers(inputs, "log_norm", within, "a number of -80 to 80, whose exponential f32 holds")
 }
@@ -100,13 +103,15 @@ fn check_numbers(
     is_legal: impl Fn(f32) -> bool,
     expected: &str,
 ) -> Result<(), SpecError> {
-    let Some(Data::F32(values)) = inputs.get(name).map(Tensor::data) else {
-        return Ok(());
+    let found = match inputs.get(name).map(Tensor::data) {
+        Some(Data::F32(values)) => first_illegal(values, is_legal).map(|at| (at, values[at])),
+        Some(Data::F16(values)) => values.iter().map(|x| x.to_f32()).enumerate().find(|&(_, x)| !is_legal(x)),
+        _ => None,
     };
-    match first_illegal(values, is_legal) {
+    match found {
         None => Ok(()),
-        Some(index) => {
-            let (operand, given) = (name.into(), values[index].to_string());
+        Some((index, given)) => {
+            let (operand, given) = (name.into(), given.to_string());
             Err(SpecError::Value { operand, index, expected: expected.into(), given })
         }
     }

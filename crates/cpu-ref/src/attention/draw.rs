@@ -1,6 +1,9 @@
 //! Random specs and inputs of attention.
 
-use gatefold_core::attention::{Bias, Causal, Dims, NanPolicy, Normalizer, ScoreBias, Sequences, Weight, Window};
+use gatefold_core::attention::{
+    Activation, Bias, Causal, Dims, Epilogue, Gate, NanPolicy, Normalizer, Prologue, QueryScale, RowNorm, ScoreBias,
+    Sequences, Weight, Window,
+};
 use gatefold_core::{Attention, Dtype, Op, Operand, Role, Tensor, Tensors};
 
 use super::pairs;
@@ -83,12 +86,15 @@ pub(crate) fn spec(rng: &mut Rng, divisor: usize) -> Draw {
         chunk: None,
         prefix: None,
         sequences: draw_sequences(rng, &dims),
+        prologue: Prologue::default(),
+        epilogue: Epilogue::default(),
+        o_core: false,
         lse: style.chance(60) && softmax,
         row_sum: false,
         nan_policy: if style.chance(75) { NanPolicy::Exact } else { NanPolicy::Trust },
         dtype: if style.chance(30) { Dtype::F16 } else { Dtype::F32 },
     };
-    let op = finished(rng, op, &drawn);
+    let op = with_rows(&mut rng.clone(), &mut style, finished(rng, op, &drawn));
     let masked = if rng.chance(50) { 0 } else { 20 };
     let families = draw_families(rng, &op);
     let plant = if op.nan_policy == NanPolicy::Exact { draw_plant(rng, &op, masked) } else { None };
@@ -112,6 +118,36 @@ fn finished(rng: &mut Rng, mut op: Attention, style: &Style) -> Attention {
     let other = rng.chance(25);
     let (softcap, score_bias) = (Some(rng.pick(&[0.5, 1.0, 10.0])), Some(ScoreBias::default()));
     pairs::of_kind(Attention { softcap, score_bias, ..op }, other).saving(!other)
+}
+
+/// A third of the specs with the prologue and epilogue of their style: kernels of their own, so few of them.
+fn with_rows(rng: &mut Rng, style: &mut Rng, op: Attention) -> Attention {
+    let norms = [None, Some(RowNorm::L2), Some(RowNorm::RMS), Some(RowNorm::LAYER)];
+    let factors = [None, Some(Activation::Identity), Some(Activation::Sigmoid)];
+    let gates = [None, Some(Gate::ELEMENT), Some(Gate { activation: Activation::Tanh, per_head: true })];
+    let drawn = Prologue {
+        query_norm: style.pick(&norms),
+        key_norm: style.pick(&norms),
+        gain: style.chance(50),
+        query_scale: style.pick(&[None, Some(QueryScale::Given), Some(QueryScale::LogKeys)]),
+        value_scale: style.pick(&factors),
+    };
+    let (gate, norm, gain) = (style.pick(&gates), style.pick(&norms), style.chance(50));
+    let (do_first, do_last) = (rng.chance(30), rng.chance(30));
+    let cached = matches!(op.sequences, Sequences::Paged { .. });
+    let counts = !op.key_bias && op.score_bias.is_none();
+    let mut prologue = if do_first { drawn } else { Prologue::default() };
+    if cached {
+        (prologue.key_norm, prologue.value_scale) = (None, None);
+    }
+    if prologue.query_scale == Some(QueryScale::LogKeys) && !counts {
+        prologue.query_scale = None;
+    }
+    prologue.gain &= prologue.query_norm.is_some() || prologue.key_norm.is_some();
+    let epilogue = Epilogue { gate, norm, gain: gain && norm.is_some(), gate_last: false };
+    let epilogue = if do_last { epilogue } else { Epilogue::default() };
+    let o_core = !epilogue.is_none() && rng.chance(30);
+    Attention { prologue, epilogue, o_core, ..op }
 }
 
 /// What is special about a draw.
@@ -222,7 +258,8 @@ fn draw_plant(rng: &mut Rng, op: &Attention, masked: usize) -> Option<Plant> {
 /// The inputs of the forward op, and of its gradient if `more` names `d_o` or `d_lse`.
 pub(crate) fn inputs(rng: &mut Rng, draw: &Draw, operands: &[Operand]) -> Tensors {
     let mut all = Tensors::new();
-    for o in operands.iter().filter(|o| o.role == Role::Input && !matches!(o.name, "o" | "lse" | "row_sum")) {
+    for o in operands.iter().filter(|o| o.role == Role::Input && !matches!(o.name, "o" | "o_core" | "lse" | "row_sum"))
+    {
         all.insert(o.name, operand(rng, draw, o));
     }
     if let Some(plant) = draw.plant {

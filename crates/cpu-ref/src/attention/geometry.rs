@@ -76,6 +76,14 @@ impl Sequence {
         }
     }
 
+    /// Element of `value_scale`.
+    pub(crate) fn key_stat(&self, op: &Attention, kv_head: usize, j: usize) -> usize {
+        match op.sequences {
+            Sequences::Packed { total_kv, .. } => kv_head * total_kv + self.start_kv + j,
+            _ => (self.b * op.dims.kv_heads + kv_head) * op.dims.seq_kv + j,
+        }
+    }
+
     /// Element of `key_bias`.
     pub(crate) fn key_bias(&self, op: &Attention, j: usize) -> usize {
         match op.sequences {

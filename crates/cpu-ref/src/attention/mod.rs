@@ -18,6 +18,8 @@ pub(crate) mod geometry;
 mod merge;
 mod pairs;
 mod plant;
+mod row_cases;
+pub(crate) mod rows;
 pub(crate) mod score;
 mod style;
 pub(crate) mod weight;
@@ -29,6 +31,7 @@ use crate::real::Accumulator;
 use crate::rowwise::softmax_row;
 use crate::{Case, Real, Reference, Values};
 use geometry::{Sequence, sequences};
+use rows::{Kind, Rows};
 use score::{Score, Scores};
 
 /// One output row and the number that is saved of it: `lse` or `row_sum`.
@@ -130,6 +133,15 @@ fn softmax_output<R: Real>(
 
 impl Reference for Attention {
     fn eval<R: Real>(&self, inputs: &Values<R>) -> Values<R> {
+        if !self.is_core() {
+            let mut outputs = self.core().eval(&rows::prologue(self, inputs));
+            if !self.epilogue.is_none() {
+                let core: Vec<R> = outputs.float("o").iter().map(|&x| rows::stored(x, self.dtype)).collect();
+                outputs.floats.insert("o".into(), Rows::new(self, inputs, Kind::Output).forward(&core));
+                outputs.floats.insert("o_core".into(), core);
+            }
+            return outputs;
+        }
         let scores = Scores::new(self, inputs);
         let width = self.dims.val_dim;
         let rows: usize = self.row_dims().iter().product();

@@ -16,23 +16,20 @@ const SLOTS: [usize; 10] = [Weight::FUNCTIONS.len(), Normalizer::ALL.len(), 3, 2
 /// How many cases there are.
 pub(super) const COUNT: usize = SLOTS[0] * SLOTS[1];
 
-/// A value for each slot.
-type Choice = [usize; SLOTS.len()];
-
-/// Every weight with every normaliser; each further slot takes the value that meets most others for the first time.
-fn choices() -> Vec<Choice> {
+/// Every value of the first slot with every one of the second; each further slot takes the value that meets most others for the first time.
+pub(super) fn choices<const N: usize>(slots: [usize; N]) -> Vec<[usize; N]> {
     let mut met = BTreeSet::new();
     let mut all = Vec::new();
-    for row in 0..COUNT {
-        let mut choice = [0; SLOTS.len()];
-        (choice[0], choice[1]) = (row / SLOTS[1], row % SLOTS[1]);
-        for slot in 2..SLOTS.len() {
+    for row in 0..slots[0] * slots[1] {
+        let mut choice = [0; N];
+        (choice[0], choice[1]) = (row / slots[1], row % slots[1]);
+        for slot in 2..N {
             let fresh = |value: usize| (0..slot).filter(|&s| !met.contains(&(s, choice[s], slot, value))).count();
             // of equals, another one each time
-            let order = (0..SLOTS[slot]).map(|n| (row + n) % SLOTS[slot]);
+            let order = (0..slots[slot]).map(|n| (row + n) % slots[slot]);
             choice[slot] = order.rev().max_by_key(|&value| fresh(value)).unwrap_or(0);
         }
-        for slot in 1..SLOTS.len() {
+        for slot in 1..N {
             met.extend((0..slot).map(|s| (s, choice[s], slot, choice[slot])));
         }
         all.push(choice);
@@ -62,7 +59,7 @@ pub(super) fn of_kind(op: Attention, other: bool) -> Attention {
     }
 }
 
-fn draw(choice: Choice) -> Draw {
+fn draw(choice: [usize; SLOTS.len()]) -> Draw {
     let [weight, normalizer, causal, window, sequences, sizes, contents, bias, saves, kernels] = choice;
     let other = kernels == 1;
     let (seq_q, seq_kv, heads) = [(33, 33, (2, 2)), (20, 41, (3, 1)), (41, 20, (4, 2))][sizes];
@@ -96,7 +93,7 @@ fn draw(choice: Choice) -> Draw {
 
 /// The cases.
 pub(super) fn planned() -> impl Iterator<Item = Draw> {
-    choices().into_iter().map(draw)
+    choices(SLOTS).into_iter().map(draw)
 }
 
 #[cfg(test)]
@@ -105,7 +102,7 @@ mod tests {
 
     #[test]
     fn every_pair_of_values_meets() {
-        let all = choices();
+        let all = choices(SLOTS);
         assert_eq!(all.len(), COUNT);
         for (a, b) in (0..SLOTS.len()).flat_map(|b| (0..b).map(move |a| (a, b))) {
             let met: BTreeSet<_> = all.iter().map(|c| (c[a], c[b])).collect();

@@ -99,7 +99,10 @@ impl<'a, R: Real> Scores<'a, R> {
             slopes: inputs.float("alibi_slopes"),
             scale: R::from_f64(f64::from(op.scale_value())),
             f16_weights: inputs.f16_weights,
-            largest: v.chunks(d.val_dim).map(|row| row.iter().map(|x| x.value().abs()).fold(0.0, f64::max)).collect(),
+            largest: v
+                .chunks(d.val_dim)
+                .map(|row| row.iter().map(|x| x.value().abs() + x.uncertainty()).fold(0.0, f64::max))
+                .collect(),
             content: [contents(q, d.head_dim), contents(k, d.head_dim), contents(v, d.val_dim)],
         }
     }

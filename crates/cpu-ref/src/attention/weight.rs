@@ -7,7 +7,7 @@ use super::score::{SATURATION, host_constant};
 use crate::Real;
 
 /// `σ(z) = 1/(1 + exp(−z))`, so written that no exponential overflows.
-fn sigmoid<R: Real>(z: R) -> R {
+pub(super) fn sigmoid<R: Real>(z: R) -> R {
     let one = R::from_f64(1.0);
     let e = (-z.abs()).exp();
     // 2u more: a kernel may multiply by the reciprocal

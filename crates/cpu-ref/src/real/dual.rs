@@ -69,6 +69,11 @@ impl Real for Dual {
         Self { v: self.v.ln(), d: self.d / self.v }
     }
 
+    fn inverse_sqrt(self) -> Self {
+        let v = self.v.sqrt().recip();
+        Self { v, d: -0.5 * v * self.d / self.v }
+    }
+
     fn tanh(self) -> Self {
         let v = self.v.tanh();
         Self { v, d: (1.0 - v * v) * self.d }

@@ -137,6 +137,16 @@ impl Real for Err {
         Self { v, e: carried + (6.0 * UNIT * (v.abs() + carried)).max(2f64.powi(-21)) }
     }
 
+    /// Good to 2 ULP.
+    fn inverse_sqrt(self) -> Self {
+        let v = self.v.sqrt().recip();
+        let least = self.v - self.e;
+        if !(least >= FLUSH && self.v + self.e <= MAX) {
+            return Self { v, e: if self.e.is_nan() { f64::NAN } else { UNKNOWN } };
+        }
+        Self::rounded(v, least.sqrt().recip() - v, 4.0)
+    }
+
     /// A kernel forms it as `y = (1 − t) / (1 + t)`, `t = exp(−2|x|)`. The exponential is off by `t·(6 + 8|x|)·u`, which `|dy/dt| = 2/(1 + t)²`
     /// carries on (at most 4u in all); difference, sum and quotient add 2 + 2 + 5 u of `y`. An error of `x` is carried on by the
     /// steepest slope `1 − tanh²` within its reach. A quarter is added for products of errors.

@@ -35,6 +35,8 @@ pub trait Real:
     fn exp(self) -> Self;
     /// Natural logarithm.
     fn ln(self) -> Self;
+    /// `1/√x` of an `x` above 0.
+    fn inverse_sqrt(self) -> Self;
     /// Hyperbolic tangent.
     fn tanh(self) -> Self;
     /// The nearest number in `[−limit, limit]`.

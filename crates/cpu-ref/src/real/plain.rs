@@ -28,6 +28,10 @@ macro_rules! plain {
                 $float::ln(self)
             }
 
+            fn inverse_sqrt(self) -> Self {
+                $float::sqrt(self).recip()
+            }
+
             fn tanh(self) -> Self {
                 $float::tanh(self)
             }

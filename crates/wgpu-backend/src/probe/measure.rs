@@ -44,6 +44,7 @@ pub(super) fn plan(
         f16: kernel.path.ends_with("rounding.wgsl"),
         subgroups: false,
         matrix: false,
+        binds: Vec::new(),
         dispatches: vec![Dispatch { grid: [groups, 1, 1], params, windows: Vec::new() }],
         trips: u64::from(MANY_TRIPS),
         proven: false,

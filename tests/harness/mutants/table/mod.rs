@@ -6,6 +6,7 @@ mod forward;
 mod gemm;
 mod matrix;
 mod merge;
+mod rows;
 mod rowwise;
 mod slots;
 mod weights;
@@ -20,6 +21,7 @@ const ALL: &[&[Row]] = &[
     backward::ALL,
     slots::ALL,
     weights::ALL,
+    rows::ALL,
     rowwise::ALL,
     gemm::ALL,
     matrix::ALL,

@@ -1,0 +1,84 @@
+//! Plans of an attention with a prologue or an epilogue: the core's, with rows mapped before and after.
+
+use gatefold_core::{Attention, AttentionBackward, Op};
+
+use super::row_map::RowMap;
+use crate::{Kernels, Limits, Plan, PlanError, Step};
+
+/// Globals of the core's kernels that an attention's maps take the place of, and what they bind then.
+fn renames(a: &Attention) -> Vec<(&'static str, &'static str)> {
+    let p = &a.prologue;
+    let of = |on: bool, pair: [(&'static str, &'static str); 2]| on.then_some(pair).into_iter().flatten();
+    let mut all: Vec<_> = of(p.scales_queries(), [("q", "q_ready"), ("d_q", "d_q_ready")]).collect();
+    all.extend(of(p.key_norm.is_some(), [("k", "k_ready"), ("d_k", "d_k_ready")]));
+    all.extend(of(p.value_scale.is_some(), [("v", "v_ready"), ("d_v", "d_v_ready")]));
+    all.extend(of(!a.epilogue.is_none(), [("o", "o_core"), ("d_o", "d_o_core")]));
+    all
+}
+
+fn renamed(steps: Vec<Step>, a: &Attention) -> impl Iterator<Item = Step> {
+    let binds = renames(a);
+    steps.into_iter().map(move |step| Step { binds: binds.clone(), ..step })
+}
+
+/// The plan of a forward pass.
+pub(super) fn forward(a: &Attention, limits: &Limits) -> Result<Plan, PlanError> {
+    let mut plan = a.core().plan(limits)?;
+    if plan.steps.is_empty() {
+        return Ok(plan);
+    }
+    let mut steps = Vec::new();
+    for map in RowMap::prologue(a, limits) {
+        let (step, scratch) = map.forward()?;
+        steps.extend(step);
+        plan.scratch.extend(scratch);
+    }
+    steps.extend(renamed(plan.steps, a));
+    if let Some(map) = RowMap::epilogue(a, limits) {
+        let (step, scratch) = map.forward()?;
+        steps.extend(step);
+        plan.scratch.extend(scratch);
+    }
+    plan.steps = steps;
+    plan.reasons.push(REASON.into());
+    Ok(plan)
+}
+
+const REASON: &str =
+    "prologue and epilogue: rows are mapped by kernels of their own, once each, whatever the core's tiles";
+
+/// The plan of a gradient: the prologue again, the epilogue's gradient, the core's, the prologue's.
+pub(super) fn backward(op: &AttentionBackward, limits: &Limits) -> Result<Plan, PlanError> {
+    let a = &op.forward;
+    let mut plan = op.core().plan(limits)?;
+    if plan.steps.is_empty() {
+        return Ok(plan);
+    }
+    let (mut before, mut after, mut scratch) = (Vec::new(), Vec::new(), Vec::new());
+    for map in RowMap::prologue(a, limits) {
+        let (step, more) = map.forward()?;
+        before.extend(step);
+        scratch.extend(more);
+        let (steps, more) = map.backward()?;
+        after.extend(steps);
+        scratch.extend(more);
+    }
+    if let Some(map) = RowMap::epilogue(a, limits) {
+        let (steps, more) = map.backward()?;
+        before.extend(steps);
+        scratch.extend(more);
+    }
+    // maps that run one after another share the scratch of their sums
+    for s in scratch {
+        match plan.scratch.iter_mut().find(|known| known.name == s.name) {
+            Some(known) => known.bytes = known.bytes.max(s.bytes),
+            None => plan.scratch.push(s),
+        }
+    }
+    before.extend(renamed(plan.steps, a));
+    before.extend(after);
+    plan.steps = before;
+    plan.reasons.push(REASON.into());
+    debug_assert_eq!(plan.op, AttentionBackward::NAME);
+    Ok(plan)
+}

@@ -1,0 +1,362 @@
+//! Prologue and epilogue: maps of rows before and after the plan of the core, which then binds what they write in place of the operands.
+
+use gatefold_core::attention::{Activation, QueryScale, RowNorm, Sequences};
+use gatefold_core::{Attention, Dtype};
+
+use super::layout::{Layout, Members};
+use super::split::{Parted, Split, Work};
+use super::{FLAT, flat_step, heads_contiguous};
+use crate::plan::{NAN_BITS, narrow};
+use crate::source::wgsl;
+use crate::{Dispatch, Limits, Param, PlanError, Scratch, Source, Step, fold_groups};
+
+/// Rows of a block whose columns one invocation sums.
+const BLOCK: u32 = 64;
+/// What gains' gradients are summed from, and what the sums of blocks are written to, in turn.
+const GAIN_SUMS: [&str; 2] = ["gain_terms", "gain_sums"];
+
+/// Whose rows are mapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Query,
+    Key,
+    Value,
+    Output,
+}
+
+/// Operands of a kind: what is mapped and what comes of it, their gradients, and what the map reads beside.
+struct Names {
+    x: &'static str,
+    y: &'static str,
+    d_y: &'static str,
+    d_x: &'static str,
+    factor: &'static str,
+    d_factor: &'static str,
+    gain: &'static str,
+    d_gain: &'static str,
+}
+
+impl Kind {
+    const fn names(self) -> Names {
+        match self {
+            Self::Query => Names {
+                x: "q",
+                y: "q_ready",
+                d_y: "d_q_ready",
+                d_x: "d_q",
+                factor: "query_scale",
+                d_factor: "d_query_scale",
+                gain: "q_gain",
+                d_gain: "d_q_gain",
+            },
+            Self::Key => Names {
+                x: "k",
+                y: "k_ready",
+                d_y: "d_k_ready",
+                d_x: "d_k",
+                factor: "",
+                d_factor: "",
+                gain: "k_gain",
+                d_gain: "d_k_gain",
+            },
+            Self::Value => Names {
+                x: "v",
+                y: "v_ready",
+                d_y: "d_v_ready",
+                d_x: "d_v",
+                factor: "value_scale",
+                d_factor: "d_value_scale",
+                gain: "",
+                d_gain: "",
+            },
+            Self::Output => Names {
+                x: "o_core",
+                y: "o",
+                d_y: "d_o",
+                d_x: "d_o_core",
+                factor: "gate",
+                d_factor: "d_gate",
+                gain: "o_gain",
+                d_gain: "d_o_gain",
+            },
+        }
+    }
+}
+
+/// The factor of a map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Factor {
+    None,
+    Row(Activation),
+    Element(Activation),
+    LogKeys,
+}
+
+/// A map of the rows of one kind.
+pub(super) struct RowMap<'a> {
+    pub(super) a: &'a Attention,
+    limits: &'a Limits,
+    pub(super) kind: Kind,
+}
+
+impl<'a> RowMap<'a> {
+    /// The maps of the prologue.
+    pub(super) fn prologue(a: &'a Attention, limits: &'a Limits) -> Vec<Self> {
+        let p = &a.prologue;
+        let kinds = [
+            (p.scales_queries(), Kind::Query),
+            (p.key_norm.is_some(), Kind::Key),
+            (p.value_scale.is_some(), Kind::Value),
+        ];
+        kinds.into_iter().filter_map(|(on, kind)| on.then_some(Self { a, limits, kind })).collect()
+    }
+
+    /// The map of the epilogue.
+    pub(super) fn epilogue(a: &'a Attention, limits: &'a Limits) -> Option<Self> {
+        (!a.epilogue.is_none()).then_some(Self { a, limits, kind: Kind::Output })
+    }
+
+    pub(super) fn of_queries(&self) -> bool {
+        matches!(self.kind, Kind::Query | Kind::Output)
+    }
+
+    fn width(&self) -> usize {
+        let d = &self.a.dims;
+        if matches!(self.kind, Kind::Query | Kind::Key) { d.head_dim } else { d.val_dim }
+    }
+
+    pub(super) fn norm(&self) -> Option<RowNorm> {
+        match self.kind {
+            Kind::Query => self.a.prologue.query_norm,
+            Kind::Key => self.a.prologue.key_norm,
+            Kind::Value => None,
+            Kind::Output => self.a.epilogue.norm,
+        }
+    }
+
+    pub(super) fn has_gain(&self) -> bool {
+        let gain = if self.kind == Kind::Output { self.a.epilogue.gain } else { self.a.prologue.gain };
+        gain && self.norm().is_some()
+    }
+
+    pub(super) fn factor(&self) -> Factor {
+        match self.kind {
+            Kind::Query => match self.a.prologue.query_scale {
+                None => Factor::None,
+                Some(QueryScale::Given) => Factor::Row(Activation::Identity),
+                Some(QueryScale::LogKeys) => Factor::LogKeys,
+            },
+            Kind::Key => Factor::None,
+            Kind::Value => self.a.prologue.value_scale.map_or(Factor::None, Factor::Row),
+            Kind::Output => self.a.epilogue.gate.map_or(Factor::None, |gate| {
+                if gate.per_head { Factor::Row(gate.activation) } else { Factor::Element(gate.activation) }
+            }),
+        }
+    }
+
+    /// Rows over all sequences and heads; of packed sequences, as many as there would be if all were as long as the longest.
+    fn rows(&self) -> u64 {
+        let d = &self.a.dims;
+        let (heads, seq) = if self.of_queries() { (d.q_heads, d.seq_q) } else { (d.kv_heads, d.seq_kv) };
+        (d.batch * heads * seq) as u64
+    }
+
+    /// Elements of what is mapped.
+    fn elements(&self) -> u64 {
+        let dims = if self.of_queries() { self.a.row_dims() } else { self.a.key_row_dims() };
+        dims.iter().map(|&n| n as u64).product::<u64>() * self.width() as u64
+    }
+
+    fn scratch(&self, name: &'static str, dtype: Dtype) -> Scratch {
+        let bytes = (self.elements() * dtype.size() as u64).next_multiple_of(16).max(16);
+        Scratch { name, bytes }
+    }
+
+    /// Where the core's result, or what it reads, waits, if that is not an operand.
+    fn y_scratch(&self) -> Option<Scratch> {
+        match self.kind {
+            Kind::Output => (!self.a.o_core).then(|| self.scratch("o_core", self.a.dtype)),
+            _ => Some(self.scratch(self.kind.names().y, self.a.dtype)),
+        }
+    }
+
+    fn is_wide(&self) -> bool {
+        matches!(self.factor(), Factor::Element(_))
+    }
+
+    fn members(&self, layout: &Layout) -> Members {
+        let mut members = Members::new(self.a, layout);
+        let eps = self.norm().map_or(0.0, RowNorm::eps);
+        let eps = if matches!(self.norm(), Some(RowNorm::L2 { .. })) { squared(eps) } else { eps };
+        members.set("row_width", narrow(self.width() as u64));
+        members.set_f32("eps", eps);
+        members
+    }
+
+    /// The dispatches of a kernel that takes a row an invocation. `wide` and `narrow_` are globals with a row, or a number, per row.
+    fn split(&self, kernel: &'static str, wide: &[&'static str], by_row: &[&'static str]) -> Result<Split, PlanError> {
+        let element = self.a.dtype.size() as u64;
+        let part = |operand, shift, width: u64, element: u64| Parted {
+            operand,
+            shift,
+            bytes: self.elements() / self.width() as u64 * width * element,
+            unit_bytes: u64::from(FLAT) * width * element,
+            element,
+        };
+        let width = self.width() as u64;
+        let mut parted: Vec<_> = wide.iter().map(|&name| part(name, "o_shift", width, element)).collect();
+        parted.extend(by_row.iter().map(|&name| part(name, "lse_shift", 1, 4)));
+        let work = Work {
+            divisible: heads_contiguous(self.a) || matches!(self.a.sequences, Sequences::Paged { .. }),
+            parted,
+            step_trips: 4 * width,
+            step_work: f64::from(FLAT) * 8.0 * width as f64,
+            ..Work::flat(kernel, self.rows().div_ceil(FLAT.into()), 1)
+        };
+        work.split(&self.members(&Layout::new(&gatefold_core::Op::operands(&self.a.core()))), self.limits)
+    }
+
+    /// The step that writes `y`, and the scratch that it needs; none without rows.
+    pub(super) fn forward(&self) -> Result<(Option<Step>, Option<Scratch>), PlanError> {
+        if self.rows() == 0 {
+            return Ok((None, self.y_scratch()));
+        }
+        let names = self.kind.names();
+        let (slots, part) = self.slots();
+        let (wide, by_row) = self.globals(&["x", "y"], "element_factor", "row_factor");
+        let split = self.split("attention_row_map", &wide, &by_row)?;
+        let name = format!("attention_row_map{part}.{}", self.a.dtype);
+        let binds = vec![("x", names.x), ("y", names.y)].into_iter().chain(self.beside()).collect();
+        let step = self.step(name, (wgsl!("attention/row_map.wgsl"), slots), binds, split);
+        Ok((Some(step), self.y_scratch()))
+    }
+
+    /// The steps that write `d_x` and the gradients of factor and gain, and the scratch that they need.
+    pub(super) fn backward(&self) -> Result<(Vec<Step>, Vec<Scratch>), PlanError> {
+        let names = self.kind.names();
+        let waits = if self.kind == Kind::Output { names.d_x } else { names.d_y };
+        let mut scratch = vec![self.scratch(waits, self.a.dtype)];
+        let mut steps = Vec::new();
+        if self.rows() > 0 {
+            let (mut slots, mut part) = self.slots();
+            let has_gradient = !matches!(self.factor(), Factor::None | Factor::LogKeys);
+            slots.extend(self.has_gain().then_some(wgsl!("attention/row_map/gain/terms.wgsl")));
+            slots.push(match self.factor() {
+                Factor::Row(_) => wgsl!("attention/row_map/gradient/row.wgsl"),
+                Factor::Element(_) => wgsl!("attention/row_map/gradient/element.wgsl"),
+                _ => wgsl!("attention/row_map/gradient/none.wgsl"),
+            });
+            part.push_str(&format!(".{}", self.a.dtype));
+            let (mut wide, mut by_row) = self.globals(&["x", "d_y", "d_x"], "element_factor", "row_factor");
+            let d_factor = if self.is_wide() { "d_element_factor" } else { "d_row_factor" };
+            if has_gradient {
+                (if self.is_wide() { &mut wide } else { &mut by_row }).push(d_factor);
+            }
+            let split = self.split("attention_row_map_backward", &wide, &by_row)?;
+            let kernel = (wgsl!("attention/row_map_backward.wgsl"), slots);
+            let mut binds = vec![("x", names.x), ("d_y", names.d_y), ("d_x", names.d_x)];
+            binds.extend(self.beside());
+            binds.extend(has_gradient.then_some((d_factor, names.d_factor)));
+            steps.push(self.step(format!("attention_row_map_backward{part}"), kernel, binds, split));
+        }
+        if self.has_gain() {
+            scratch.push(self.scratch(GAIN_SUMS[0], Dtype::F32));
+            steps.extend(self.sum_gains(names.d_gain, &mut scratch)?);
+        }
+        Ok((steps, scratch))
+    }
+
+    fn step(
+        &self,
+        name: String,
+        kernel: (Source, Vec<Source>),
+        binds: Vec<(&'static str, &'static str)>,
+        split: Split,
+    ) -> Step {
+        let mut step = flat_step(name, kernel, Some(self.a.dtype), split);
+        let largest = if self.a.dtype == Dtype::F16 { 65504.0 } else { f32::MAX };
+        step.consts.push(("LARGEST_BITS", largest.to_bits()));
+        Step { binds, ..step }
+    }
+
+    /// Globals with a row, and with a number, per row.
+    fn globals(
+        &self,
+        rows: &[&'static str],
+        element: &'static str,
+        row: &'static str,
+    ) -> (Vec<&'static str>, Vec<&'static str>) {
+        let mut wide = rows.to_vec();
+        wide.extend(self.is_wide().then_some(element));
+        (wide, matches!(self.factor(), Factor::Row(_)).then_some(row).into_iter().collect())
+    }
+
+    /// What the map reads beside the rows.
+    fn beside(&self) -> Vec<(&'static str, &'static str)> {
+        let names = self.kind.names();
+        let mut all = Vec::new();
+        all.extend(match self.factor() {
+            Factor::Row(_) => Some(("row_factor", names.factor)),
+            Factor::Element(_) => Some(("element_factor", names.factor)),
+            _ => None,
+        });
+        all.extend(self.has_gain().then_some(("dim_gain", names.gain)));
+        all
+    }
+
+    /// Sums the terms of all rows, a block at a time, until one is left.
+    fn sum_gains(&self, output: &'static str, scratch: &mut Vec<Scratch>) -> Result<Vec<Step>, PlanError> {
+        let width = self.width() as u64;
+        let mut rows = self.elements() / width;
+        let sums = (rows.div_ceil(BLOCK.into()) * width * 4).next_multiple_of(16).max(16);
+        if sums > self.limits.binding_bytes || scratch.iter().any(|s| s.bytes > self.limits.binding_bytes) {
+            let need = scratch.iter().map(|s| s.bytes).max().unwrap_or(sums);
+            return Err(PlanError::TooLarge { operand: GAIN_SUMS[0].into(), need, have: self.limits.binding_bytes });
+        }
+        let mut steps = Vec::new();
+        loop {
+            let blocks = rows.div_ceil(BLOCK.into()).max(1);
+            let from = GAIN_SUMS[steps.len() % 2];
+            let to = if blocks == 1 { output } else { GAIN_SUMS[(steps.len() + 1) % 2] };
+            steps.push(sum_columns(self.limits, rows, width, (from, to)));
+            if blocks == 1 {
+                break;
+            }
+            rows = blocks;
+        }
+        scratch.extend((steps.len() > 1).then_some(Scratch { name: GAIN_SUMS[1], bytes: sums }));
+        Ok(steps)
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "rounding to f32 is meant")]
+fn squared(eps: f32) -> f32 {
+    (f64::from(eps) * f64::from(eps)) as f32
+}
+
+/// The step that sums the columns of blocks of rows.
+fn sum_columns(limits: &Limits, rows: u64, width: u64, (from, to): (&'static str, &'static str)) -> Step {
+    let elements = rows.div_ceil(BLOCK.into()).max(1) * width;
+    let groups = elements.div_ceil(FLAT.into());
+    let by_time = limits.dispatch_seconds * limits.mul_adds_per_second / f64::from(FLAT * BLOCK);
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 1 ..= 1e9")]
+    let most = (by_time.clamp(1.0, 1e9) as u64).min(u64::from(limits.groups_per_dim).pow(2));
+    let dispatch = |first: u64| {
+        let count = most.min(groups - first);
+        let params = vec![
+            ("first_group", Param::U32(narrow(first))),
+            ("group_count", Param::U32(narrow(count))),
+            ("rows", Param::U32(narrow(rows))),
+            ("width", Param::U32(narrow(width))),
+            ("nan", Param::U32(NAN_BITS)),
+        ];
+        Dispatch { grid: fold_groups(count, limits.groups_per_dim), params, windows: Vec::new() }
+    };
+    let dispatches = (0..groups.div_ceil(most)).map(|n| dispatch(n * most)).collect();
+    let split = Split { dispatches, passes: 1, trips: BLOCK.into() };
+    let kernel = (wgsl!("attention/sum_columns.wgsl"), Vec::new());
+    let step = flat_step("attention_sum_columns".into(), kernel, None, split);
+    let mut consts = step.consts.clone();
+    consts.push(("ROWS", BLOCK));
+    Step { consts, binds: vec![("terms", from), ("sums", to)], ..step }
+}
