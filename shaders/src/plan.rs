@@ -149,6 +149,8 @@ pub struct Plan {
     pub packed: Vec<Packed>,
     /// Whether weights are rounded to f16 before they are multiplied by values (docs/numerics.md).
     pub rounds_weights: bool,
+    /// Whether rows are rounded to f16 between a prologue or epilogue and the rest.
+    pub rounds_rows: bool,
     /// Why each variant was or was not taken, in words.
     pub reasons: Vec<String>,
 }

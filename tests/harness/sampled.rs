@@ -5,6 +5,8 @@
 //! `−ln seq_kv` stays what it was, because `seq_kv` does.
 
 use anyhow::{Result, anyhow};
+#[cfg(test)]
+use gatefold_core::attention::PRESETS;
 use gatefold_core::attention::{Causal, Dims, Sequences};
 use gatefold_core::{Attention, AttentionBackward, Gemm, Op, Role, Tensor, Tensors};
 use gatefold_cpu_ref::{Bounded, bounded, bounded_as};
@@ -79,12 +81,25 @@ fn alone(op: &Attention, inputs: &Tensors, at: Place) -> Result<(Attention, Tens
     };
     let dims = Dims { batch: 1, q_heads: 1, kv_heads: 1, seq_q: 1, ..d };
     let sequences = Sequences::Padded { q: false, kv: true };
-    let one = Attention { dims, sequences, causal: Causal::None, lse: false, ..op.clone() };
-    let taken = Tensors::new()
+    let one = Attention { dims, sequences, causal: Causal::None, ..op.clone() }.saving(false);
+    let mut taken = Tensors::new()
         .with("q", rows(&inputs["q"], query, 1, d.head_dim, vec![1, 1, 1, d.head_dim])?)
         .with("k", rows(&inputs["k"], key, d.seq_kv, d.head_dim, vec![1, 1, d.seq_kv, d.head_dim])?)
         .with("v", rows(&inputs["v"], key, d.seq_kv, d.val_dim, vec![1, 1, d.seq_kv, d.val_dim])?)
         .with("lens_kv", Tensor::u32([1], vec![u32::try_from(visible)?])?);
+    for (name, t) in inputs.iter() {
+        let whole = t.len() / (d.batch * d.q_heads * d.seq_q).max(1);
+        let part = match name {
+            "query_scale" | "log_norm" => rows(t, query, 1, 1, vec![1, 1, 1])?,
+            "gate" if whole == 1 => rows(t, query, 1, 1, vec![1, 1, 1])?,
+            "gate" => rows(t, query, 1, d.val_dim, vec![1, 1, 1, d.val_dim])?,
+            "value_scale" => rows(t, key, d.seq_kv, 1, vec![1, 1, d.seq_kv])?,
+            "sink" => rows(t, at.head, 1, 1, vec![1])?,
+            "q_gain" | "k_gain" | "o_gain" => t.clone(),
+            _ => continue,
+        };
+        taken.insert(name, part);
+    }
     Ok((one, taken))
 }
 
@@ -96,8 +111,10 @@ fn worst(exact: &Bounded, output: &str, got: &Tensor) -> Result<f64> {
 
 /// Whether the rows of a spec can be taken out: dense self-contained inputs only.
 fn check_plain(op: &Attention, inputs: &Tensors) -> Result<()> {
-    let known = ["q", "k", "v", "o", "lse", "d_o"];
-    match inputs.iter().find(|(name, _)| !known.contains(name)) {
+    let known =
+        ["q", "k", "v", "o", "o_core", "lse", "row_sum", "d_o", "query_scale", "log_norm", "gate", "value_scale"];
+    let more = ["sink", "q_gain", "k_gain", "o_gain"];
+    match inputs.iter().find(|(name, _)| !known.contains(name) && !more.contains(name)) {
         None if op.sequences == Sequences::Dense => Ok(()),
         _ => Err(anyhow!("rows are taken out of dense attention without biases only")),
     }
@@ -132,13 +149,15 @@ pub fn backward(op: &AttentionBackward, inputs: &Tensors, outputs: &Tensors) -> 
     for at in places_of(&d) {
         let (one, mut taken) = alone(&op.forward, inputs, at)?;
         let query = (at.batch * d.q_heads + at.head) * d.seq_q + at.row;
-        for name in ["o", "d_o"] {
+        for name in ["o", "o_core", "d_o"] {
             if let Some(t) = inputs.get(name) {
                 taken.insert(name, rows(t, query, 1, d.val_dim, vec![1, 1, 1, d.val_dim])?);
             }
         }
-        if let Some(t) = inputs.get("lse") {
-            taken.insert("lse", rows(t, query, 1, 1, vec![1, 1, 1])?);
+        for name in ["lse", "row_sum"] {
+            if let Some(t) = inputs.get(name) {
+                taken.insert(name, rows(t, query, 1, 1, vec![1, 1, 1])?);
+            }
         }
         let one = AttentionBackward::new(one);
         one.check_inputs(&taken)?;
@@ -198,7 +217,9 @@ mod tests {
     /// The reference's own outputs pass, and a wrong element fails: the sub-problem is the same problem.
     #[test]
     fn a_row_alone_is_the_same_problem() {
-        for make in [Attention::softmax, Attention::sigmoid] {
+        let dense =
+            PRESETS.iter().map(|p| p.build).filter(|make| make(Dims::new(1, 1, 1, 1)).sequences == Sequences::Dense);
+        for make in dense.chain([Attention::softmax as fn(Dims) -> Attention]) {
             for causal in [Causal::None, Causal::TopLeft] {
                 let op = Attention { causal, ..make(Dims::new(2, 2, 19, 8)) };
                 let inputs = draw(&op).unwrap();

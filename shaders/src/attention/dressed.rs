@@ -1,6 +1,6 @@
 //! Plans of an attention with a prologue or an epilogue: the core's, with rows mapped before and after.
 
-use gatefold_core::{Attention, AttentionBackward, Op};
+use gatefold_core::{Attention, AttentionBackward, Dtype, Op};
 
 use super::row_map::RowMap;
 use crate::{Kernels, Limits, Plan, PlanError, Step};
@@ -40,6 +40,7 @@ pub(super) fn forward(a: &Attention, limits: &Limits) -> Result<Plan, PlanError>
         plan.scratch.extend(scratch);
     }
     plan.steps = steps;
+    plan.rounds_rows = a.dtype == Dtype::F16;
     plan.reasons.push(REASON.into());
     Ok(plan)
 }
@@ -78,6 +79,7 @@ pub(super) fn backward(op: &AttentionBackward, limits: &Limits) -> Result<Plan, 
     before.extend(renamed(plan.steps, a));
     before.extend(after);
     plan.steps = before;
+    plan.rounds_rows = a.dtype == Dtype::F16;
     plan.reasons.push(REASON.into());
     debug_assert_eq!(plan.op, AttentionBackward::NAME);
     Ok(plan)

@@ -1,7 +1,7 @@
 //! What is timed: ops at shapes, each with the smaller twins that its kernels are checked on.
 
 use anyhow::Result;
-use gatefold_core::attention::{Causal, Dims, NanPolicy};
+use gatefold_core::attention::{Causal, Dims, NanPolicy, PRESETS, Sequences};
 use gatefold_core::{Attention, AttentionBackward, Dtype, Gemm, Op, RowFunction, Rowwise, RowwiseBackward, Tensors};
 use gatefold_cpu_ref::Reference;
 use gatefold_shaders::{Kernels, Plan};
@@ -50,9 +50,16 @@ fn decodes(a: &Attention) -> bool {
     a.dims.seq_q == 1 && a.dims.seq_kv > 1
 }
 
+/// The name of a preset, if that is what is timed; those that are plain softmax or sigmoid at the shape have none.
+fn preset_name(a: &Attention) -> Option<&'static str> {
+    let plain = [Attention::softmax(a.dims), Attention::sigmoid(a.dims)];
+    let is_plain = plain.iter().any(|p| *a == Attention { causal: a.causal, dtype: a.dtype, ..p.clone() });
+    if is_plain { None } else { PRESETS.iter().find(|p| (p.build)(a.dims) == *a).map(|p| p.name) }
+}
+
 impl Timed for Attention {
     fn facts(&self) -> Facts {
-        let (weight, decodes) = (self.weight.name(), decodes(self));
+        let (weight, decodes) = (preset_name(self).unwrap_or(self.weight.name()), decodes(self));
         Facts {
             function: if decodes { format!("{weight} decode") } else { weight.into() },
             backward: false,
@@ -226,6 +233,16 @@ pub(super) struct Scope {
     pub(super) cpu: bool,
     /// Whether f16 may be stored.
     pub(super) f16: bool,
+    /// Whether the papers' presets are timed beside plain softmax.
+    pub(super) presets: bool,
+}
+
+/// Every preset at one shape, forward and backward. Of padded sequences nothing but the lengths would be new.
+fn presets(cases: &mut Vec<Case>, dims: Dims) {
+    let ops = PRESETS.iter().map(|p| (p.build)(dims)).filter(|a| a.sequences == Sequences::Dense);
+    let ops: Vec<_> = ops.filter(|a| preset_name(a).is_some()).collect();
+    cases.extend(ops.iter().cloned().map(Case::Attention));
+    cases.extend(ops.into_iter().map(|a| Case::AttentionBackward(AttentionBackward::new(a))));
 }
 
 /// Attention at one shape: softmax and sigmoid side by side, so that both run in the same minute.
@@ -271,6 +288,15 @@ fn products(cases: &mut Vec<Case>, sizes: &[usize], dtype: Dtype) {
 /// Everything that is timed, what matters most first: on a slow machine the end may be left out.
 pub(super) fn cases(scope: Scope) -> Vec<Case> {
     let mut all = Vec::new();
+    if scope.presets {
+        let dims = Dims::new(1, 8, 1024, 64);
+        for causal in [Causal::None, Causal::TopLeft, Causal::BottomRight] {
+            let forward = Attention { causal, ..Attention::softmax(dims) };
+            all.push(Case::Attention(forward.clone()));
+            all.push(Case::AttentionBackward(AttentionBackward::new(forward)));
+        }
+        presets(&mut all, dims);
+    }
     let lengths: &[usize] = match (scope.cpu, scope.full) {
         (true, false) => &[256, 512, 1024, 2048],
         (true, true) => &[256, 512, 1024, 2048, 4096],

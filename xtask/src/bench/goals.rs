@@ -1,5 +1,6 @@
 //! What the project set out to reach on software drivers, beside what was measured. On GPUs the goals are about machine code: `cargo xtask isa`.
 
+use gatefold_core::attention::PRESETS;
 use serde::{Deserialize, Serialize};
 
 use super::report::{AdapterReport, Row};
@@ -36,7 +37,7 @@ impl<'a> Rows<'a> {
     fn all(&self, op: &'a str, dtype: &'a str, causal: bool, head_dim: usize) -> impl Iterator<Item = &'a Row> {
         let wanted = move |r: &&Row| {
             let alike = r.op == op && r.dtype == dtype && r.causal == causal && r.head_dim == head_dim;
-            alike && !r.by_bytes
+            alike && !r.by_bytes && ["softmax", "sigmoid"].contains(&r.function.as_str())
         };
         self.0.iter().filter(wanted)
     }
@@ -71,6 +72,18 @@ impl<'a> Rows<'a> {
     fn f16_gain(&self) -> Option<f64> {
         let rate = |dtype, length| self.attention("attention", dtype, false, 64, length);
         self.lengths(64).into_iter().rev().find_map(|n| Some(rate("f16", n)? / rate("f32", n)?))
+    }
+
+    /// The preset that takes longest against plain softmax with the same mask and shape, and softmax's time ÷ its time.
+    fn slowest_preset(&self, op: &str, wanted: impl Fn(&str) -> bool) -> Option<(String, f64)> {
+        let plain = |r: &Row| {
+            let is = |p: &&Row| p.function == "softmax" && (&p.op, &p.shape, &p.dtype) == (&r.op, &r.shape, &r.dtype);
+            self.0.iter().find(|p| is(p) && p.causal == r.causal).map(|p| p.median)
+        };
+        let presets = self.0.iter().filter(|r| {
+            r.op == op && PRESETS.iter().any(|p| p.name == r.function) && wanted(&r.function) && !r.by_bytes
+        });
+        presets.filter_map(|r| Some((r.function.clone(), plain(r)? / r.median))).min_by(|a, b| a.1.total_cmp(&b.1))
     }
 
     /// Rate of the worst length ÷ rate of the best.
@@ -111,6 +124,18 @@ pub(super) fn goals(report: &AdapterReport) -> Vec<Goal> {
         add("product 1024³ f32, GFLOP/s", 36.0, cube.map(|r| r.gflops));
         let softmax = report.rows.iter().filter(|r| r.op == "rowwise" && r.dtype == "f32").map(|r| r.share);
         add("row softmax f32 ÷ measured copy, worst shape", 0.85, softmax.reduce(f64::min));
+    }
+    for (op, what) in [("attention", "forward"), ("attention_backward", "backward")] {
+        let gates = |name: &str| matches!(name, "gated_element" | "gated_head");
+        let mut against = |least: f64, found: Option<(String, f64)>| {
+            if let Some((name, ratio)) = found {
+                add(&format!("plain softmax's time ÷ that of {name}, {what}"), least, Some(ratio));
+            }
+        };
+        against(0.91, rows.slowest_preset(op, |name| !gates(name)));
+        if op == "attention" {
+            against(0.98, rows.slowest_preset(op, gates));
+        }
     }
     for verdict in &report.verdicts {
         let what = format!("sigmoid against softmax, {}, percent faster", verdict.direction);

@@ -39,6 +39,9 @@ pub(crate) struct Bench {
     /// Only this op
     #[arg(long)]
     op: Option<String>,
+    /// Also time the presets of the papers, beside plain softmax of the same shape
+    #[arg(long)]
+    presets: bool,
     /// Index of the adapter or part of its name
     #[arg(long, conflicts_with = "all_adapters")]
     adapter: Option<String>,
@@ -288,7 +291,8 @@ impl Bench {
     fn time(&self, report: &mut AdapterReport, start: Instant, gate: f64) -> Result<()> {
         let gpu = self.open()?;
         let cpu = gpu.info().kind == AdapterKind::Cpu;
-        let cases = cases::cases(Scope { full: self.full, cpu, f16: gpu.limits().f16 });
+        let cases =
+            cases::cases(Scope { full: self.full, cpu, f16: gpu.limits().f16, presets: self.full || self.presets });
         let sound = |op: &str| report.checked.iter().any(|c| c.op == op && c.failure.is_none());
         let cases: Vec<_> = cases.into_iter().filter(|c| self.wants(c.op()) && sound(c.op())).collect();
         let budget = if self.full { Duration::from_secs(3) } else { Duration::from_millis(800) };

@@ -49,7 +49,8 @@ impl Tune {
         };
         let gpu = open(self.adapter.as_deref())?;
         println!("adapter {}", gpu.info());
-        let scope = Scope { full: self.full, cpu: gpu.info().kind == AdapterKind::Cpu, f16: gpu.limits().f16 };
+        let cpu = gpu.info().kind == AdapterKind::Cpu;
+        let scope = Scope { full: self.full, cpu, f16: gpu.limits().f16, presets: false };
         let options = TuneOptions { budget, ..TuneOptions::default() };
         let mut seen = BTreeSet::new();
         let mut rejected = 0;

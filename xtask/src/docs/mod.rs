@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use anyhow::{Context, Result, anyhow};
-use gatefold_core::{Role, for_each_op};
+use gatefold_core::attention::{Dims, PRESETS};
+use gatefold_core::{Op, Role, for_each_op};
 use gatefold_cpu_ref::Reference;
 use gatefold_shaders::Kernels;
 
@@ -109,6 +110,20 @@ fn members(item: &Item) -> String {
     text
 }
 
+/// The table of presets.
+fn presets() -> String {
+    let mut text = String::from(
+        "\n## Presets\n\nAttentions by the names of the papers: `Attention::NAME(dims)`. Each is checked forward and backward by \
+         `cargo xtask conformance`, and timed beside plain softmax by `cargo xtask bench --presets`.\n\n\
+         | preset | what | source | label |\n|---|---|---|---|\n",
+    );
+    for p in PRESETS {
+        let label = (p.build)(Dims::new(1, 1, 1, 1)).label();
+        let _ = writeln!(text, "| `{}` | {} | {} | `{label}` |", p.name, p.title, p.source);
+    }
+    text
+}
+
 /// The whole of docs/ops.md.
 fn document(sources: &Sources, entries: &[Entry]) -> String {
     let mut text = String::from(
@@ -125,6 +140,7 @@ fn document(sources: &Sources, entries: &[Entry]) -> String {
         let _ = write!(text, "{}\n\n### Spec `{}`\n\n{}", plain(&e.item.docs).trim(), e.item.name, members(&e.item));
         sources.mentioned(&e.item, &mut types);
     }
+    text.push_str(&presets());
     let specs: Vec<_> = entries.iter().map(|e| e.item.name.clone()).collect();
     text.push_str("\n## Types of the fields\n");
     for name in types.iter().filter(|t| !specs.contains(t)) {

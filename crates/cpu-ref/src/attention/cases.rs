@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use gatefold_core::attention::{Bias, Causal, Dims, ScoreBias, Sequences, Weight, Window};
+use gatefold_core::attention::{Bias, Causal, Dims, PRESETS, ScoreBias, Sequences, Weight, Window};
 use gatefold_core::{Attention, AttentionBackward, Dtype, Op};
 
 use super::draw::{Draw, Plant, inputs, spec};
@@ -12,7 +12,7 @@ use crate::data::{Family, Rng};
 use crate::{Case, Reference};
 
 /// How many cases are planned; as many as [`planned`] lists.
-pub(crate) const PLANNED: u64 = (232 + pairs::COUNT + row_cases::COUNT) as u64;
+pub(crate) const PLANNED: u64 = (232 + pairs::COUNT + row_cases::COUNT + 5 * PRESETS.len()) as u64;
 
 const FORWARD: u64 = 0x0f0f;
 const BACKWARD: u64 = 0xb0b0;
@@ -84,6 +84,7 @@ fn planned() -> &'static [Draw] {
         all.extend(pairs::planned());
         small_weights(&mut all);
         all.extend(row_cases::planned());
+        presets(&mut all);
         all
     })
 }
@@ -172,6 +173,24 @@ fn biases(weight: Weight, all: &mut Vec<Draw>) {
     push(Attention { lse: false, ..spec.clone() }, "no lse");
     let masked = Attention { key_bias: true, score_bias: Some(ScoreBias::default()), ..spec };
     all.push(Draw { masked: 30, ..Draw::ordinary(masked, "masked by -inf; may be degenerate") });
+}
+
+/// Every preset: nothing but one key, more keys than queries, fewer, a key that is NaN, rows of zeros.
+fn presets(all: &mut Vec<Draw>) {
+    for preset in PRESETS {
+        let sizes = [(1, 1), (19, 33), (33, 19), (21, 21), (23, 23)];
+        for (n, (seq_q, seq_kv)) in sizes.into_iter().enumerate() {
+            let dims = Dims { q_heads: 4, kv_heads: 2, seq_q, seq_kv, ..Dims::new(2, 1, 1, 8) };
+            let what = ["", "", "", ", NanKey", ", q Zero"][n];
+            let note = format!("preset {}{what}; may be degenerate", preset.name);
+            let plain = Draw::ordinary((preset.build)(dims).saving(n % 2 == 1), note);
+            all.push(match n {
+                3 => Draw { plant: Some(Plant::NanKey), ..plain },
+                4 => Draw { families: [Family::Zero, Family::Normal(1.0), Family::Cancelling], ..plain },
+                _ => plain,
+            });
+        }
+    }
 }
 
 /// A row of v that is NaN and that some queries see, others do not.

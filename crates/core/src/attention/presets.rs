@@ -1,0 +1,271 @@
+//! Attentions by the names of the papers that propose them, each with its defaults. A preset is a plain value: change what you like by
+//! struct update.
+
+use super::{
+    Activation, Attention, Bias, Causal, Dims, Epilogue, Gate, Normalizer, Prologue, QueryScale, RowNorm, Sequences,
+    Weight,
+};
+
+/// An attention of a paper.
+#[derive(Debug, Clone, Copy)]
+pub struct Preset {
+    /// Name in reports: `lssa`.
+    pub name: &'static str,
+    /// What the paper calls it.
+    pub title: &'static str,
+    /// Where it is defined.
+    pub source: &'static str,
+    /// The spec for given sizes.
+    pub build: fn(Dims) -> Attention,
+}
+
+macro_rules! presets {
+    ($($name:ident, $title:literal, $source:literal;)*) => {
+        /// Every preset.
+        pub const PRESETS: &[Preset] = &[$(
+            Preset { name: stringify!($name), title: $title, source: $source, build: Attention::$name }
+        ),*];
+    };
+}
+
+presets! {
+    flash_sigmoid, "FlashSigmoid", "arXiv 2409.04431";
+    triton_sigmoid, "TritonSigmoid", "arXiv 2604.27124";
+    lssa, "LSSA (softplus attention)", "arXiv 2501.13428";
+    gated_element, "Gated attention G1, elementwise", "arXiv 2505.06708";
+    gated_head, "Gated attention G1, headwise", "arXiv 2505.06708";
+    selective, "Selective self-attention", "arXiv 2411.12892";
+    cosine, "Cosine attention (query-key normalisation)", "arXiv 2010.04245";
+    normalized, "Normalised attention", "arXiv 2405.15731";
+    off_by_one, "Softmax off by one", "E. Miller, Attention Is Off By One (2023)";
+    sink_logit, "Softmax with a sink logit", "gpt-oss; arXiv 2309.17453";
+    sink_free_sigmoid, "Sigmoid without a normaliser", "arXiv 2410.10781";
+    sink_free_elu, "elu + 1 without a normaliser", "arXiv 2410.10781";
+    sink_normalized_sigmoid, "Sigmoid by its row sum", "arXiv 2410.10781";
+    sink_normalized_elu, "elu + 1 by its row sum", "arXiv 2410.10781";
+    sink_identity, "Identity by max(|row sum|, 1)", "arXiv 2410.10781";
+    softmax_clamp_denom, "Softmax as RNN: clamped denominator", "arXiv 2507.23632";
+    softmax_detach_denom, "Softmax as RNN: detached denominator", "arXiv 2507.23632";
+    softmax_divs, "Softmax as RNN: by the count of keys", "arXiv 2507.23632";
+    softmax_gate, "Softmax as RNN: gate for a denominator", "arXiv 2507.23632";
+    softmax_divs_gate, "Softmax as RNN: by the count of keys, gated", "arXiv 2507.23632";
+    softmax_divs_norm, "Softmax as RNN: by the count of keys, normalised output", "arXiv 2507.23632";
+    gated_softmax_l2, "Softmax as RNN: input gate, L2 output norm", "arXiv 2507.23632";
+    gated_softmax_rms, "Softmax as RNN: input gate, RMS output norm", "arXiv 2507.23632";
+    gated_softmax_post_gate_l2, "Softmax as RNN: input gate, L2 output norm, gate after it", "arXiv 2507.23632";
+    taylor_softmax, "Softmax as RNN: Taylor series", "arXiv 2507.23632";
+    stable_max, "StableMax", "arXiv 2501.04697";
+}
+
+/// `exp(min(z, 5))`, top-left causal: what the ablations of arXiv 2507.23632 share.
+fn clamped(dims: Dims, normalizer: Normalizer) -> Attention {
+    let weight = Weight::ExpClamp(5.0);
+    Attention { weight, normalizer, causal: Causal::TopLeft, ..Attention::softmax(dims) }
+}
+
+/// Its gated forms: a gate per key on the values, another per head on the output.
+fn gated(dims: Dims, norm: Option<RowNorm>, gate: Option<Gate>, gate_last: bool) -> Attention {
+    let prologue = Prologue { value_scale: Some(Activation::Sigmoid), ..Prologue::default() };
+    let epilogue = Epilogue { gate, norm, gain: false, gate_last };
+    Attention { prologue, epilogue, ..clamped(dims, Normalizer::Count) }
+}
+
+impl Attention {
+    /// FlashSigmoid (Ramapuram et al., *Theory, Analysis, and Best Practices for Sigmoid Self-Attention*, arXiv 2409.04431): sigmoid weights
+    /// with bias `−ln seq_kv`, no normaliser.
+    pub fn flash_sigmoid(dims: Dims) -> Self {
+        Self::sigmoid(dims)
+    }
+
+    /// TritonSigmoid (*Better Models, Faster Training: Sigmoid Attention for single-cell Foundation Models*, arXiv 2604.27124): padded
+    /// sequences with inputs `lens_q lens_kv`, bias `−ln len_kv` per batch entry.
+    pub fn triton_sigmoid(dims: Dims) -> Self {
+        let sequences = Sequences::Padded { q: true, kv: true };
+        Self { bias: Bias::NegLogLen, sequences, ..Self::sigmoid(dims) }
+    }
+
+    /// LSSA (*Softplus Attention with Re-weighting Boosts Length Extrapolation*, arXiv 2501.13428): softplus of cosines times
+    /// `ln head_dim · ln N_i`, by its row sum, causal. Queries and keys are normalised here, after rotary embedding.
+    pub fn lssa(dims: Dims) -> Self {
+        let norm = Some(RowNorm::L2);
+        let query_scale = Some(QueryScale::LogKeys);
+        let prologue = Prologue { query_norm: norm, key_norm: norm, query_scale, ..Prologue::default() };
+        let (weight, normalizer) = (Weight::Softplus, Normalizer::RowSum);
+        Self { weight, normalizer, scale: Some(1.0), causal: Causal::BottomRight, prologue, ..Self::softmax(dims) }
+    }
+
+    /// Gated attention G1, one sigmoid gate per output element (*Gated Attention for Large Language Models*, arXiv 2505.06708): input `gate`
+    /// holds logits `[batch, q_heads, seq_q, val_dim]`. Causal.
+    pub fn gated_element(dims: Dims) -> Self {
+        let epilogue = Epilogue { gate: Some(Gate::ELEMENT), ..Epilogue::default() };
+        Self { epilogue, causal: Causal::BottomRight, ..Self::softmax(dims) }
+    }
+
+    /// Gated attention G1, one sigmoid gate per query and head (arXiv 2505.06708): input `gate [batch, q_heads, seq_q]`. Causal.
+    pub fn gated_head(dims: Dims) -> Self {
+        let epilogue = Epilogue { gate: Some(Gate::HEAD), ..Epilogue::default() };
+        Self { epilogue, causal: Causal::BottomRight, ..Self::softmax(dims) }
+    }
+
+    /// Selective self-attention (arXiv 2411.12892): inputs `query_scale` (inverse temperature per query; [`selective_temperature`] has its
+    /// form) and `value_scale`. Causal.
+    pub fn selective(dims: Dims) -> Self {
+        let (query_scale, value_scale) = (Some(QueryScale::Given), Some(Activation::Identity));
+        let prologue = Prologue { query_scale, value_scale, ..Prologue::default() };
+        Self { prologue, causal: Causal::BottomRight, ..Self::softmax(dims) }
+    }
+
+    /// Cosine attention: softmax of cosines (*Query-Key Normalization for Transformers*, arXiv 2010.04245), scale `√head_dim`; its paper learns
+    /// the scale.
+    pub fn cosine(dims: Dims) -> Self {
+        let norm = Some(RowNorm::L2);
+        let prologue = Prologue { query_norm: norm, key_norm: norm, ..Prologue::default() };
+        #[allow(clippy::cast_possible_truncation, reason = "rounding to f32 is meant")]
+        let scale = Some((dims.head_dim as f64).sqrt() as f32);
+        Self { prologue, scale, ..Self::softmax(dims) }
+    }
+
+    /// Normalised attention (*Understanding the differences in Foundation Models*, arXiv 2405.15731): scores as they are, divided by
+    /// `exp(log_norm_i)`, an input with a gradient. Causal, scale 1.
+    pub fn normalized(dims: Dims) -> Self {
+        let (weight, normalizer) = (Weight::Identity, Normalizer::LearnedExp);
+        Self { weight, normalizer, scale: Some(1.0), causal: Causal::BottomRight, ..Self::softmax(dims) }
+    }
+
+    /// Softmax off by one: `exp(s_ij) / (1 + Σ_j exp(s_ij))`. Give zeros for the input `sink [q_heads]`.
+    pub fn off_by_one(dims: Dims) -> Self {
+        Self { sink: true, ..Self::softmax(dims) }
+    }
+
+    /// Softmax with a learned sink logit per head (input `sink [q_heads]`), causal.
+    pub fn sink_logit(dims: Dims) -> Self {
+        Self { sink: true, causal: Causal::BottomRight, ..Self::softmax(dims) }
+    }
+
+    /// Sigmoid of the score without bias and normaliser (*When Attention Sink Emerges in Language Models*, arXiv 2410.10781). Causal.
+    pub fn sink_free_sigmoid(dims: Dims) -> Self {
+        Self { weight: Weight::Sigmoid, causal: Causal::BottomRight, ..Self::softmax(dims) }
+    }
+
+    /// `elu(s) + 1` without a normaliser (arXiv 2410.10781). Causal.
+    pub fn sink_free_elu(dims: Dims) -> Self {
+        Self { weight: Weight::EluOne, ..Self::sink_free_sigmoid(dims) }
+    }
+
+    /// Sigmoid of the score divided by its row sum (arXiv 2410.10781). Causal.
+    pub fn sink_normalized_sigmoid(dims: Dims) -> Self {
+        Self { normalizer: Normalizer::RowSum, ..Self::sink_free_sigmoid(dims) }
+    }
+
+    /// `elu(s) + 1` divided by its row sum (arXiv 2410.10781). Causal.
+    pub fn sink_normalized_elu(dims: Dims) -> Self {
+        Self { normalizer: Normalizer::RowSum, ..Self::sink_free_elu(dims) }
+    }
+
+    /// The score itself, divided by `max(|Σ_j s_ij|, 1)` (arXiv 2410.10781). Causal.
+    pub fn sink_identity(dims: Dims) -> Self {
+        Self { weight: Weight::Identity, normalizer: Normalizer::ClampedRowSum, ..Self::sink_free_sigmoid(dims) }
+    }
+
+    /// `exp(min(s, 5))` divided by `max(Σ, 1)` (*On the Expressiveness of Softmax Attention: A Recurrent Neural Network Perspective*, arXiv
+    /// 2507.23632: `softmax_clamp_denom`).
+    pub fn softmax_clamp_denom(dims: Dims) -> Self {
+        clamped(dims, Normalizer::ClampedRowSum)
+    }
+
+    /// The same, with a denominator that the gradient does not see (arXiv 2507.23632: `softmax_detach_denom`).
+    pub fn softmax_detach_denom(dims: Dims) -> Self {
+        clamped(dims, Normalizer::DetachedClampedRowSum)
+    }
+
+    /// `exp(min(s, 5))` divided by how many keys the query sees (arXiv 2507.23632: `softmax_divS`).
+    pub fn softmax_divs(dims: Dims) -> Self {
+        clamped(dims, Normalizer::Count)
+    }
+
+    /// `exp(min(s, 5))` with a gate per head and no denominator (arXiv 2507.23632: `softmax_gate`).
+    pub fn softmax_gate(dims: Dims) -> Self {
+        let epilogue = Epilogue { gate: Some(Gate::HEAD), ..Epilogue::default() };
+        Self { epilogue, ..clamped(dims, Normalizer::None) }
+    }
+
+    /// The same divided by how many keys the query sees (arXiv 2507.23632: `softmax_divS_gate`).
+    pub fn softmax_divs_gate(dims: Dims) -> Self {
+        Self { normalizer: Normalizer::Count, ..Self::softmax_gate(dims) }
+    }
+
+    /// Divided by the count of keys, then normalised by RMS with a gain (arXiv 2507.23632: `softmax_divS_norm`).
+    pub fn softmax_divs_norm(dims: Dims) -> Self {
+        let epilogue = Epilogue { norm: Some(RowNorm::RMS), gain: true, ..Epilogue::default() };
+        Self { epilogue, ..clamped(dims, Normalizer::Count) }
+    }
+
+    /// Values gated by the sigmoid of an input `value_scale`, outputs normalised by their length (arXiv 2507.23632: `gated_softmax_…_L2norm`,
+    /// where a gate before the norm would cancel).
+    pub fn gated_softmax_l2(dims: Dims) -> Self {
+        gated(dims, Some(RowNorm::L2), None, false)
+    }
+
+    /// The same with an RMS norm, a gate per head before it (arXiv 2507.23632: `gated_softmax_…_rmsnorm`).
+    pub fn gated_softmax_rms(dims: Dims) -> Self {
+        gated(dims, Some(RowNorm::RMS), Some(Gate::HEAD), false)
+    }
+
+    /// The same with an L2 norm and the gate after it (arXiv 2507.23632: `gated_softmax_…_post_out_gate_L2norm`).
+    pub fn gated_softmax_post_gate_l2(dims: Dims) -> Self {
+        gated(dims, Some(RowNorm::L2), Some(Gate::HEAD), true)
+    }
+
+    /// The Taylor series of the exponential to degree 8, by its row sum (arXiv 2507.23632: `softmax_taylor`, whose 80 terms f32 cannot tell
+    /// from the exponential). Causal.
+    pub fn taylor_softmax(dims: Dims) -> Self {
+        Self { weight: Weight::Taylor(8), ..clamped(dims, Normalizer::RowSum) }
+    }
+
+    /// StableMax: `s + 1` above 0, `1/(1 − s)` below, by its row sum (*Grokking at the Edge of Numerical Stability*, arXiv 2501.04697).
+    pub fn stable_max(dims: Dims) -> Self {
+        Self { weight: Weight::StableMax, normalizer: Normalizer::RowSum, ..Self::softmax(dims) }
+    }
+}
+
+/// Selective self-attention's inverse temperature of a query at `position` (from 1): `1 + σ(α)·ln position`, to which its token part
+/// `tanh f(x)` is added (arXiv 2411.12892, §3). In decode the position is that in the whole sequence.
+///
+/// ```
+/// use gatefold_core::attention::selective_temperature;
+/// assert_eq!(selective_temperature(0.7, 1), 1.0);
+/// assert!((selective_temperature(0.0, 100) - 3.302_585).abs() < 1e-6);
+/// ```
+pub fn selective_temperature(alpha: f32, position: u32) -> f32 {
+    let share = 1.0 / (1.0 + (-f64::from(alpha)).exp());
+    #[allow(clippy::cast_possible_truncation, reason = "rounding to f32 is meant")]
+    let temperature = (1.0 + share * f64::from(position.max(1)).ln()) as f32;
+    temperature
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{AttentionBackward, Op};
+
+    #[test]
+    fn every_preset_is_legal_and_has_a_gradient() {
+        let dims = Dims { q_heads: 4, kv_heads: 2, seq_q: 5, ..Dims::new(2, 1, 7, 16) };
+        for preset in PRESETS {
+            let op = (preset.build)(dims);
+            op.validate().unwrap_or_else(|e| panic!("{}: {e}", preset.name));
+            let gradient = AttentionBackward::new(op);
+            gradient.validate().unwrap_or_else(|e| panic!("{}: {e}", preset.name));
+        }
+    }
+
+    #[test]
+    fn presets_differ() {
+        let dims = Dims::new(1, 2, 9, 8);
+        for (n, a) in PRESETS.iter().enumerate() {
+            for b in &PRESETS[..n] {
+                assert!(a.name != b.name && (a.build)(dims) != (b.build)(dims), "{} and {}", a.name, b.name);
+            }
+        }
+    }
+}
