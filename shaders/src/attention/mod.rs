@@ -3,6 +3,7 @@
 mod backward;
 mod candidates;
 mod classes;
+mod custom;
 mod files;
 mod forward;
 mod layout;
@@ -36,7 +37,7 @@ struct Variant {
 
 impl Variant {
     fn new(kernel: &str, a: &Attention) -> Self {
-        Self { name: format!("{kernel}.{}", a.weight.label()), slots: vec![files::SHAPE] }
+        Self { name: format!("{kernel}.{}", custom::weight_label(a)), slots: vec![files::SHAPE] }
     }
 
     /// Adds a slot file whose choice shows in the name.
@@ -56,6 +57,8 @@ impl Variant {
         self.slots.push(files::SCORE);
         self.slots.extend(access);
         self.slot(files::softcap(a));
+        self.slots(custom::score_mod(a));
+        self.slots(custom::mask_mod(a));
         self.slot(files::bias(a));
         self.slot(files::keys(a));
         self.slot(files::mask(a));
@@ -81,7 +84,8 @@ impl Variant {
             matrix: matches!(tile.schedule, Schedule::Matrix(_)),
             dispatches: split.dispatches,
             trips: split.trips,
-            proven: true,
+            // Nothing is known about what a user's function does.
+            proven: a.custom.is_empty(),
             loops: Vec::new(),
         }
     }
@@ -138,7 +142,7 @@ fn check_features(a: &Attention, limits: &Limits) -> Result<(), PlanError> {
     if a.dtype == Dtype::F16 && !limits.f16 {
         return Err(PlanError::Feature { operand: "q, k, v in f16".into(), feature: "shader-f16" });
     }
-    Ok(())
+    custom::check(a)
 }
 
 /// Whether heads lie one after another, so that a range of them is a range of bytes.
@@ -216,6 +220,7 @@ impl Kernels for Attention {
             return Ok(plan);
         }
         Forward::new(self, limits, &mut plan)?.plan(&mut plan)?;
+        custom::check_names(&plan.steps)?;
         Ok(plan)
     }
 

@@ -1,7 +1,7 @@
 //! Attention with a choice of weights and normalisers: one definition, one spec.
 //!
 //! ```text
-//! s_ij = scale · q_i·k_j;   s ← softcap·tanh(s / softcap)
+//! s_ij = scale · q_i·k_j;   s ← softcap·tanh(s / softcap);   s ← score_mod(s, batch, h, i, j)
 //! z_ij = s_ij + bias + head_bias_h + key_bias_j + score_bias_ij − alibi_slope_h·|i + off − j|
 //! a_ij = weight(z_ij) where key j is visible to query i, else 0
 //! P_ij = a_ij / n_i,   n_i = normalizer(a_i1, a_i2, …)
@@ -14,6 +14,7 @@
 
 mod backward;
 mod bias;
+mod custom;
 mod dims;
 mod mask;
 mod merge;
@@ -27,6 +28,7 @@ use serde::{Deserialize, Serialize};
 
 pub use backward::{AttentionBackward, BackwardInputs, BackwardOutputs};
 pub use bias::{Bias, ScoreBias};
+pub use custom::{Custom, CustomWeight, MaskFn, MaskMod, ScoreFn, ScoreMod, Twin, WeightFn};
 pub use dims::{Dims, MAX_DIM};
 pub use mask::{Causal, Sequences, Window};
 pub use merge::{AttentionMerge, MAX_PARTS, MergeInputs, MergeOutputs};
@@ -109,6 +111,9 @@ pub struct Attention {
     /// Keys `j < prefix` that the causal mask does not hide (prefix language models; T5, arXiv 1910.10683). Window and chunks hide them still.
     #[serde(default)]
     pub prefix: Option<u32>,
+    /// The user's own slots.
+    #[serde(default, skip_serializing_if = "Custom::is_empty")]
+    pub custom: Custom,
     /// How the sequences lie in memory.
     #[serde(default)]
     pub sequences: Sequences,
@@ -145,6 +150,7 @@ impl Attention {
             window: Window::default(),
             chunk: None,
             prefix: None,
+            custom: Custom::default(),
             sequences: Sequences::Dense,
             lse: false,
             row_sum: false,
@@ -278,6 +284,7 @@ impl Attention {
             return Err(bad("dtype", "f32 or f16", "u32".into()));
         }
         self.weight.validate()?;
+        self.custom.validate(self.weight)?;
         self.normalizer.validate(self.weight)?;
         self.check_saved()
     }
@@ -330,7 +337,7 @@ impl Op for Attention {
     }
 
     fn label(&self) -> String {
-        let mut parts = vec![self.weight.label()];
+        let mut parts = vec![self.weight_label()];
         parts.extend((self.normalizer != Normalizer::None).then(|| self.normalizer.name().to_string()));
         let mut on = |yes: bool, name: &str| parts.extend(yes.then(|| name.to_string()));
         on(self.causal == Causal::TopLeft, "causal_top_left");
@@ -347,6 +354,7 @@ impl Op for Attention {
         on(self.score_bias.is_some(), "score_bias");
         on(self.alibi, "alibi");
         on(self.sink, "sink");
+        parts.extend(self.custom.labels());
         parts.push(self.dtype.name().into());
         parts.join(".")
     }

@@ -6,13 +6,13 @@ use gatefold_core::attention::{Bias, Causal, Dims, ScoreBias, Sequences, Weight,
 use gatefold_core::{Attention, AttentionBackward, Dtype, Op};
 
 use super::draw::{Draw, Plant, inputs, spec};
-use super::pairs;
+use super::{custom_cases, pairs};
 use crate::case::HALVES;
 use crate::data::{Family, Rng};
 use crate::{Case, Reference};
 
 /// How many cases are planned; as many as [`planned`] lists.
-pub(crate) const PLANNED: u64 = 232 + pairs::COUNT as u64;
+pub(crate) const PLANNED: u64 = 232 + pairs::COUNT as u64 + custom_cases::COUNT as u64;
 
 const FORWARD: u64 = 0x0f0f;
 const BACKWARD: u64 = 0xb0b0;
@@ -83,6 +83,7 @@ fn planned() -> &'static [Draw] {
         }
         all.extend(pairs::planned());
         small_weights(&mut all);
+        all.extend(custom_cases::planned());
         all
     })
 }

@@ -1,6 +1,8 @@
 //! Random specs and inputs of attention.
 
-use gatefold_core::attention::{Bias, Causal, Dims, NanPolicy, Normalizer, ScoreBias, Sequences, Weight, Window};
+use gatefold_core::attention::{
+    Bias, Causal, Custom, Dims, NanPolicy, Normalizer, ScoreBias, Sequences, Weight, Window,
+};
 use gatefold_core::{Attention, Dtype, Op, Operand, Role, Tensor, Tensors};
 
 use super::pairs;
@@ -82,6 +84,7 @@ pub(crate) fn spec(rng: &mut Rng, divisor: usize) -> Draw {
         window,
         chunk: None,
         prefix: None,
+        custom: Custom::default(),
         sequences: draw_sequences(rng, &dims),
         lse: style.chance(60) && softmax,
         row_sum: false,
