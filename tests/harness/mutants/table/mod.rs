@@ -1,6 +1,7 @@
 //! The planted faults: name, target, fault, text, replacement, op, words in the case's description.
 
 mod backward;
+mod custom;
 mod decode;
 mod forward;
 mod gemm;
@@ -20,6 +21,7 @@ const ALL: &[&[Row]] = &[
     backward::ALL,
     slots::ALL,
     weights::ALL,
+    custom::ALL,
     rowwise::ALL,
     gemm::ALL,
     matrix::ALL,
