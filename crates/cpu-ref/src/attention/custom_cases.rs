@@ -50,11 +50,11 @@ pub(super) fn planned() -> Vec<Draw> {
         kv_heads: heads.1,
         seq_q,
         seq_kv,
-        ..Dims::new(2, 1, 1, 16)
+        ..Dims::new(2, 1, 1, 8)
     };
-    let plain = softmax(dims((2, 2), 33, 50));
+    let plain = softmax(dims((2, 2), 33, 45));
     let window = Window { left: Some(20), right: Some(9) };
-    let packed = Sequences::Packed { total_q: 61, total_kv: 83 };
+    let packed = Sequences::Packed { total_q: 61, total_kv: 79 };
     let paged = Sequences::Paged { page: 16, pages: 41 };
     let weighed = Attention { normalizer: Normalizer::RowSum, ..Attention::softmax(dims((2, 2), 40, 33)) };
     let all = Attention {
@@ -67,7 +67,7 @@ pub(super) fn planned() -> Vec<Draw> {
         bias: Bias::Const(-0.5),
         sequences: Sequences::Padded { q: true, kv: true },
         dtype: Dtype::F16,
-        ..softmax(Dims { head_dim: 10, val_dim: 10, ..dims((4, 2), 35, 41) }).saving(false)
+        ..softmax(Dims { head_dim: 6, val_dim: 6, ..dims((4, 2), 25, 31) }).saving(false)
     };
     let ordinary = |op, what: &str| Draw::ordinary(op, format!("custom {what}; may be degenerate"));
     let of_window = Attention { window, ..softmax(dims((4, 2), 45, 45)) };

@@ -165,16 +165,17 @@ impl Real for Err {
         let (v, own) = (f(self.v), 2.0 * ulps * UNIT);
         let reach = self.e + own * (self.v.abs() + self.e) + FLUSH;
         let tried = [-1.0, -0.5, 0.5, 1.0].map(|at| f(self.v + at * reach));
-        let most = tried.iter().fold(v.abs(), |m, x| if x.is_nan() { f64::NAN } else { m.max(x.abs()) });
-        let moved = tried.iter().fold(0.0, |m: f64, x| m.max((x - v).abs()));
-        if most == 0.0 {
-            return Self::default();
-        }
-        if self.e.is_nan() || !(v.abs() <= MAX) {
+        if self.e.is_nan() || v.is_nan() || v.abs() > MAX {
             return Self { v, e: f64::NAN };
         }
-        let e = 1.25 * moved + own * most + FLUSH;
-        Self { v, e: if e.is_finite() { e.min(UNKNOWN) } else { UNKNOWN } }
+        if !tried.iter().all(|x| x.is_finite()) {
+            return Self { v, e: UNKNOWN };
+        }
+        let most = tried.iter().fold(v.abs(), |m, x| m.max(x.abs()));
+        let moved = tried.iter().fold(0.0, |m: f64, x| m.max((x - v).abs()));
+        // zero wherever it was tried: an exact one, as relu's
+        let e = if most == 0.0 { 0.0 } else { (1.25 * moved + own * most + FLUSH).min(UNKNOWN) };
+        Self { v, e }
     }
 
     /// A kernel forms it as the series of `2·atanh(t)`, `t = x/(2 + x) ≤ 1/3`: quotient and sum 7u, of which the series makes at most
