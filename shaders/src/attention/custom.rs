@@ -287,11 +287,11 @@ pub(super) fn check_names(steps: &[Step]) -> Result<(), PlanError> {
 
 #[cfg(test)]
 mod tests {
-    use gatefold_core::AttentionBackward;
     use gatefold_core::attention::{Dims, MaskMod, ScoreMod, Weight};
+    use gatefold_core::{AttentionBackward, Dtype};
 
     use super::*;
-    use crate::{Kernels, Limits};
+    use crate::{Kernels, Limits, MatrixUnit};
 
     fn plain() -> Attention {
         Attention::softmax(Dims::new(1, 2, 40, 16))
@@ -358,7 +358,20 @@ mod tests {
         };
         assert_eq!(with_text(&a).len(), 2);
         assert!(with_text(&a).iter().zip(with_text(&b)).all(|(a, b)| *a != b));
-        assert!(a.reasons.iter().any(|r| r.starts_with("no matrix units")));
+    }
+
+    #[test]
+    fn matrix_units_are_refused_with_a_reason() {
+        let unit = Some(MatrixUnit { edge: 16, lanes: 64 });
+        let limits = Limits { f16: true, matrix: unit, ..Limits::webgpu_default() };
+        let half = Attention { dtype: Dtype::F16, ..Attention::softmax(Dims::new(1, 2, 40, 64)) };
+        let text = "fn mask_mod(batch: u32, head: u32, i: u32, j: u32) -> bool { return i != j; }";
+        let own = half.clone().with_mask_mod(MaskMod::custom("m", text, |_, _, i, j| i != j));
+        let of = |a: &Attention| a.plan(&limits).unwrap();
+        let reason = |plan: &crate::Plan| plan.reasons.iter().any(|r| r.starts_with("no matrix units: functions of"));
+        assert!(of(&half).rounds_weights && !reason(&of(&half)));
+        assert!(!of(&own).rounds_weights && reason(&of(&own)));
+        assert!(of(&own).steps.iter().all(|s| !s.matrix && !s.proven));
     }
 
     #[test]

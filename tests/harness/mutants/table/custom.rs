@@ -4,7 +4,7 @@ use super::super::Row;
 
 pub(super) const ALL: &[Row] = &[
     (
-        "score_mod_left_out",
+        "score_mod_by_half",
         "attention/score_mod/custom.wgsl",
         "the user's function counts half",
         "return score_mod(clamp(capped",
