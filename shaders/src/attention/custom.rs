@@ -363,7 +363,7 @@ mod tests {
     #[test]
     fn matrix_units_are_refused_with_a_reason() {
         let unit = Some(MatrixUnit { edge: 16, lanes: 64 });
-        let limits = Limits { f16: true, matrix: unit, ..Limits::webgpu_default() };
+        let limits = Limits { f16: true, matrix: unit, workgroup_memory: 32 << 10, ..Limits::webgpu_default() };
         let half = Attention { dtype: Dtype::F16, ..Attention::softmax(Dims::new(1, 2, 40, 64)) };
         let text = "fn mask_mod(batch: u32, head: u32, i: u32, j: u32) -> bool { return i != j; }";
         let own = half.clone().with_mask_mod(MaskMod::custom("m", text, |_, _, i, j| i != j));
