@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gatefold_core::attention::{Causal, CustomWeight, Dims, MaskMod, Normalizer, ScoreMod, Weight, Window};
+use gatefold_core::attention::{Causal, CustomWeight, Dims, MaskMod, Normalizer, ScoreMod, Sequences, Weight, Window};
 use gatefold_core::{Attention, AttentionBackward, Dtype, Op, SpecError};
 use gatefold_cpu_ref::{CheckError, Drawn, check, outputs};
 use gatefold_shaders::PlanError;
@@ -49,16 +49,19 @@ fn a_wrong_closure_is_rejected() {
     passes(&sound);
     passes(&AttentionBackward::new(Attention { lse: true, ..sound.clone() }));
     rejected(&sound.clone().with_score_mod(near(0.1251)));
-    rejected(&sound.with_mask_mod(mask("i <= j + 5u", |i, j| i <= j + 4)));
+    rejected(&sound.clone().with_mask_mod(mask("i <= j + 5u", |i, j| i <= j + 4)));
     let counted = Attention { normalizer: Normalizer::Count, ..plain() };
     rejected(&AttentionBackward::new(counted.clone().with_weight(square(2.001))));
     passes(&counted.with_weight(square(2.0)));
+    let packed = Sequences::Packed { total_q: 31, total_kv: 70 };
+    passes(&Attention { sequences: packed, ..sound });
 }
 
 #[test]
 fn long_keys_are_shared_out() {
     let dims = Dims { q_heads: 4, seq_q: 1, ..Dims::new(1, 2, 3000, 16) };
-    let decode = Attention { dims, dtype: Dtype::F16, causal: Causal::BottomRight, ..plain() };
+    let dtype = if gpu().limits().f16 { Dtype::F16 } else { Dtype::F32 };
+    let decode = Attention { dims, dtype, causal: Causal::BottomRight, ..plain() };
     let decode = decode.with_score_mod(near(0.125)).with_mask_mod(mask("j % 3u != 1u", |_, j| j % 3 != 1));
     let plan = gpu().plan(&decode).unwrap();
     assert!(plan.steps.iter().any(|s| s.name.starts_with("attention_forward_combine")), "{plan}");
