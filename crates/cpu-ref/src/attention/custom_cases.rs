@@ -8,7 +8,7 @@ use gatefold_core::{Attention, Dtype};
 use super::draw::{Draw, Plant};
 
 /// How many cases there are.
-pub(super) const COUNT: usize = 8;
+pub(super) const COUNT: usize = 9;
 
 /// Scores bent towards 8, and less for keys that are far, by head and batch entry.
 fn near() -> ScoreMod {
@@ -72,6 +72,8 @@ pub(super) fn planned() -> Vec<Draw> {
     let ordinary = |op, what: &str| Draw::ordinary(op, format!("custom {what}; may be degenerate"));
     let of_window = Attention { window, ..softmax(dims((4, 2), 45, 45)) };
     let of_cache = Attention { sequences: paged, causal: Causal::BottomRight, ..softmax(dims((8, 2), 1, 300)) };
+    // no mask of its own, so that some tiles are wholly seen; the last of them by some queries only
+    let of_few = Attention::softmax(dims((4, 2), 9, 70)).saving(true).with_score_mod(near());
     vec![
         ordinary(Attention { causal: Causal::BottomRight, ..plain.clone() }, "causal"),
         ordinary(of_window, "window"),
@@ -81,5 +83,6 @@ pub(super) fn planned() -> Vec<Draw> {
         ordinary(weighed.with_weight(bump()).saving(true), "weight"),
         Draw { masked: 15, ..ordinary(all.clone().with_weight(bump()).saving(true), "all") },
         Draw { plant: Some(Plant::NanKey), ..ordinary(all.with_weight(bump()), "all, NaN key") },
+        ordinary(Attention { causal: Causal::BottomRight, ..of_few }, "few queries"),
     ]
 }
