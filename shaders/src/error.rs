@@ -34,6 +34,18 @@ pub enum PlanError {
         /// Name of the feature.
         feature: &'static str,
     },
+    /// A WGSL function of the user's own is not what its slot needs. Found before anything runs.
+    #[error("{function}: {message} (line {line} of {file})")]
+    Wgsl {
+        /// The function that the slot is to have: `score_mod`.
+        function: &'static str,
+        /// Which of the user's texts: `custom/score_mod.wgsl`.
+        file: &'static str,
+        /// Line in that text, from 1.
+        line: usize,
+        /// What is wrong.
+        message: String,
+    },
 }
 
 /// A fault in a kernel file or a plan: ours, never the user's. Carries file and line.

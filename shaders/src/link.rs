@@ -77,21 +77,13 @@ pub fn link(step: &Step) -> Result<Module, LinkError> {
         let Origin { file, line } = locate(&text, &origins, span);
         LinkError::Invalid { variant: step.name.clone(), file: file.into(), line, message }
     };
-    let naga = naga::front::wgsl::parse_str(&text).map_err(|e| {
-        let at = e.labels().next();
-        let label = at.map(|(_, l)| l).filter(|l| !l.is_empty()).map(|l| format!(": {l}")).unwrap_or_default();
-        invalid(at.map(|(span, _)| span).unwrap_or_default(), format!("{}{label}", e.message()))
-    })?;
+    let naga = parse(&text).map_err(|(span, message)| invalid(span, message))?;
     let capabilities = Capabilities::SHADER_FLOAT16
         | Capabilities::SHADER_FLOAT16_IN_FLOAT32
         | Capabilities::SUBGROUP
         | Capabilities::SUBGROUP_BARRIER
         | Capabilities::COOPERATIVE_MATRIX;
-    let info = Validator::new(ValidationFlags::all(), capabilities).validate(&naga).map_err(|e| {
-        // The last span is the innermost.
-        let span = e.spans().last().map(|(span, _)| *span).unwrap_or_default();
-        invalid(span, chain(e.as_inner()))
-    })?;
+    let info = validate(&naga, capabilities).map_err(|(span, message)| invalid(span, message))?;
     let found = reflect::reflect(&naga, &info)
         .map_err(|message| LinkError::Contract { variant: step.name.clone(), message })?;
     check_params(step, &found.params)?;
@@ -108,6 +100,24 @@ pub fn link(step: &Step) -> Result<Module, LinkError> {
         workgroup_size: found.workgroup_size,
         workgroup_bytes: found.workgroup_variables.iter().map(|v| v.bytes.next_multiple_of(16)).sum(),
         workgroup_variables: found.workgroup_variables,
+    })
+}
+
+/// Parses a text. The error is where, and what is wrong.
+pub(crate) fn parse(text: &str) -> Result<naga::Module, (naga::Span, String)> {
+    naga::front::wgsl::parse_str(text).map_err(|e| {
+        let at = e.labels().next();
+        let label = at.map(|(_, l)| l).filter(|l| !l.is_empty()).map(|l| format!(": {l}")).unwrap_or_default();
+        (at.map(|(span, _)| span).unwrap_or_default(), format!("{}{label}", e.message()))
+    })
+}
+
+/// Validates a module. The error is where, and what is wrong.
+pub(crate) fn validate(module: &naga::Module, capabilities: Capabilities) -> Result<ModuleInfo, (naga::Span, String)> {
+    Validator::new(ValidationFlags::all(), capabilities).validate(module).map_err(|e| {
+        // The last span is the innermost.
+        let span = e.spans().last().map(|(span, _)| *span).unwrap_or_default();
+        (span, chain(e.as_inner()))
     })
 }
 

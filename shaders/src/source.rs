@@ -1,4 +1,4 @@
-//! WGSL files, embedded verbatim.
+//! WGSL files, embedded verbatim; a user's own text stands for one below `custom/` (`attention/custom.rs`).
 
 /// A WGSL file: its path below `shaders/src` and its text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -82,6 +82,14 @@ pub enum SpecError {
         /// Why.
         reason: &'static str,
     },
+    /// A custom slot has no Rust function, so that there is nothing to check its WGSL by: closures do not survive serialisation.
+    #[error("{option} ({name}): has no Rust function, as after deserialising; the kernels run, the reference does not")]
+    NoReference {
+        /// Name of the option.
+        option: &'static str,
+        /// The slot's own name.
+        name: String,
+    },
     /// An element of an input is outside the range that gives it a meaning.
     #[error("{operand}[{index}]: expected {expected}, got {given}")]
     Value {

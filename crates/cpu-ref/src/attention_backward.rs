@@ -14,9 +14,10 @@
 //! ```
 
 use gatefold_core::attention::{Normalizer, Weight};
-use gatefold_core::{Attention, AttentionBackward, Op, Tensors};
+use gatefold_core::{Attention, AttentionBackward, Op, SpecError, Tensors};
 
 use crate::attention::cases;
+use crate::attention::custom::check_rust;
 use crate::attention::geometry::{Sequence, sequences};
 use crate::attention::rows::{self, Kind, Rows as RowsOf};
 use crate::attention::score::{Score, Scores};
@@ -177,7 +178,7 @@ impl<'a, R: Real> Gradients<'a, R> {
 
     /// `None` for a pair of weight 0 that has no gradient.
     fn pair(&self, score: Score<R>, key: usize, shared: Shared<R>, d_o: &[R]) -> Option<Pair<R>> {
-        let (of, zero) = (self.spec.forward.weight, R::from_f64(0.0));
+        let (of, zero) = (&self.spec.forward, R::from_f64(0.0));
         let (z, slope) = match score {
             Score::Finite { z, slope } => (z, slope),
             Score::PlusInfinity => {
@@ -198,7 +199,8 @@ impl<'a, R: Real> Gradients<'a, R> {
             }
             Shared::Nothing => (weight(of, z), weight_slope(of, z) * d_p),
         };
-        let ds = if self.scores.op.softcap.is_some() { dz * slope } else { dz };
+        let bends = of.softcap.is_some() || of.custom.score_mod.is_some();
+        let ds = if bends { dz * slope } else { dz };
         Some(Pair { p, dz, ds })
     }
 
@@ -302,6 +304,10 @@ impl Reference for AttentionBackward {
     }
 
     const PLANNED: u64 = cases::PLANNED;
+
+    fn check_reference(&self) -> Result<(), SpecError> {
+        check_rust(&self.forward)
+    }
 
     /// Adds what the gradient needs of the forward op's outputs to its inputs.
     fn complete(&self, mut inputs: Tensors) -> Tensors {

@@ -17,6 +17,8 @@
 mod attention;
 mod attention_backward;
 pub mod case;
+mod check;
+mod compare;
 pub mod data;
 mod gemm;
 pub mod real;
@@ -25,6 +27,8 @@ mod rowwise;
 pub mod tolerance;
 
 pub use case::Case;
+pub use check::{CheckError, Checked, Drawn, check};
+pub use compare::{Comparison, compare};
 pub use real::{Dual, Err, Real};
 pub use reference::{Reference, Values, outputs};
 pub use tolerance::{Bounded, BoundedTensor, bounded, bounded_as};

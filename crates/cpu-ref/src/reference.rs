@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gatefold_core::{Dtype, Op, Role, Tensor, Tensors};
+use gatefold_core::{Dtype, Op, Role, SpecError, Tensor, Tensors};
 
 use crate::{Case, Real};
 
@@ -79,6 +79,14 @@ pub trait Reference: Op {
     /// are drawn at random.
     fn case(seed: u64) -> Case<Self>;
 
+    /// Whether there is a definition to evaluate: a custom slot of a deserialised spec has none.
+    ///
+    /// # Errors
+    /// [`SpecError::NoReference`] with the slot.
+    fn check_reference(&self) -> Result<(), SpecError> {
+        Ok(())
+    }
+
     /// How many of the first seeds are planned edge cases.
     const PLANNED: u64;
 
@@ -90,6 +98,9 @@ pub trait Reference: Op {
 }
 
 /// The outputs of `op` by its definition in f64, each element rounded once to its storage type.
+///
+/// # Panics
+/// If [`Reference::check_reference`] refuses the op.
 pub fn outputs<O: Reference>(op: &O, inputs: &Tensors) -> Tensors {
     op.eval(&Values::<f64>::of(inputs)).round(op)
 }

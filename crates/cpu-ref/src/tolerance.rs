@@ -41,6 +41,9 @@ impl Bounded {
 
 /// Evaluates `op` by its definition with a running error bound. Single-threaded.
 ///
+/// # Panics
+/// If [`Reference::check_reference`] refuses the op.
+///
 /// ```
 /// use gatefold_core::{RowFunction, Rowwise, Tensor, Tensors};
 ///

@@ -157,6 +157,9 @@ fn attention() {
     {
         assert!(seen.get(name).is_some_and(|&n| n >= 3), "{name} in too few of {count} specs: {seen:?}");
     }
+    for name in ["score_mod_near", "mask_mod_documents", "custom_bump"] {
+        assert!(seen.get(name).is_some_and(|&n| n >= 2), "{name} in too few of {count} specs: {seen:?}");
+    }
 }
 
 #[test]

@@ -9,7 +9,9 @@ use super::loops;
 use super::marks::{Marks, reserve_flags};
 use super::split::{Parted, Work};
 use super::tiles::{Stage, Tile};
-use super::{FLAT, Parts, QueryOperand, Variant, check_features, dressed, files, flat_step, query_work, step_work};
+use super::{
+    FLAT, Parts, QueryOperand, Variant, check_features, custom, dressed, files, flat_step, query_work, step_work,
+};
 use crate::{Kernels, Limits, Plan, PlanError, ShapeClass, Source, Step};
 
 /// How many (batch entry, head) pairs share one matrix of the score bias.
@@ -88,6 +90,7 @@ impl Kernels for AttentionBackward {
         let (side, packed) = p.layout.finish(limits)?;
         plan.scratch.push(side);
         plan.packed = packed;
+        custom::check_names(&p.steps)?;
         plan.steps = p.steps;
         plan.reasons = p.reasons;
         Ok(plan)

@@ -8,7 +8,7 @@
 //       acc_k ← acc_k + dsᵀ q           [TILE_OWN, head_dim]
 //   d_k ← scale·acc_k;  d_v ← acc_v
 //
-// Owns: the rows of d_k and d_v of its tile, padded rows included, and their sums of dz. Slots: access, schedule, weight, softcap, bias, sums,
+// Owns: the rows of d_k and d_v of its tile, padded rows included, and their sums of dz. Slots: access, schedule, weight, softcap, score_mod, mask_mod, bias, sums,
 // carry, finite, load, store. A workgroup is one tile of TILE_OWN keys of one key/value head.
 
 // scores → P, d_scores → ds, in place; seen: no pair of the tile is hidden.
@@ -27,7 +27,7 @@ fn weigh(scores: ptr<function, Scores>, d_scores: ptr<function, Scores>, of_keys
                     let dz = weight_gradient(z, p, (*d_scores)[r * STREAM4 + c][e], statistics);
                     add_pair(r, i, j, dz);
                     (*scores)[r * STREAM4 + c][e] = p;
-                    (*d_scores)[r * STREAM4 + c][e] = dz * cap_gradient(capped);
+                    (*d_scores)[r * STREAM4 + c][e] = dz * score_gradient(capped, i, j);
                 }
             } else {
                 for (var r = 0u; r < OWN; r++) { // unroll
@@ -38,7 +38,7 @@ fn weigh(scores: ptr<function, Scores>, d_scores: ptr<function, Scores>, of_keys
                     let dz = select(weight_gradient(z, p, (*d_scores)[r * STREAM4 + c][e], statistics), 0.0, is_hidden(z));
                     add_pair(r, i, j, dz);
                     (*scores)[r * STREAM4 + c][e] = p;
-                    (*d_scores)[r * STREAM4 + c][e] = select(dz * cap_gradient(capped), 0.0, is_hidden(z));
+                    (*d_scores)[r * STREAM4 + c][e] = select(dz * score_gradient(capped, i, j), 0.0, is_hidden(z));
                 }
             }
         }

@@ -6,7 +6,7 @@
 //       acc ← acc + ds k                [TILE_OWN, head_dim]
 //   d_q ← scale·acc
 //
-// Owns: the rows of d_q of its tile, padded rows included, and their sums of dz. Slots: access, schedule, weight, softcap, bias, sums, carry,
+// Owns: the rows of d_q of its tile, padded rows included, and their sums of dz. Slots: access, schedule, weight, softcap, score_mod, mask_mod, bias, sums, carry,
 // finite, load, store. A workgroup is one tile of TILE_OWN queries of one query head.
 
 // scores, d_scores → ds in d_scores; seen: no pair of the tile is hidden.
@@ -27,7 +27,7 @@ fn weigh(scores: ptr<function, Scores>, d_scores: ptr<function, Scores>, seen: b
                     let z = score_seen(i, j, capped, of_keys[c * 4u + e]);
                     let dz = weight_gradient(z, weight_seen(z, statistics), (*d_scores)[r * STREAM4 + c][e], statistics);
                     add_pair(r, i, j, dz);
-                    (*d_scores)[r * STREAM4 + c][e] = dz * cap_gradient(capped);
+                    (*d_scores)[r * STREAM4 + c][e] = dz * score_gradient(capped, i, j);
                 }
             }
         } else {
@@ -38,7 +38,7 @@ fn weigh(scores: ptr<function, Scores>, d_scores: ptr<function, Scores>, seen: b
                     let z = score(i, j, capped, keys, of_keys[c * 4u + e]);
                     let dz = select(weight_gradient(z, weight(z, statistics), (*d_scores)[r * STREAM4 + c][e], statistics), 0.0, is_hidden(z));
                     add_pair(r, i, j, dz);
-                    (*d_scores)[r * STREAM4 + c][e] = select(dz * cap_gradient(capped), 0.0, is_hidden(z));
+                    (*d_scores)[r * STREAM4 + c][e] = select(dz * score_gradient(capped, i, j), 0.0, is_hidden(z));
                 }
             }
         }

@@ -4,7 +4,7 @@
 //       s ← q kᵀ,  dP ← d_o vᵀ;  total ← total + weight_gradient(z, weight(z), dP)     [TILE_OWN, TILE_STREAM]
 //
 // Owns: a tile of d_score_bias. stream_from .. stream_to counts the sharers; a later dispatch adds to what an earlier one left.
-// Slots: access, schedule, weight, softcap, bias, load, accumulated values: none. A workgroup is one tile of one bias matrix.
+// Slots: access, schedule, weight, softcap, score_mod, mask_mod, bias, load, accumulated values: none. A workgroup is one tile of one bias matrix.
 @group(0) @binding(13) var<storage, read_write> d_score_bias: array<f32>;
 
 @compute @workgroup_size(INVOCATIONS)

@@ -3,6 +3,7 @@
 use gatefold_core::attention::{NanPolicy, Normalizer, Sequences, Weight};
 use gatefold_core::{Attention, Dtype};
 
+use super::custom;
 use super::tiles::{Schedule, Tile};
 use crate::Source;
 use crate::source::wgsl;
@@ -10,6 +11,13 @@ use crate::source::wgsl;
 pub(super) const FORWARD_COMBINE: Source = wgsl!("attention/forward_combine.wgsl");
 pub(super) const STORE_ROWS: Source = wgsl!("attention/store_rows.wgsl");
 pub(super) const SHAPE: Source = wgsl!("attention/shape.wgsl");
+pub(super) const SCORE_MOD_NONE: Source = wgsl!("attention/score_mod/none.wgsl");
+pub(super) const SCORE_MOD_CUSTOM: Source = wgsl!("attention/score_mod/custom.wgsl");
+pub(super) const SCORE_MOD_SLOPE: Source = wgsl!("attention/score_mod/custom_slope.wgsl");
+pub(super) const MASK_MOD_NONE: Source = wgsl!("attention/mask_mod/none.wgsl");
+pub(super) const MASK_MOD_CUSTOM: Source = wgsl!("attention/mask_mod/custom.wgsl");
+pub(super) const PHI_CUSTOM: Source = wgsl!("attention/phi/custom.wgsl");
+pub(super) const PHI_SLOPE: Source = wgsl!("attention/phi/custom_slope.wgsl");
 const MASK_PLAIN: Source = wgsl!("attention/mask/plain.wgsl");
 pub(super) const KEYS_IN_ORDER: Source = wgsl!("attention/keys/in_order.wgsl");
 pub(super) const SCORE: Source = wgsl!("attention/score.wgsl");
@@ -35,8 +43,10 @@ pub(super) const TANH: Source = wgsl!("common/tanh.wgsl");
 pub(super) const REDUCE_KEYS: Source = wgsl!("attention/reduce_keys.wgsl");
 
 /// Score slots of a kernel that forms none.
-pub(super) const PLAIN_SCORES: [Source; 5] = [
+pub(super) const PLAIN_SCORES: [Source; 7] = [
     MASK_PLAIN,
+    SCORE_MOD_NONE,
+    MASK_MOD_NONE,
     KEYS_IN_ORDER,
     wgsl!("attention/softcap/none.wgsl"),
     wgsl!("attention/bias/none.wgsl"),
@@ -103,11 +113,12 @@ pub(super) fn row_state(a: &Attention) -> u32 {
 
 macro_rules! phi_files {
     ($($name:ident => $variant:ident $(($parameter:expr))?),*) => {
-        /// The function of a weight: the file of its name.
-        fn phi(weight: Weight) -> Option<Source> {
-            match weight {
-                Weight::Softmax => None,
-                $(Weight::$variant { .. } => Some(wgsl!(concat!("attention/phi/", stringify!($name), ".wgsl")))),*
+        /// The function of a weight: the file of its name, or the user's own.
+        fn phi(a: &Attention) -> Vec<Source> {
+            match a.weight {
+                Weight::Softmax => Vec::new(),
+                Weight::Custom => custom::phi(a),
+                $(Weight::$variant { .. } => vec![wgsl!(concat!("attention/phi/", stringify!($name), ".wgsl"))]),*
             }
         }
     };
@@ -154,7 +165,7 @@ pub(super) fn row(a: &Attention, tile: &Tile) -> (Vec<Source>, &'static str) {
         (RowKind::Softmax, _) => vec![wgsl!("attention/row/softmax.wgsl")],
         (RowKind::Sigmoid, _) => vec![wgsl!("attention/row/sigmoid.wgsl")],
         (RowKind::Elementwise, _) => {
-            phi(a.weight).into_iter().chain([normalizer, wgsl!("attention/row/elementwise.wgsl")]).collect()
+            phi(a).into_iter().chain([normalizer, wgsl!("attention/row/elementwise.wgsl")]).collect()
         }
     };
     (slots, part)
@@ -166,7 +177,7 @@ pub(super) fn weight(a: &Attention) -> (Vec<Source>, &'static str) {
         RowKind::Softmax => (vec![wgsl!("attention/weight/softmax.wgsl")], ""),
         RowKind::Sigmoid => (vec![wgsl!("attention/weight/sigmoid.wgsl")], ""),
         RowKind::Elementwise => {
-            let slots = phi(a.weight).into_iter().chain([wgsl!("attention/weight/elementwise.wgsl")]).collect();
+            let slots = phi(a).into_iter().chain([wgsl!("attention/weight/elementwise.wgsl")]).collect();
             (slots, if a.weight == Weight::Sigmoid { ".normalized" } else { "" })
         }
     }

@@ -8,7 +8,7 @@
 //   o ← row_end(acc)
 //
 // Owns: the rows of o (and lse) of its tile, padded rows included; or, if keys are shared out, a share's part of them, which
-// forward_combine.wgsl joins. Slots: access, schedule, rows, row, softcap, bias, lse, carry, finite, load, store.
+// forward_combine.wgsl joins. Slots: access, schedule, rows, row, softcap, score_mod, mask_mod, bias, lse, carry, finite, load, store.
 // A workgroup is one tile of TILE_OWN rows: the queries of one query head, or of all heads that share a key/value head.
 
 // Products → scores z, in place; seen: no pair of the tile is hidden.

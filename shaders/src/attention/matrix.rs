@@ -47,6 +47,9 @@ impl MatrixTile {
     pub(super) fn choose(a: &Attention, limits: &Limits) -> Result<Tile, String> {
         let unit = limits.matrix_unit(a.dtype)?;
         let (d, edge) = (&a.dims, unit.edge);
+        if !a.custom.is_empty() {
+            return Err("functions of the user's own need scores one by one, which matrix tiles do not have".into());
+        }
         if files::row_kind(a) == RowKind::Elementwise {
             return Err(format!("{} weights have no rows of matrix tiles", a.weight.name()));
         }

@@ -3,6 +3,7 @@
 mod backward;
 mod candidates;
 mod classes;
+mod custom;
 mod dressed;
 mod files;
 mod forward;
@@ -39,7 +40,7 @@ struct Variant {
 
 impl Variant {
     fn new(kernel: &str, a: &Attention) -> Self {
-        Self { name: format!("{kernel}.{}", a.weight.label()), slots: vec![files::SHAPE] }
+        Self { name: format!("{kernel}.{}", custom::weight_label(a)), slots: vec![files::SHAPE] }
     }
 
     /// Adds a slot file whose choice shows in the name.
@@ -59,6 +60,8 @@ impl Variant {
         self.slots.push(files::SCORE);
         self.slots.extend(access);
         self.slots(files::softcap(a));
+        self.slots(custom::score_mod(a));
+        self.slots(custom::mask_mod(a));
         self.slot(files::bias(a));
         self.slot(files::keys(a));
         self.slot(files::mask(a));
@@ -85,7 +88,8 @@ impl Variant {
             binds: Vec::new(),
             dispatches: split.dispatches,
             trips: split.trips,
-            proven: true,
+            // Nothing is known about what a user's function does.
+            proven: a.custom.is_empty(),
             loops: Vec::new(),
         }
     }
@@ -143,7 +147,7 @@ fn check_features(a: &Attention, limits: &Limits) -> Result<(), PlanError> {
     if a.dtype == Dtype::F16 && !limits.f16 {
         return Err(PlanError::Feature { operand: "q, k, v in f16".into(), feature: "shader-f16" });
     }
-    Ok(())
+    custom::check(a)
 }
 
 /// Whether heads lie one after another, so that a range of them is a range of bytes.
@@ -224,6 +228,7 @@ impl Kernels for Attention {
             return Ok(plan);
         }
         Forward::new(self, limits, &mut plan)?.plan(&mut plan)?;
+        custom::check_names(&plan.steps)?;
         Ok(plan)
     }
 

@@ -1,8 +1,8 @@
 //! Specs that between them reach every kernel, slot and schedule.
 
 use gatefold_core::attention::{
-    Activation, Bias, Causal, Dims, Epilogue, Gate, NanPolicy, Normalizer, Prologue, QueryScale, RowNorm, ScoreBias,
-    Sequences, Weight, Window,
+    Activation, Bias, Causal, Dims, Epilogue, Gate, MaskMod, NanPolicy, Normalizer, Prologue, QueryScale, RowNorm,
+    ScoreBias, ScoreMod, Sequences, Weight, Window,
 };
 use gatefold_core::{
     Attention, AttentionBackward, AttentionMerge, Dtype, Gemm, Op, RowFunction, Rowwise, RowwiseBackward,
@@ -150,8 +150,28 @@ impl Specs for Attention {
             all.extend(options(&some).into_iter().skip(n % 4).step_by(4));
             all.push(Self { dtype: Dtype::F16, dims: Dims { head_dim: 3 + n, ..dims }, ..some });
         }
+        all.extend(custom(&Self { lse: true, ..Self::softmax(dims) }));
         all
     }
+}
+
+/// Custom slots, alone and together, with every third option.
+fn custom(base: &Attention) -> Vec<Attention> {
+    let same = "fn score_mod(score: f32, batch: u32, head: u32, i: u32, j: u32) -> f32 { return score; }";
+    let one = "fn score_mod_slope(score: f32, batch: u32, head: u32, i: u32, j: u32) -> f32 { return 1.0; }";
+    let score_mod = ScoreMod::custom("same", same, |s, _, _, _, _| s).with_slope(one, |_, _, _, _, _| 1.0);
+    let all = "fn mask_mod(batch: u32, head: u32, i: u32, j: u32) -> bool { return true; }";
+    let mask_mod = MaskMod::custom("all", all, |_, _, _, _| true);
+    let square = Weight::custom("square", "fn phi(z: f32) -> f32 { return z * z; }", |z| z * z)
+        .with_slope("fn phi_slope(z: f32) -> f32 { return 2.0 * z; }", |z| 2.0 * z);
+    let both = base.clone().with_score_mod(score_mod.clone()).with_mask_mod(mask_mod.clone());
+    let counted = Attention { normalizer: Normalizer::Count, lse: false, ..both.clone() };
+    let mut found = vec![base.clone().with_score_mod(score_mod), base.clone().with_mask_mod(mask_mod)];
+    found.extend(options(&both).into_iter().step_by(3));
+    found.extend(
+        options(&Attention { dtype: Dtype::F16, ..counted.with_weight(square) }).into_iter().skip(1).step_by(3),
+    );
+    found
 }
 
 impl Specs for AttentionBackward {

@@ -54,6 +54,8 @@ impl<O: Reference + Kernels> Job for OpJob<O> {
             inputs.insert(name, made.get(name).cloned().ok_or_else(|| format!("{name}: not made by an earlier op"))?);
         }
         self.op.check_inputs(&inputs).map_err(|e| Stop::Wrong(e.to_string()))?;
+        // a spec from a file has no Rust functions
+        self.op.check_reference().map_err(|e| Stop::NotSupported(e.to_string()))?;
         let (given, ratio) = match subject {
             Subject::Reference => (outputs(&self.op, &inputs), None),
             Subject::Adapter(gpu) => {

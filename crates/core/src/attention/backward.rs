@@ -18,7 +18,7 @@ use crate::{Cost, Dtype, Op, Operand, SpecError, Tensor, Tensors};
 /// dz_ij = P_ij·(d_o_i·v_j − delta_i)                                                              (softmax)
 /// dz_ij = weight'(z_ij)·(d_o_i·v_j − c_i)/n_i,   c_i = 0, but for                                 (all others)
 ///         delta_i (row sum),   delta_i·sign(row_sum_i) where |row_sum_i| > 1 (clamped row sum)
-/// ds_ij = dz_ij·(1 − (s_ij/softcap)²)
+/// ds_ij = dz_ij·score_mod'(s_ij)·(1 − (s_ij/softcap)²)
 /// d_q_i = scale·Σ_j ds_ij k_j     d_k_j = scale·Σ_i ds_ij q_i     d_v_j = Σ_i P_ij d_o_i
 /// d_head_bias_h = Σ dz   d_key_bias_j = Σ_hi dz   d_score_bias = dz summed over what it is shared by
 /// d_alibi_slope_h = −Σ |i + off − j|·dz   d_sink_h = −Σ_i exp(sink_h − lse_i)·delta_i
@@ -155,6 +155,7 @@ impl Op for AttentionBackward {
 
     fn validate(&self) -> Result<(), SpecError> {
         self.forward.validate()?;
+        self.forward.custom.check_slopes()?;
         if matches!(self.forward.sequences, Sequences::Paged { .. }) {
             let reason = "pages are shared and rewritten, so a cache has no gradient";
             return Err(SpecError::Conflict { option: "attention_backward", with: "sequences: paged", reason });

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Attention;
+
 /// Causal masking. `off = len_kv − len_q` of the batch entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -64,4 +66,26 @@ pub enum Sequences {
         /// Pages of the cache, at least 1.
         pages: usize,
     },
+}
+
+impl Attention {
+    /// Most keys that one query sees, and most queries that see one key, if the masks bound it: a window on both sides, or chunks.
+    pub fn widest(&self) -> Option<u64> {
+        let right =
+            if self.causal == Causal::BottomRight && self.prefix.is_none() { Some(0) } else { self.window.right };
+        let window = self.window.left.zip(right).map(|(left, right)| u64::from(left) + u64::from(right) + 1);
+        let chunk = self.chunk.map(u64::from);
+        window.into_iter().chain(chunk).min()
+    }
+
+    /// Query–key pairs that the masks leave, for the cost: causal counts half by convention.
+    pub(super) fn counted_pairs(&self) -> f64 {
+        let d = &self.dims;
+        let pairs = match self.sequences {
+            Sequences::Packed { total_q, .. } => total_q as f64 * d.seq_kv as f64,
+            _ => d.batch as f64 * d.seq_q as f64 * d.seq_kv as f64,
+        };
+        let half = if self.causal == Causal::None { 1.0 } else { 0.5 };
+        pairs * d.q_heads as f64 * half
+    }
 }

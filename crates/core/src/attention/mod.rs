@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! q̂ k̂ v̂ = prologue(q, k, v)
-//! s_ij = scale · q̂_i·k̂_j;   s ← softcap·tanh(s / softcap)
+//! s_ij = scale · q̂_i·k̂_j;   s ← softcap·tanh(s / softcap);   s ← score_mod(s, batch, h, i, j)
 //! z_ij = s_ij + bias + head_bias_h + key_bias_j + score_bias_ij − alibi_slope_h·|i + off − j|
 //! a_ij = weight(z_ij) where key j is visible to query i, else 0
 //! P_ij = a_ij / n_i,   n_i = normalizer(a_i1, a_i2, …)
@@ -15,6 +15,7 @@
 
 mod backward;
 mod bias;
+mod custom;
 mod dims;
 mod epilogue;
 mod mask;
@@ -31,6 +32,7 @@ use serde::{Deserialize, Serialize};
 
 pub use backward::{AttentionBackward, BackwardInputs, BackwardOutputs};
 pub use bias::{Bias, ScoreBias};
+pub use custom::{Custom, CustomWeight, MaskFn, MaskMod, ScoreFn, ScoreMod, Twin, WeightFn};
 pub use dims::{Dims, MAX_DIM};
 pub use epilogue::{Epilogue, Gate};
 pub use mask::{Causal, Sequences, Window};
@@ -117,6 +119,9 @@ pub struct Attention {
     /// Keys `j < prefix` that the causal mask does not hide (prefix language models; T5, arXiv 1910.10683). Window and chunks hide them still.
     #[serde(default)]
     pub prefix: Option<u32>,
+    /// The user's own slots.
+    #[serde(default, skip_serializing_if = "Custom::is_empty")]
+    pub custom: Custom,
     /// How the sequences lie in memory.
     #[serde(default)]
     pub sequences: Sequences,
@@ -162,6 +167,7 @@ impl Attention {
             window: Window::default(),
             chunk: None,
             prefix: None,
+            custom: Custom::default(),
             sequences: Sequences::Dense,
             prologue: Prologue::default(),
             epilogue: Epilogue::default(),
@@ -300,30 +306,11 @@ impl Attention {
             return Err(bad("dtype", "f32 or f16", "u32".into()));
         }
         self.weight.validate()?;
+        self.custom.validate(self.weight)?;
         self.normalizer.validate(self.weight)?;
         self.prologue.validate(self)?;
         self.epilogue.validate()?;
         self.check_saved()
-    }
-
-    /// Most keys that one query sees, and most queries that see one key, if the masks bound it: a window on both sides, or chunks.
-    pub fn widest(&self) -> Option<u64> {
-        let right =
-            if self.causal == Causal::BottomRight && self.prefix.is_none() { Some(0) } else { self.window.right };
-        let window = self.window.left.zip(right).map(|(left, right)| u64::from(left) + u64::from(right) + 1);
-        let chunk = self.chunk.map(u64::from);
-        window.into_iter().chain(chunk).min()
-    }
-
-    /// Query–key pairs that the masks leave, for the cost: causal counts half by convention.
-    fn counted_pairs(&self) -> f64 {
-        let d = &self.dims;
-        let pairs = match self.sequences {
-            Sequences::Packed { total_q, .. } => total_q as f64 * d.seq_kv as f64,
-            _ => d.batch as f64 * d.seq_q as f64 * d.seq_kv as f64,
-        };
-        let half = if self.causal == Causal::None { 1.0 } else { 0.5 };
-        pairs * d.q_heads as f64 * half
     }
 }
 
@@ -355,7 +342,7 @@ impl Op for Attention {
     }
 
     fn label(&self) -> String {
-        let mut parts = vec![self.weight.label()];
+        let mut parts = vec![self.weight_label()];
         parts.extend((self.normalizer != Normalizer::None).then(|| self.normalizer.name().to_string()));
         let mut on = |yes: bool, name: &str| parts.extend(yes.then(|| name.to_string()));
         on(self.causal == Causal::TopLeft, "causal_top_left");
@@ -372,6 +359,7 @@ impl Op for Attention {
         on(self.score_bias.is_some(), "score_bias");
         on(self.alibi, "alibi");
         on(self.sink, "sink");
+        parts.extend(self.custom.labels());
         parts.extend(self.prologue.label());
         parts.extend(self.epilogue.label());
         parts.push(self.dtype.name().into());

@@ -163,6 +163,10 @@ impl Prologue {
             let reason = "a bias may hide keys, which the count of them does not see";
             return conflict("prologue.query_scale: log_keys", "key_bias or score_bias", reason);
         }
+        if self.query_scale == Some(QueryScale::LogKeys) && a.custom.mask_mod.is_some() {
+            let reason = "a mask of the caller's may hide keys, which the count of them does not see";
+            return conflict("prologue.query_scale: log_keys", "mask_mod", reason);
+        }
         let cached = matches!(a.sequences, Sequences::Paged { .. });
         if cached && (self.key_norm.is_some() || self.value_scale.is_some()) {
             let reason = "rows of a cache are normalised and scaled before they are put there";

@@ -33,6 +33,8 @@ pub enum Weight {
     ExpClamp(f32),
     /// `z + 1` from 0 on, `1 / (1 − z)` below (*Grokking at the Edge of Numerical Stability*, arXiv 2501.04697).
     StableMax,
+    /// A function of the user's own, in `custom.weight`: [`Weight::custom`](Self::custom) makes one.
+    Custom,
 }
 
 /// Calls a macro with the weights that are functions of their own score, `name => Weight` each: the name is that of the spec and of the
@@ -56,13 +58,14 @@ macro_rules! for_each_weight_function {
 
 macro_rules! functions {
     ($($name:ident => $variant:ident $(($parameter:expr))?),*) => {
-        /// Every weight that is a function of its own score, with its usual parameter.
+        /// Every built-in weight that is a function of its own score, with its usual parameter.
         pub const FUNCTIONS: &'static [Self] = &[$(Self::$variant $(($parameter))?),*];
 
         /// Name as in specs and of the kernels' file, without a parameter.
         pub const fn name(self) -> &'static str {
             match self {
                 Self::Softmax => "softmax",
+                Self::Custom => "custom",
                 $(Self::$variant { .. } => stringify!($name)),*
             }
         }
@@ -79,7 +82,7 @@ impl Weight {
             Self::Softmax | Self::Softplus | Self::Relu | Self::ReluPower(_) | Self::EluOne | Self::StableMax => {
                 [true, false]
             }
-            Self::Identity | Self::Taylor(_) => [false, false],
+            Self::Identity | Self::Taylor(_) | Self::Custom => [false, false],
         }
     }
 

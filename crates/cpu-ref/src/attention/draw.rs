@@ -1,8 +1,8 @@
 //! Random specs and inputs of attention.
 
 use gatefold_core::attention::{
-    Activation, Bias, Causal, Dims, Epilogue, Gate, NanPolicy, Normalizer, Prologue, QueryScale, RowNorm, ScoreBias,
-    Sequences, Weight, Window,
+    Activation, Bias, Causal, Custom, Dims, Epilogue, Gate, NanPolicy, Normalizer, Prologue, QueryScale, RowNorm,
+    ScoreBias, Sequences, Weight, Window,
 };
 use gatefold_core::{Attention, Dtype, Op, Operand, Role, Tensor, Tensors};
 
@@ -85,6 +85,7 @@ pub(crate) fn spec(rng: &mut Rng, divisor: usize) -> Draw {
         window,
         chunk: None,
         prefix: None,
+        custom: Custom::default(),
         sequences: draw_sequences(rng, &dims),
         prologue: Prologue::default(),
         epilogue: Epilogue::default(),

@@ -13,7 +13,9 @@
 //! ```
 
 pub(crate) mod cases;
-mod draw;
+pub(crate) mod custom;
+mod custom_cases;
+pub(crate) mod draw;
 pub(crate) mod geometry;
 mod merge;
 mod pairs;
@@ -25,7 +27,7 @@ mod style;
 pub(crate) mod weight;
 
 use gatefold_core::attention::{Normalizer, Weight};
-use gatefold_core::{Attention, Op};
+use gatefold_core::{Attention, Op, SpecError};
 
 use crate::real::Accumulator;
 use crate::rowwise::softmax_row;
@@ -84,9 +86,9 @@ fn function_output<R: Real>(
         .iter()
         .map(|&(j, score)| {
             let weight = match score {
-                Score::Finite { z, .. } => weight::weight(op.weight, z),
-                Score::PlusInfinity => weight::weight_at_infinity(op.weight, 1.0),
-                Score::MinusInfinity | Score::Nan => weight::weight_at_infinity(op.weight, -1.0),
+                Score::Finite { z, .. } => weight::weight(op, z),
+                Score::PlusInfinity => weight::weight_at_infinity(op, 1.0),
+                Score::MinusInfinity | Score::Nan => weight::weight_at_infinity(op, -1.0),
             };
             (s.key_row(op, h, j), weight)
         })
@@ -177,4 +179,8 @@ impl Reference for Attention {
     }
 
     const PLANNED: u64 = cases::PLANNED;
+
+    fn check_reference(&self) -> Result<(), SpecError> {
+        custom::check_rust(self)
+    }
 }

@@ -3,6 +3,7 @@
 use gatefold_core::Attention;
 use gatefold_core::attention::Bias;
 
+use super::custom;
 use super::geometry::Sequence;
 use crate::real::Accumulator;
 use crate::{Real, Values};
@@ -13,11 +14,11 @@ pub(crate) const SATURATION: f64 = 3.0e38;
 /// What a visible pair contributes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Score<R> {
-    /// An ordinary score `z`, and the derivative of the softcap at it (1 if there is none).
+    /// An ordinary score `z`, and the derivative of softcap and modifier at it (1 if there are none).
     Finite {
         /// The score with all biases.
         z: R,
-        /// `1 − (s/softcap)²`.
+        /// `(1 − (s/softcap)²)·score_mod′(s)`.
         slope: R,
     },
     /// `−∞` from the data.
@@ -153,7 +154,7 @@ impl<'a, R: Real> Scores<'a, R> {
         seen.clear();
         let constant = self.constant(s);
         for j in 0..s.len_kv {
-            if s.visible(self.op, i, j) && !self.masked_by_bias(s, h, i, j) {
+            if s.visible(self.op, i, j) && !self.masked_by_bias(s, h, i, j) && custom::sees(self.op, [s.b, h, i, j]) {
                 seen.push((j, self.score(s, constant, h, i, j)));
             }
         }
@@ -186,6 +187,8 @@ impl<'a, R: Real> Scores<'a, R> {
             slope = (one - (y * y).charge(14.0)).charge(4.0);
             score = cap * y;
         }
+        let place = [s.b, h, i, j];
+        let (score, slope) = custom::score_mod(self.op, score, slope, place);
         let mut z = R::Sum::default();
         z.add(score);
         if let Some(c) = constant {

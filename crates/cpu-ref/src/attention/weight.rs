@@ -3,6 +3,7 @@
 use gatefold_core::Attention;
 use gatefold_core::attention::{Normalizer, Weight};
 
+use super::custom;
 use super::score::{SATURATION, host_constant};
 use crate::Real;
 
@@ -32,13 +33,13 @@ fn taylor<R: Real>(z: R, degree: u32) -> R {
 const BELOW: (f64, f64) = (f64::NEG_INFINITY, 0.0);
 const ABOVE: (f64, f64) = (0.0, f64::INFINITY);
 
-/// `φ(z)` of a weight.
+/// `φ(z)` of the op's weight.
 ///
 /// # Panics
 /// For softmax, whose weights depend on each other.
-pub(crate) fn weight<R: Real>(weight: Weight, z: R) -> R {
+pub(crate) fn weight<R: Real>(op: &Attention, z: R) -> R {
     let (one, below, above) = (R::from_f64(1.0), z.within(BELOW.0, BELOW.1), z.within(ABOVE.0, ABOVE.1));
-    match weight {
+    match op.weight {
         Weight::Softmax => unreachable!("softmax is not a function of one score"),
         Weight::Sigmoid => sigmoid(z),
         Weight::Softplus => above + (-z.abs()).exp().ln_1p(),
@@ -49,16 +50,17 @@ pub(crate) fn weight<R: Real>(weight: Weight, z: R) -> R {
         Weight::Taylor(degree) => taylor(z, degree),
         Weight::ExpClamp(most) => z.within(f64::NEG_INFINITY, most.into()).exp(),
         Weight::StableMax => one / (one - below) + above,
+        Weight::Custom => custom::weight(op, z),
     }
 }
 
-/// `φ′(z)` of a weight: 0 at a kink of relu, `exp c` where an exponential is clamped at `c`.
+/// `φ′(z)` of the op's weight: 0 at a kink of relu, `exp c` where an exponential is clamped at `c`.
 ///
 /// # Panics
 /// For softmax.
-pub(crate) fn weight_slope<R: Real>(weight: Weight, z: R) -> R {
+pub(crate) fn weight_slope<R: Real>(op: &Attention, z: R) -> R {
     let (one, below, above) = (R::from_f64(1.0), z.within(BELOW.0, BELOW.1), z.within(ABOVE.0, ABOVE.1));
-    match weight {
+    match op.weight {
         Weight::Softmax => unreachable!("softmax is not a function of one score"),
         Weight::Sigmoid => sigmoid(z) * (one - sigmoid(z)),
         Weight::Softplus => sigmoid(z),
@@ -76,18 +78,19 @@ pub(crate) fn weight_slope<R: Real>(weight: Weight, z: R) -> R {
             let share = one / (one - below);
             share * share
         }
+        Weight::Custom => custom::weight_slope(op, z),
     }
 }
 
 /// The weight of an infinite score that has one: exact where it is 0 or 1.
-pub(crate) fn weight_at_infinity<R: Real>(of: Weight, sign: f64) -> R {
-    let saturated = weight(of, R::from_f64(sign * SATURATION));
+pub(crate) fn weight_at_infinity<R: Real>(op: &Attention, sign: f64) -> R {
+    let saturated = weight(op, R::from_f64(sign * SATURATION));
     if matches!(saturated.value(), 0.0 | 1.0) { R::from_f64(saturated.value()) } else { saturated }
 }
 
-/// Whether no weight is negative, so that a row that is divided by its sum, or by more, stays within its values.
+/// Whether no weight is known to be negative, so that a row that is divided by its sum, or by more, stays within its values.
 pub(crate) fn keeps_hull(op: &Attention) -> bool {
-    op.weight != Weight::Identity && op.normalizer.couples_row()
+    !matches!(op.weight, Weight::Identity | Weight::Custom) && op.normalizer.couples_row()
 }
 
 /// What a row's normaliser is formed from: the sum of its weights, or how many there are.

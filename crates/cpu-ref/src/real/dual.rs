@@ -87,6 +87,11 @@ impl Real for Dual {
         Self::from_f64(self.v)
     }
 
+    fn apply(self, f: &dyn Fn(f64) -> f64, slope: Option<&dyn Fn(f64) -> f64>, _: f64) -> Self {
+        let d = if self.d == 0.0 { 0.0 } else { slope.map_or(f64::NAN, |slope| slope(self.v) * self.d) };
+        Self { v: f(self.v), d }
+    }
+
     fn ln_1p(self) -> Self {
         Self { v: self.v.ln_1p(), d: self.d / (1.0 + self.v) }
     }

@@ -62,6 +62,13 @@ pub trait Real:
         if self.value() == 0.0 { Self::from_f64(0.0) } else { Self::from_f64(1.0) / self }
     }
 
+    /// `f` of it, a function of the user's own with its derivative, if that is given; a kernel's may be off by `ulps` (see [`Err`]).
+    #[must_use]
+    fn apply(self, f: &dyn Fn(f64) -> f64, slope: Option<&dyn Fn(f64) -> f64>, ulps: f64) -> Self {
+        let _ = (slope, ulps);
+        Self::from_f64(f(self.value()))
+    }
+
     /// Magnitude.
     fn abs(self) -> Self {
         if self.value() < 0.0 { -self } else { self }

@@ -30,7 +30,7 @@ fn breaks(i: u32, j: u32) -> bool {
 fn pair_is_nan(i: u32, j: u32, of_query: u32) -> bool {
     let flags = of_query | key_flags(j);
     if flags == 0u { return false; }
-    if is_hidden(biased(0.0, i, j, key_bias(j))) { return false; }
+    if is_hidden(biased(0.0, i, j, key_bias(j))) | hides_pair(i, j) { return false; }
     if (flags & NOT_FINITE) != 0u { return true; }
     return breaks(i, j);
 }

@@ -29,5 +29,5 @@ fn keys_of_tile() -> vec2<u32> {
 
 // Rows beyond the sequence are computed with the others and not stored.
 fn tile_sees(j: u32, end_j: u32) -> bool {
-    return (keys_from(max(queries, 1u) - 1u) <= j) & (end_j <= keys_to(0u)) & !bias_hides();
+    return (keys_from(max(queries, 1u) - 1u) <= j) & (end_j <= keys_to(0u)) & !bias_hides() & !hides_pairs();
 }

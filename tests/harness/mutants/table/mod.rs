@@ -1,6 +1,7 @@
 //! The planted faults: name, target, fault, text, replacement, op, words in the case's description.
 
 mod backward;
+mod custom;
 mod decode;
 mod forward;
 mod gemm;
@@ -21,6 +22,7 @@ const ALL: &[&[Row]] = &[
     backward::ALL,
     slots::ALL,
     weights::ALL,
+    custom::ALL,
     rows::ALL,
     rowwise::ALL,
     gemm::ALL,
