@@ -36,7 +36,7 @@ fn rowwise() {
 
 #[test]
 fn onnx() {
-    check("onnx", 110);
+    check("onnx", 118);
 }
 
 /// The example in the documentation: a case of our own form.

@@ -9,6 +9,7 @@ macro_rules! for_each_op {
             $crate::Attention,
             $crate::AttentionBackward,
             $crate::AttentionMerge,
+            $crate::RotaryEmbedding,
             $crate::Rowwise,
             $crate::RowwiseBackward,
             $crate::Gemm

@@ -10,6 +10,7 @@ mod loops;
 mod marks;
 mod matrix;
 mod merge;
+mod rotary;
 mod shares;
 mod split;
 mod statistics;

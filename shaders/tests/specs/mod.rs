@@ -1,8 +1,12 @@
 //! Specs that between them reach every kernel, slot and schedule.
 
-use gatefold_core::attention::{Bias, Causal, Dims, NanPolicy, Normalizer, ScoreBias, Sequences, Weight, Window};
+use gatefold_core::attention::{
+    Bias, Causal, Dims, NanPolicy, Normalizer, RotaryPairs, RotaryPositions, RowLayout, ScoreBias, Sequences, Weight,
+    Window,
+};
 use gatefold_core::{
-    Attention, AttentionBackward, AttentionMerge, Dtype, Gemm, Op, RowFunction, Rowwise, RowwiseBackward,
+    Attention, AttentionBackward, AttentionMerge, Dtype, Gemm, Op, RotaryEmbedding, RowFunction, Rowwise,
+    RowwiseBackward,
 };
 
 /// An op with specs to try.
@@ -139,6 +143,17 @@ impl Specs for AttentionMerge {
         let all = [Self::softmax(3, 70, 64), Self::sigmoid(3, 70, 64), Self::softmax(1, 0, 1)];
         let half = |op: &Self| Self { dtype: Dtype::F16, ..op.clone() };
         all.iter().map(half).chain(all.clone()).collect()
+    }
+}
+
+impl Specs for RotaryEmbedding {
+    fn specs() -> Vec<Self> {
+        let base = Self::new(2, 3, 70, 64, 4096);
+        let empty = Self { seq: 0, ..base.clone() };
+        let partial = Self { rotary_dim: 20, pairs: RotaryPairs::Interleaved, inverse: true, ..base.clone() };
+        let packed = Self { layout: RowLayout::TokensFirst, positions: RotaryPositions::First, ..base.clone() };
+        let half = Self { dtype: Dtype::F16, ..packed.clone() };
+        vec![base, empty, partial, packed, half, Self::new(1, 64, 100_000, 4, 100_000)]
     }
 }
 

@@ -8,6 +8,7 @@ mod family;
 pub mod job;
 mod onnx;
 mod onnx_attention;
+mod onnx_rotary;
 mod own;
 mod webnn;
 

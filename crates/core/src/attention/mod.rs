@@ -19,6 +19,7 @@ mod mask;
 mod merge;
 mod nan_policy;
 mod normalizer;
+mod rotary;
 mod tensors;
 mod values;
 mod weight;
@@ -32,6 +33,7 @@ pub use mask::{Causal, Sequences, Window};
 pub use merge::{AttentionMerge, MAX_PARTS, MergeInputs, MergeOutputs};
 pub use nan_policy::NanPolicy;
 pub use normalizer::Normalizer;
+pub use rotary::{RotaryEmbedding, RotaryInputs, RotaryOutputs, RotaryPairs, RotaryPositions, RowLayout};
 pub use tensors::{Inputs, Outputs};
 pub use weight::Weight;
 

@@ -18,6 +18,7 @@ pub(crate) mod geometry;
 mod merge;
 mod pairs;
 mod plant;
+mod rotary;
 pub(crate) mod score;
 mod style;
 pub(crate) mod weight;

@@ -6,6 +6,7 @@ mod forward;
 mod gemm;
 mod matrix;
 mod merge;
+mod rotary;
 mod rowwise;
 mod slots;
 mod weights;
@@ -17,6 +18,7 @@ const ALL: &[&[Row]] = &[
     forward::SCHEDULES,
     decode::ALL,
     merge::ALL,
+    rotary::ALL,
     backward::ALL,
     slots::ALL,
     weights::ALL,
