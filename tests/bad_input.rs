@@ -1,9 +1,9 @@
 //! Bad input is refused before anything runs, by a named error; the call after it gives the same bits as before.
 
-use gatefold_core::attention::{Bias, Causal, Dims, Normalizer, RotaryPositions, ScoreBias, Sequences, Weight, Window};
+use gatefold_core::attention::{Bias, Causal, Dims, Normalizer, ScoreBias, Sequences, Weight, Window};
 use gatefold_core::{
-    Attention, AttentionBackward, AttentionMerge, Dtype, Gemm, Op, RotaryEmbedding, RowFunction, Rowwise,
-    RowwiseBackward, SpecError, Tensor,
+    Attention, AttentionBackward, AttentionMerge, Dtype, Gemm, Op, RowFunction, Rowwise, RowwiseBackward, SpecError,
+    Tensor,
 };
 use gatefold_shaders::{Kernels, Limits, PlanError};
 use gatefold_tests::bad_calls::{Trial, base, dims, legal, named, zeros};
@@ -162,35 +162,6 @@ fn merges() {
         t.refuse_spec(&bad, "Dim", dim);
     }
     t.refuse_spec(&AttentionMerge { dtype: Dtype::U32, ..op }, "Option", "dtype");
-}
-
-#[test]
-fn rotary_embeddings() {
-    let mut t = Trial::default();
-    let op = RotaryEmbedding::new(2, 3, 4, 8, 10);
-    for name in ["x", "cos_cache", "sin_cache", "positions"] {
-        t.refuse_without(&op, name);
-    }
-    t.refuse_with(&op, "x", zeros(Dtype::F32, &[2, 4, 3, 8]), "Shape", "x");
-    t.refuse_with(&op, "cos_cache", zeros(Dtype::F32, &[10, 8]), "Shape", "cos_cache");
-    t.refuse_with(&op, "sin_cache", zeros(Dtype::F16, &[10, 4]), "Dtype", "sin_cache");
-    let first = RotaryEmbedding { positions: RotaryPositions::First, ..op.clone() };
-    t.refuse_with(&first, "positions", zeros(Dtype::U32, &[2, 4]), "Shape", "positions");
-    let at = |dims: &[usize], n: Vec<u32>| Tensor::u32(dims, n).unwrap();
-    t.refuse_with(&op, "positions", at(&[2, 4], vec![0, 1, 2, 9, 0, 10, 0, 0]), "Value", "positions[5]");
-    t.refuse_with(&first, "positions", at(&[2], vec![6, 7]), "Value", "positions[1]");
-    for (dim, bad) in [
-        ("head_dim", RotaryEmbedding { head_dim: 257, ..op.clone() }),
-        ("rotary_dim", RotaryEmbedding { rotary_dim: 3, ..op.clone() }),
-        ("rotary_dim", RotaryEmbedding { rotary_dim: 10, ..op.clone() }),
-        ("rotary_dim", RotaryEmbedding { rotary_dim: 0, ..op.clone() }),
-        ("max_position", RotaryEmbedding { max_position: 0, ..op.clone() }),
-        ("heads", RotaryEmbedding { heads: 0, ..op.clone() }),
-        ("seq", RotaryEmbedding { seq: 11, ..first.clone() }),
-    ] {
-        t.refuse_spec(&bad, "Dim", dim);
-    }
-    t.refuse_spec(&RotaryEmbedding { dtype: Dtype::U32, ..op }, "Option", "dtype");
 }
 
 #[test]

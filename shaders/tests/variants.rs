@@ -144,7 +144,7 @@ fn unused(plan: &Plan, operands: &[Operand], bound: &[(String, BindingKind)]) ->
     let mut wrong = Vec::new();
     for o in operands.iter().filter(|o| !o.is_empty()) {
         let fine = match o.role {
-            Role::Output => binds(o.name, &[BindingKind::ReadWrite]),
+            Role::Output | Role::Updated => binds(o.name, &[BindingKind::ReadWrite]),
             Role::Input => binds(o.name, &[BindingKind::ReadOnly]) || plan.packed.iter().any(|p| p.operand == o.name),
         };
         wrong.extend((!fine).then(|| format!("{} ({:?}) is bound by no step", o.name, o.role)));

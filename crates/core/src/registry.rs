@@ -10,6 +10,7 @@ macro_rules! for_each_op {
             $crate::AttentionBackward,
             $crate::AttentionMerge,
             $crate::RotaryEmbedding,
+            $crate::CacheAppend,
             $crate::Rowwise,
             $crate::RowwiseBackward,
             $crate::Gemm

@@ -1,6 +1,7 @@
 //! Attention: plans of the forward and backward kernels.
 
 mod backward;
+mod cache;
 mod candidates;
 mod classes;
 mod files;

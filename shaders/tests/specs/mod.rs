@@ -1,11 +1,11 @@
 //! Specs that between them reach every kernel, slot and schedule.
 
 use gatefold_core::attention::{
-    Bias, Causal, Dims, NanPolicy, Normalizer, RotaryPairs, RotaryPositions, RowLayout, ScoreBias, Sequences, Weight,
-    Window,
+    Bias, CacheLayout, Causal, Dims, NanPolicy, Normalizer, RotaryPairs, RotaryPositions, RowLayout, ScoreBias,
+    Sequences, Weight, Window,
 };
 use gatefold_core::{
-    Attention, AttentionBackward, AttentionMerge, Dtype, Gemm, Op, RotaryEmbedding, RowFunction, Rowwise,
+    Attention, AttentionBackward, AttentionMerge, CacheAppend, Dtype, Gemm, Op, RotaryEmbedding, RowFunction, Rowwise,
     RowwiseBackward,
 };
 
@@ -154,6 +154,16 @@ impl Specs for RotaryEmbedding {
         let packed = Self { layout: RowLayout::TokensFirst, positions: RotaryPositions::First, ..base.clone() };
         let half = Self { dtype: Dtype::F16, ..packed.clone() };
         vec![base, empty, partial, packed, half, Self::new(1, 64, 100_000, 4, 100_000)]
+    }
+}
+
+impl Specs for CacheAppend {
+    fn specs() -> Vec<Self> {
+        let base = Self::new(3, 2, 5, 64, 100);
+        let paged = Self { cache: CacheLayout::Paged { page: 16, pages: 30 }, ragged: true, ..base.clone() };
+        let half = Self { dtype: Dtype::F16, layout: RowLayout::TokensFirst, ..paged.clone() };
+        let empty = Self { seq: 0, ..base.clone() };
+        vec![Self { ragged: true, ..base.clone() }, Self { ragged: false, ..paged.clone() }, base, paged, half, empty]
     }
 }
 

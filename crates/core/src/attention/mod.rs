@@ -14,6 +14,7 @@
 
 mod backward;
 mod bias;
+mod cache;
 mod dims;
 mod mask;
 mod merge;
@@ -28,6 +29,7 @@ use serde::{Deserialize, Serialize};
 
 pub use backward::{AttentionBackward, BackwardInputs, BackwardOutputs};
 pub use bias::{Bias, ScoreBias};
+pub use cache::{CacheAppend, CacheInputs, CacheLayout, CacheOutputs};
 pub use dims::{Dims, MAX_DIM};
 pub use mask::{Causal, Sequences, Window};
 pub use merge::{AttentionMerge, MAX_PARTS, MergeInputs, MergeOutputs};

@@ -12,6 +12,7 @@
 //! assert_eq!(outputs(&spec, &inputs)["o"].to_f32(), [5.0, 6.0]);
 //! ```
 
+mod cache;
 pub(crate) mod cases;
 mod draw;
 pub(crate) mod geometry;

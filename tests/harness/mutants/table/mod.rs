@@ -1,6 +1,7 @@
 //! The planted faults: name, target, fault, text, replacement, op, words in the case's description.
 
 mod backward;
+mod cache;
 mod decode;
 mod forward;
 mod gemm;
@@ -19,6 +20,7 @@ const ALL: &[&[Row]] = &[
     decode::ALL,
     merge::ALL,
     rotary::ALL,
+    cache::ALL,
     backward::ALL,
     slots::ALL,
     weights::ALL,
