@@ -11,6 +11,7 @@ macro_rules! for_each_op {
             $crate::AttentionMerge,
             $crate::RotaryEmbedding,
             $crate::CacheAppend,
+            $crate::AttentionStatistics,
             $crate::Rowwise,
             $crate::RowwiseBackward,
             $crate::Gemm

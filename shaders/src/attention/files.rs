@@ -103,7 +103,7 @@ pub(super) fn row_state(a: &Attention) -> u32 {
 macro_rules! phi_files {
     ($($name:ident => $variant:ident $(($parameter:expr))?),*) => {
         /// The function of a weight: the file of its name.
-        fn phi(weight: Weight) -> Option<Source> {
+        pub(super) fn phi(weight: Weight) -> Option<Source> {
             match weight {
                 Weight::Softmax => None,
                 $(Weight::$variant { .. } => Some(wgsl!(concat!("attention/phi/", stringify!($name), ".wgsl")))),*

@@ -4,6 +4,7 @@ mod backward;
 mod cache;
 mod candidates;
 mod classes;
+mod diagnostics;
 mod files;
 mod forward;
 mod layout;

@@ -5,8 +5,8 @@ use gatefold_core::attention::{
     Sequences, Weight, Window,
 };
 use gatefold_core::{
-    Attention, AttentionBackward, AttentionMerge, CacheAppend, Dtype, Gemm, Op, RotaryEmbedding, RowFunction, Rowwise,
-    RowwiseBackward,
+    Attention, AttentionBackward, AttentionMerge, AttentionStatistics, CacheAppend, Dtype, Gemm, Op, RotaryEmbedding,
+    RowFunction, Rowwise, RowwiseBackward,
 };
 
 /// An op with specs to try.
@@ -164,6 +164,17 @@ impl Specs for CacheAppend {
         let half = Self { dtype: Dtype::F16, layout: RowLayout::TokensFirst, ..paged.clone() };
         let empty = Self { seq: 0, ..base.clone() };
         vec![Self { ragged: true, ..base.clone() }, Self { ragged: false, ..paged.clone() }, base, paged, half, empty]
+    }
+}
+
+impl Specs for AttentionStatistics {
+    fn specs() -> Vec<Self> {
+        let dims = Dims { q_heads: 4, kv_heads: 2, seq_q: 130, seq_kv: 97, ..Dims::new(3, 4, 1, 20) };
+        let bases = [Attention::softmax(dims), Attention::sigmoid(dims)];
+        let mut all: Vec<_> = bases.iter().flat_map(options).map(Self::new).collect();
+        all.extend(Weight::FUNCTIONS.iter().map(|&weight| Self::new(Attention { weight, ..Attention::softmax(dims) })));
+        all.push(Self::new(Attention { dtype: Dtype::F16, ..Attention::softmax(Dims::new(1, 1, 5000, 64)) }));
+        all
     }
 }
 

@@ -15,6 +15,8 @@
 mod backward;
 mod bias;
 mod cache;
+mod diagnose;
+mod diagnostics;
 mod dims;
 mod mask;
 mod merge;
@@ -30,6 +32,8 @@ use serde::{Deserialize, Serialize};
 pub use backward::{AttentionBackward, BackwardInputs, BackwardOutputs};
 pub use bias::{Bias, ScoreBias};
 pub use cache::{CacheAppend, CacheInputs, CacheLayout, CacheOutputs};
+pub use diagnose::{Diagnosis, HeadDiagnosis, SINK_THRESHOLD};
+pub use diagnostics::{AttentionStatistics, StatisticsInputs, StatisticsOutputs};
 pub use dims::{Dims, MAX_DIM};
 pub use mask::{Causal, Sequences, Window};
 pub use merge::{AttentionMerge, MAX_PARTS, MergeInputs, MergeOutputs};

@@ -14,6 +14,7 @@
 
 mod cache;
 pub(crate) mod cases;
+mod diagnostics;
 mod draw;
 pub(crate) mod geometry;
 mod merge;

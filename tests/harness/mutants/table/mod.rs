@@ -3,6 +3,7 @@
 mod backward;
 mod cache;
 mod decode;
+mod diagnostics;
 mod forward;
 mod gemm;
 mod matrix;
@@ -21,6 +22,7 @@ const ALL: &[&[Row]] = &[
     merge::ALL,
     rotary::ALL,
     cache::ALL,
+    diagnostics::ALL,
     backward::ALL,
     slots::ALL,
     weights::ALL,
