@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use gatefold_wgpu::attention::{BackwardInputs, Dims, Inputs};
-use gatefold_wgpu::{Attention, AttentionBackward, Dtype, Gpu, Op, Role, RowFunction, Rowwise, Tensor, Tensors};
+use gatefold_wgpu::{Attention, AttentionBackward, Dtype, Gpu, Op, RowFunction, Rowwise, Tensor, Tensors};
 
 /// The adapter to bench on: the best there is.
 ///
@@ -36,7 +36,7 @@ pub fn inputs<O: Op>(op: &O) -> Tensors {
         f32::from(high) / 32_768.0 - 1.0
     };
     let mut all = Tensors::new();
-    for o in op.operands().into_iter().filter(|o| o.role == Role::Input) {
+    for o in op.operands().into_iter().filter(|o| o.role.is_given()) {
         let values = (0..o.len()).map(|_| next()).collect();
         let tensor = Tensor::float(o.dtype, o.dims, values);
         all.insert(o.name, tensor.unwrap_or_else(|e| panic!("{}: {e}", o.name)));

@@ -16,6 +16,7 @@ mod plan;
 pub mod reflect;
 pub mod rowwise;
 mod source;
+mod spans;
 mod unroll;
 
 pub use choices::{Choices, ShapeClass};

@@ -147,7 +147,7 @@ fn unused(plan: &Plan, operands: &[Operand], bound: &[(String, BindingKind)]) ->
     let no_keys = operands.iter().any(|o| o.name == "k" && o.is_empty());
     for o in operands.iter().filter(|o| !o.is_empty() && !(no_keys && o.name == "k_gain")) {
         let fine = match o.role {
-            Role::Output => binds(o.name, &[BindingKind::ReadWrite]),
+            Role::Output | Role::Updated => binds(o.name, &[BindingKind::ReadWrite]),
             Role::Input => binds(o.name, &[BindingKind::ReadOnly]) || plan.packed.iter().any(|p| p.operand == o.name),
         };
         wrong.extend((!fine).then(|| format!("{} ({:?}) is bound by no step", o.name, o.role)));

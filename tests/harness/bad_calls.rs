@@ -1,7 +1,7 @@
 //! Bad calls, each refused by a named error and followed by a good one.
 
 use gatefold_core::attention::Dims;
-use gatefold_core::{Attention, Dtype, Op, Role, SpecError, Tensor, Tensors};
+use gatefold_core::{Attention, Dtype, Op, SpecError, Tensor, Tensors};
 use gatefold_shaders::Kernels;
 use gatefold_wgpu::RunError;
 
@@ -37,7 +37,7 @@ pub fn zeros(dtype: Dtype, dims: &[usize]) -> Tensor {
 
 /// Legal inputs of a spec: as the operands say.
 pub fn legal<O: Op>(op: &O) -> Tensors {
-    let inputs = op.operands().into_iter().filter(|o| o.role == Role::Input);
+    let inputs = op.operands().into_iter().filter(|o| o.role.is_given());
     inputs.map(|o| (o.name.to_string(), zeros(o.dtype, &o.dims))).collect()
 }
 

@@ -14,7 +14,7 @@ mod registry;
 pub mod rowwise;
 mod tensor;
 
-pub use attention::{Attention, AttentionBackward, AttentionMerge};
+pub use attention::{Attention, AttentionBackward, AttentionMerge, AttentionStatistics, CacheAppend, RotaryEmbedding};
 pub use error::SpecError;
 pub use gemm::Gemm;
 pub use op::{Cost, Op, Operand, Role};

@@ -14,6 +14,20 @@ pub enum Role {
     Input,
     /// Written in full: every element of it, and nothing else.
     Output,
+    /// Read and written in place: an input and an output of one name and one buffer. What the op does not change keeps its bits.
+    Updated,
+}
+
+impl Role {
+    /// Whether the caller gives its contents.
+    pub fn is_given(self) -> bool {
+        matches!(self, Self::Input | Self::Updated)
+    }
+
+    /// Whether the op gives its contents.
+    pub fn is_made(self) -> bool {
+        matches!(self, Self::Output | Self::Updated)
+    }
 }
 
 /// A named tensor of an op.
@@ -38,6 +52,11 @@ impl Operand {
     /// An operand that the op writes.
     pub fn output(name: &'static str, dims: impl Into<Vec<usize>>, dtype: Dtype) -> Self {
         Self { name, role: Role::Output, dims: dims.into(), dtype }
+    }
+
+    /// An operand that the op changes in place.
+    pub fn updated(name: &'static str, dims: impl Into<Vec<usize>>, dtype: Dtype) -> Self {
+        Self { name, role: Role::Updated, dims: dims.into(), dtype }
     }
 
     /// Count of elements. Does not overflow after [`Op::validate`].
@@ -107,7 +126,7 @@ pub trait Op: Clone + fmt::Debug + PartialEq + Send + Sync + Serialize + Deseria
     /// A [`SpecError`] that names the operand, what was expected and what came.
     fn check_inputs(&self, inputs: &Tensors) -> Result<(), SpecError> {
         self.validate()?;
-        let operands: Vec<_> = self.operands().into_iter().filter(|o| o.role == Role::Input).collect();
+        let operands: Vec<_> = self.operands().into_iter().filter(|o| o.role.is_given()).collect();
         for (name, _) in inputs.iter() {
             if !operands.iter().any(|o| o.name == name) {
                 let expected = operands.iter().map(|o| o.name).collect::<Vec<_>>().join(", ");

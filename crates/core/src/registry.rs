@@ -9,6 +9,9 @@ macro_rules! for_each_op {
             $crate::Attention,
             $crate::AttentionBackward,
             $crate::AttentionMerge,
+            $crate::RotaryEmbedding,
+            $crate::CacheAppend,
+            $crate::AttentionStatistics,
             $crate::Rowwise,
             $crate::RowwiseBackward,
             $crate::Gemm

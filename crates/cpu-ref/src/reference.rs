@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gatefold_core::{Dtype, Op, Role, SpecError, Tensor, Tensors};
+use gatefold_core::{Dtype, Op, SpecError, Tensor, Tensors};
 
 use crate::{Case, Real};
 
@@ -51,7 +51,7 @@ impl<R: Real> Values<R> {
     /// # Panics
     /// If an output of the spec is missing or has another length.
     pub fn round<O: Op>(&self, op: &O) -> Tensors {
-        let outputs = op.operands().into_iter().filter(|o| o.role == Role::Output);
+        let outputs = op.operands().into_iter().filter(|o| o.role.is_made());
         outputs.map(|o| (o.name.to_string(), stored(o.dtype, o.dims, self.float(o.name)))).collect()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gatefold_core::{Dtype, Role, Tensors};
+use gatefold_core::{Dtype, Tensors};
 use half::f16;
 
 use crate::real::FLUSH;
@@ -61,7 +61,7 @@ pub fn bounded<O: Reference>(op: &O, inputs: &Tensors) -> Bounded {
 pub fn bounded_as<O: Reference>(op: &O, inputs: &Tensors, f16_weights: bool) -> Bounded {
     let mut found = op.eval(&Values::<Err> { f16_weights, ..Values::of(inputs) });
     let mut all = Bounded::default();
-    for operand in op.operands().into_iter().filter(|o| o.role == Role::Output) {
+    for operand in op.operands().into_iter().filter(|o| o.role.is_made()) {
         let elements = found.floats.remove(operand.name).unwrap_or_default();
         let (values, bounds) = elements.into_iter().map(|x| (x.v, finish(x))).unzip();
         let (dims, dtype) = (operand.dims, operand.dtype);

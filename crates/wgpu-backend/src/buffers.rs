@@ -33,7 +33,15 @@ pub(crate) struct Filling {
 pub(crate) enum Content {
     Input,
     Output,
+    Updated,
     Scratch,
+}
+
+impl Content {
+    /// Whether the host wants it after the run.
+    pub(crate) fn is_made(self) -> bool {
+        matches!(self, Self::Output | Self::Updated)
+    }
 }
 
 /// A buffer of a run: `[guard, contents padded to 4 bytes, guard]`.
@@ -69,7 +77,8 @@ impl Slot {
         let more = match content {
             Content::Input => handle.upload_usage(bytes),
             Content::Output => handle.download_usage(),
-            Content::Scratch => wgpu::BufferUsages::empty(),
+            // no buffer is mapped for both
+            Content::Updated | Content::Scratch => wgpu::BufferUsages::empty(),
         };
         let buffer = handle.buffer(name, inner + 2 * filling.guard, USAGE | more).await?;
         // The binding reaches over the guard zone behind the contents: a write past the end then lands there and is seen, where robust
@@ -83,7 +92,8 @@ impl Slot {
     /// Fills guard zones and contents. `parts` are `(byte offset, data)`.
     async fn upload(&self, handle: &Handle, parts: &[(u64, &[u8])], filling: &Filling) -> Result<(), RunError> {
         let Place { name, buffer, offset, .. } = &self.place;
-        let poison = if self.content == Content::Input { None } else { filling.poison };
+        let given = matches!(self.content, Content::Input | Content::Updated);
+        let poison = if given { None } else { filling.poison };
         if filling.guard == 0 && poison.is_none() {
             for (at, data) in parts.iter().filter(|(_, data)| !data.is_empty()) {
                 if data.len() % 4 == 0 {
@@ -161,12 +171,16 @@ pub(crate) async fn allocate(
 ) -> Result<Vec<Slot>, RunError> {
     let mut slots = Vec::with_capacity(operands.len() + plan.scratch.len());
     for operand in operands {
-        let content = if operand.role == Role::Input { Content::Input } else { Content::Output };
+        let content = match operand.role {
+            Role::Input => Content::Input,
+            Role::Output => Content::Output,
+            Role::Updated => Content::Updated,
+        };
         if content == Content::Input && !used(operand.name) {
             continue;
         }
         let slot = Slot::allocate(handle, operand.name, operand.bytes(), content, filling).await?;
-        let data = if content == Content::Input { inputs.get(operand.name) } else { None };
+        let data = if operand.role.is_given() { inputs.get(operand.name) } else { None };
         let parts: Vec<_> = data.iter().map(|t| (0, t.bytes())).collect();
         slot.upload(handle, &parts, filling).await?;
         slots.push(slot);

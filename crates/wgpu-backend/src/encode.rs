@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gatefold_core::Operand;
+use gatefold_core::{Operand, Role};
 use gatefold_shaders::{Plan, Scratch};
 
 use crate::bindings::{Job, Place};
@@ -88,7 +88,7 @@ impl Gpu {
     /// Prepares a plan over the caller's buffers, to be recorded with [`Prepared::encode`]. Blocks while pipelines are built.
     ///
     /// Buffers need usage STORAGE; operands of [`Plan::packed`] need COPY_SRC; outputs of a plan without steps need COPY_DST, as they are
-    /// cleared. The caller's integer inputs (lengths, offsets) are not seen by the host and so not checked; kernels clamp what they read.
+    /// cleared (an operand updated in place stays as it is). The caller's integer inputs (lengths, offsets) are not seen by the host and so not checked; kernels clamp what they read.
     ///
     /// # Errors
     /// [`RunError::Binding`] for a buffer that is absent, too small, or of the wrong usage or offset; those of building pipelines and
@@ -120,7 +120,8 @@ impl Gpu {
             scratch_bytes: 0,
         };
         if plan.steps.is_empty() {
-            let outputs = places.into_iter().filter(|p| !p.read_only && p.bytes > 0);
+            let written = |name: &str| operands.iter().any(|o| o.role == Role::Output && o.name == name);
+            let outputs = places.into_iter().filter(|p| written(&p.name) && p.bytes > 0);
             made.cleared = outputs.map(|p| (p.buffer, p.offset, p.bytes)).collect();
             return Ok(made);
         }

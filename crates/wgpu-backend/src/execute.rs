@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use gatefold_core::{Operand, Role, Tensor, Tensors};
+use gatefold_core::{Operand, Tensor, Tensors};
 use gatefold_shaders::Plan;
 
 use crate::RunError;
@@ -142,7 +142,7 @@ impl Execution<'_> {
                 let Slot { place, content } = &slots[slot];
                 let input = inputs.get(&place.name).filter(|_| *content == Content::Input);
                 faults.extend(slots[slot].faults(bytes, input.map(Tensor::bytes)));
-                if *content == Content::Output {
+                if content.is_made() {
                     let start = usize::try_from(place.offset).unwrap_or(usize::MAX);
                     output(&slots[slot], &bytes[start..bytes.len() - start]);
                 }
@@ -150,7 +150,7 @@ impl Execution<'_> {
         };
         self.readback.read(self.handle, mappings, visit).await?;
         wrong?;
-        for o in operands.iter().filter(|o| o.role == Role::Output && o.is_empty()) {
+        for o in operands.iter().filter(|o| o.role.is_made() && o.is_empty()) {
             outputs.insert(o.name, Tensor::from_bytes(o.dtype, o.dims.clone(), &[])?);
         }
         (ran.outputs, ran.faults) = (outputs, faults);
@@ -174,7 +174,7 @@ pub(crate) fn wanted(slots: &[Slot], guard: bool, stamps: Option<&Timestamps>) -
             let bytes = buffer.size();
             pieces.push(Piece { buffer, offset: 0, bytes });
             wanted.push(Wanted::Whole(index));
-        } else if slot.content == Content::Output && slot.place.bytes > 0 {
+        } else if slot.content.is_made() && slot.place.bytes > 0 {
             pieces.push(Piece { buffer, offset: slot.place.offset, bytes: slot.place.bytes });
             wanted.push(Wanted::Contents(index));
         }

@@ -52,7 +52,7 @@ pub struct Ran {
 
 /// Checks presence, shape and type of the inputs that the operands name.
 fn check_inputs(operands: &[Operand], inputs: &Tensors) -> Result<(), SpecError> {
-    for o in operands.iter().filter(|o| o.role == Role::Input) {
+    for o in operands.iter().filter(|o| o.role.is_given()) {
         let Some(t) = inputs.get(o.name) else {
             return Err(SpecError::Missing { operand: o.name.into(), expected: o.dims.clone() });
         };
@@ -70,12 +70,15 @@ fn check_inputs(operands: &[Operand], inputs: &Tensors) -> Result<(), SpecError>
     Ok(())
 }
 
-/// What a plan without steps computes: zeros.
-fn zeros(operands: &[Operand]) -> Result<Tensors, RunError> {
+/// What a plan without steps computes: zeros, and what it could have updated as it was.
+fn unchanged(operands: &[Operand], inputs: &Tensors) -> Result<Tensors, RunError> {
     let mut outputs = Tensors::new();
     for o in operands.iter().filter(|o| o.role == Role::Output) {
         let bytes = vec![0; usize::try_from(o.bytes()).unwrap_or(usize::MAX)];
         outputs.insert(o.name, Tensor::from_bytes(o.dtype, o.dims.clone(), &bytes)?);
+    }
+    for o in operands.iter().filter(|o| o.role == Role::Updated) {
+        outputs.insert(o.name, inputs[o.name].clone());
     }
     Ok(outputs)
 }
@@ -188,7 +191,7 @@ impl Gpu {
         check_inputs(operands, inputs)?;
         let step_clock = if self.info().timestamps { StepClock::Gpu } else { StepClock::Host };
         if plan.steps.is_empty() {
-            let (outputs, wall_seconds) = (zeros(operands)?, watch.seconds());
+            let (outputs, wall_seconds) = (unchanged(operands, inputs)?, watch.seconds());
             let step_seconds = options.timing.then(Vec::new);
             return Ok(Ran {
                 outputs,

@@ -59,6 +59,22 @@ fn a_plan_without_steps_clears_the_output() {
 }
 
 #[test]
+fn an_updated_operand_shares_no_buffer_and_is_not_cleared() {
+    let gpu = gpu();
+    let own = buffer(&gpu, 1024, ALL);
+    gpu.queue().write_buffer(&own, 0, &[0x3F; 1024]);
+    let operands = [Operand::input("x", [4], Dtype::F32), Operand::updated("y", [4], Dtype::F32)];
+    let plan = Plan { op: "nothing", ..Plan::default() };
+    let mut encoder = encoder(&gpu);
+    let both = Bindings::new().bind("x", &own, 0).bind("y", &own, 512);
+    let error = gpu.encode(&plan, &operands, &mut encoder, &both).unwrap_err();
+    assert!(matches!(&error, RunError::Binding { operand, .. } if operand == "y"), "{error}");
+    let apart = Bindings::new().bind("x", &buffer(&gpu, 16, ALL), 0).bind("y", &own, 512);
+    gpu.encode(&plan, &operands, &mut encoder, &apart).unwrap();
+    assert_eq!(read(&gpu, encoder, &own, 512, 16), [f32::from_bits(0x3F3F_3F3F); 4]);
+}
+
+#[test]
 fn unfit_buffers_are_named() {
     let gpu = gpu();
     let bytes = u64::from(COUNT) * 4;

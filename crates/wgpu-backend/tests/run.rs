@@ -78,6 +78,39 @@ fn odd_counts_of_f16_are_padded() {
     }
 }
 
+const ADD_TO_SOME: &str = "\
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@compute @workgroup_size(1)
+fn main() { for (var i = 0u; i < 3u; i++) { y[2u * i] += x[i]; } }
+";
+
+#[test]
+fn an_updated_operand_keeps_what_is_not_written() {
+    let gpu = gpu();
+    let plan = Plan { op: "add", steps: vec![step("add_to_some", ADD_TO_SOME, [1, 1, 1], vec![])], ..Plan::default() };
+    let operands = [Operand::input("x", [3], Dtype::F32), Operand::updated("y", [7], Dtype::F32)];
+    let odd = f32::from_bits(0x7fc1_2345);
+    let before = vec![1.0, 2.0, 3.0, odd, 5.0, 6.0, -0.0];
+    let inputs = Tensors::new()
+        .with("x", Tensor::f32([3], vec![10.0, 20.0, 30.0]).unwrap())
+        .with("y", Tensor::f32([7], before.clone()).unwrap());
+    let want = [11.0f32, 2.0, 23.0, odd, 35.0, 6.0, -0.0].map(f32::to_bits);
+    for poison in POISONS.into_iter().map(Some).chain([None]) {
+        let options = RunOptions { poison, guard: poison.is_some(), ..RunOptions::default() };
+        let ran = gpu.run_plan(&plan, &operands, &inputs, &options).unwrap();
+        assert_eq!(ran.outputs["y"].to_f32().iter().map(|y| y.to_bits()).collect::<Vec<_>>(), want);
+        assert_eq!(ran.faults, Vec::<String>::new());
+        assert!(ran.outputs.get("x").is_none());
+    }
+    let nothing = Plan { op: "nothing", ..Plan::default() };
+    let ran = gpu.run_plan(&nothing, &operands, &inputs, &RunOptions::default()).unwrap();
+    assert_eq!(ran.outputs["y"].bytes(), inputs["y"].bytes());
+    let without = Tensors::new().with("x", inputs["x"].clone());
+    let error = gpu.run_plan(&plan, &operands, &without, &RunOptions::default()).unwrap_err();
+    assert!(matches!(&error, RunError::Spec(SpecError::Missing { operand, .. }) if operand == "y"), "{error}");
+}
+
 const STRAY: &str = "\
 struct Params { at: u32 }
 @group(0) @binding(0) var<uniform> params: Params;

@@ -21,9 +21,9 @@ fn renamed(steps: Vec<Step>, a: &Attention) -> impl Iterator<Item = Step> {
     steps.into_iter().map(move |step| Step { binds: binds.clone(), ..step })
 }
 
-/// The plan of a forward pass.
-pub(super) fn forward(a: &Attention, limits: &Limits) -> Result<Plan, PlanError> {
-    let mut plan = a.core().plan(limits)?;
+/// The plan of a forward pass, or of another op that reads what it reads, around its core's.
+pub(super) fn forward(a: &Attention, core: &impl Kernels, limits: &Limits) -> Result<Plan, PlanError> {
+    let mut plan = core.plan(limits)?;
     if plan.steps.is_empty() {
         return Ok(plan);
     }

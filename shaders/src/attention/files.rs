@@ -114,7 +114,7 @@ pub(super) fn row_state(a: &Attention) -> u32 {
 macro_rules! phi_files {
     ($($name:ident => $variant:ident $(($parameter:expr))?),*) => {
         /// The function of a weight: the file of its name, or the user's own.
-        fn phi(a: &Attention) -> Vec<Source> {
+        pub(super) fn phi(a: &Attention) -> Vec<Source> {
             match a.weight {
                 Weight::Softmax => Vec::new(),
                 Weight::Custom => custom::phi(a),

@@ -1,9 +1,11 @@
 //! Attention: plans of the forward and backward kernels.
 
 mod backward;
+mod cache;
 mod candidates;
 mod classes;
 mod custom;
+mod diagnostics;
 mod dressed;
 mod files;
 mod forward;
@@ -12,6 +14,7 @@ mod loops;
 mod marks;
 mod matrix;
 mod merge;
+mod rotary;
 mod row_files;
 mod row_map;
 mod shares;
@@ -219,7 +222,7 @@ impl Kernels for Attention {
     fn plan(&self, limits: &Limits) -> Result<Plan, PlanError> {
         check_features(self, limits)?;
         if !self.is_core() {
-            return dressed::forward(self, limits);
+            return dressed::forward(self, &self.core(), limits);
         }
         let d = &self.dims;
         let mut plan = Plan { op: Self::NAME, ..Plan::default() };

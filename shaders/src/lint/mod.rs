@@ -8,7 +8,7 @@ mod uniformity;
 
 use std::fmt;
 
-use gatefold_core::{Operand, Role};
+use gatefold_core::Operand;
 
 use crate::Plan;
 use crate::link::Module;
@@ -144,7 +144,7 @@ pub struct LintContext {
 impl LintContext {
     /// The operands of an op and the scratch of its plan, against WebGPU's default limits.
     pub fn new(plan: &Plan, operands: &[Operand]) -> Self {
-        let operands = operands.iter().map(|o| (o.name.to_string(), o.role == Role::Output));
+        let operands = operands.iter().map(|o| (o.name.to_string(), o.role.is_made()));
         let scratch = plan.scratch.iter().map(|s| (s.name.to_string(), true));
         let mut names: Vec<_> = operands.chain(scratch).collect();
         for &(global, operand) in plan.steps.iter().flat_map(|s| &s.binds) {

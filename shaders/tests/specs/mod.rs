@@ -1,11 +1,12 @@
 //! Specs that between them reach every kernel, slot and schedule.
 
 use gatefold_core::attention::{
-    Activation, Bias, Causal, Dims, Epilogue, Gate, MaskMod, NanPolicy, Normalizer, Prologue, QueryScale, RowNorm,
-    ScoreBias, ScoreMod, Sequences, Weight, Window,
+    Activation, Bias, CacheLayout, Causal, Dims, Epilogue, Gate, MaskMod, NanPolicy, Normalizer, Prologue, QueryScale,
+    RotaryPairs, RotaryPositions, RowLayout, RowNorm, ScoreBias, ScoreMod, Sequences, Weight, Window,
 };
 use gatefold_core::{
-    Attention, AttentionBackward, AttentionMerge, Dtype, Gemm, Op, RowFunction, Rowwise, RowwiseBackward,
+    Attention, AttentionBackward, AttentionMerge, AttentionStatistics, CacheAppend, Dtype, Gemm, Op, RotaryEmbedding,
+    RowFunction, Rowwise, RowwiseBackward,
 };
 
 /// An op with specs to try.
@@ -192,6 +193,38 @@ impl Specs for AttentionMerge {
         let all = [Self::softmax(3, 70, 64), Self::sigmoid(3, 70, 64), Self::softmax(1, 0, 1)];
         let half = |op: &Self| Self { dtype: Dtype::F16, ..op.clone() };
         all.iter().map(half).chain(all.clone()).collect()
+    }
+}
+
+impl Specs for RotaryEmbedding {
+    fn specs() -> Vec<Self> {
+        let base = Self::new(2, 3, 70, 64, 4096);
+        let empty = Self { seq: 0, ..base.clone() };
+        let partial = Self { rotary_dim: 20, pairs: RotaryPairs::Interleaved, inverse: true, ..base.clone() };
+        let packed = Self { layout: RowLayout::TokensFirst, positions: RotaryPositions::First, ..base.clone() };
+        let half = Self { dtype: Dtype::F16, ..packed.clone() };
+        vec![base, empty, partial, packed, half, Self::new(1, 64, 100_000, 4, 100_000)]
+    }
+}
+
+impl Specs for CacheAppend {
+    fn specs() -> Vec<Self> {
+        let base = Self::new(3, 2, 5, 64, 100);
+        let paged = Self { cache: CacheLayout::Paged { page: 16, pages: 30 }, ragged: true, ..base.clone() };
+        let half = Self { dtype: Dtype::F16, layout: RowLayout::TokensFirst, ..paged.clone() };
+        let empty = Self { seq: 0, ..base.clone() };
+        vec![Self { ragged: true, ..base.clone() }, Self { ragged: false, ..paged.clone() }, base, paged, half, empty]
+    }
+}
+
+impl Specs for AttentionStatistics {
+    fn specs() -> Vec<Self> {
+        let dims = Dims { q_heads: 4, kv_heads: 2, seq_q: 130, seq_kv: 97, ..Dims::new(3, 4, 1, 20) };
+        let bases = [Attention::softmax(dims), Attention::sigmoid(dims)];
+        let mut all: Vec<_> = bases.iter().flat_map(options).map(Self::new).collect();
+        all.extend(Weight::FUNCTIONS.iter().map(|&weight| Self::new(Attention { weight, ..Attention::softmax(dims) })));
+        all.push(Self::new(Attention { dtype: Dtype::F16, ..Attention::softmax(Dims::new(1, 1, 5000, 64)) }));
+        all
     }
 }
 

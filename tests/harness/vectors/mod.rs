@@ -9,6 +9,7 @@ pub mod job;
 mod onnx;
 mod onnx_attention;
 mod onnx_flex;
+mod onnx_rotary;
 mod own;
 mod webnn;
 

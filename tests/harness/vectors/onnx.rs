@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::archive::{Archive, Array};
 use super::family::{as_rows, axis_last};
 use super::job::{Case, OpJob, Stop, Want};
-use super::{onnx_attention, onnx_flex};
+use super::{onnx_attention, onnx_flex, onnx_rotary};
 
 /// An ONNX node with its tensors by the names of the operator's definition.
 pub(super) struct Node<'a> {
@@ -89,6 +89,7 @@ pub(super) fn read(file: &Archive) -> Result<Case, Stop> {
     match file.case.get("op").and_then(Value::as_str).unwrap_or_default() {
         "Attention" => onnx_attention::read(&node),
         "FlexAttention" => onnx_flex::read(&node),
+        "RotaryEmbedding" => onnx_rotary::read(&node),
         "Softmax" => along_axis(&node, RowFunction::Softmax),
         "LogSoftmax" => along_axis(&node, RowFunction::LogSoftmax),
         "ReduceLogSumExp" => reduce(&node),

@@ -33,12 +33,12 @@ struct Entry {
     outputs: Vec<&'static str>,
 }
 
-/// Operand names of one role over many cases, each after those that it follows in a spec.
-fn operands<O: Reference>(role: Role) -> Vec<&'static str> {
+/// Operand names of some roles over many cases, each after those that it follows in a spec.
+fn operands<O: Reference>(belongs: fn(Role) -> bool) -> Vec<&'static str> {
     let mut names: Vec<&'static str> = Vec::new();
     for seed in 0..O::PLANNED + 200 {
         let mut at = 0;
-        for o in O::case(seed).op.operands().iter().filter(|o| o.role == role) {
+        for o in O::case(seed).op.operands().iter().filter(|o| belongs(o.role)) {
             match names.iter().position(|n| *n == o.name) {
                 Some(known) => at = known + 1,
                 None => {
@@ -56,7 +56,7 @@ fn entry<O: Reference + Kernels>(sources: &Sources) -> Result<Entry> {
     let item = full.rsplit("::").next().unwrap_or(full);
     let found = sources.find(item).ok_or_else(|| anyhow!("{item}: expected a documented spec in crates/core/src"))?;
     let module = sources.module_of(item).unwrap_or_default();
-    let (inputs, outputs) = (operands::<O>(Role::Input), operands::<O>(Role::Output));
+    let (inputs, outputs) = (operands::<O>(Role::is_given), operands::<O>(Role::is_made));
     Ok(Entry { name: O::NAME, item: found, module, inputs, outputs })
 }
 

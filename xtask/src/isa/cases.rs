@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result};
 use gatefold_core::attention::{Causal, Dims, NanPolicy, ScoreBias};
 use gatefold_core::{
-    Attention, AttentionBackward, AttentionMerge, Dtype, Gemm, Op, Role, RowFunction, Rowwise, RowwiseBackward,
-    for_each_op,
+    Attention, AttentionBackward, AttentionMerge, AttentionStatistics, CacheAppend, Dtype, Gemm, Op, Role,
+    RotaryEmbedding, RowFunction, Rowwise, RowwiseBackward, for_each_op,
 };
 use gatefold_cpu_ref::Reference;
 use gatefold_shaders::{Kernels, Limits, MatrixUnit, PlanError, Step};
@@ -58,6 +58,24 @@ impl Shown for AttentionBackward {
 impl Shown for AttentionMerge {
     fn shown() -> Vec<Self> {
         vec![Self::softmax(8, 32, 128), Self::sigmoid(8, 32, 128)]
+    }
+}
+
+impl Shown for RotaryEmbedding {
+    fn shown() -> Vec<Self> {
+        vec![Self::new(1, 32, 4096, 128, 4096)]
+    }
+}
+
+impl Shown for CacheAppend {
+    fn shown() -> Vec<Self> {
+        vec![Self::new(8, 8, 1, 128, 4096)]
+    }
+}
+
+impl Shown for AttentionStatistics {
+    fn shown() -> Vec<Self> {
+        vec![Self::new(Attention::softmax(Dims::new(1, 8, 1024, 64)))]
     }
 }
 

@@ -15,7 +15,10 @@
 
 mod backward;
 mod bias;
+mod cache;
 mod custom;
+mod diagnose;
+mod diagnostics;
 mod dims;
 mod epilogue;
 mod mask;
@@ -24,6 +27,7 @@ mod nan_policy;
 mod normalizer;
 mod presets;
 mod prologue;
+mod rotary;
 mod tensors;
 mod values;
 mod weight;
@@ -32,7 +36,10 @@ use serde::{Deserialize, Serialize};
 
 pub use backward::{AttentionBackward, BackwardInputs, BackwardOutputs};
 pub use bias::{Bias, ScoreBias};
+pub use cache::{CacheAppend, CacheInputs, CacheLayout, CacheOutputs};
 pub use custom::{Custom, CustomWeight, MaskFn, MaskMod, ScoreFn, ScoreMod, Twin, WeightFn};
+pub use diagnose::{Diagnosis, HeadDiagnosis, SINK_THRESHOLD};
+pub use diagnostics::{AttentionStatistics, StatisticsInputs, StatisticsOutputs};
 pub use dims::{Dims, MAX_DIM};
 pub use epilogue::{Epilogue, Gate};
 pub use mask::{Causal, Sequences, Window};
@@ -41,6 +48,7 @@ pub use nan_policy::NanPolicy;
 pub use normalizer::Normalizer;
 pub use presets::{PRESETS, Preset, selective_temperature};
 pub use prologue::{Activation, Prologue, QueryScale, RowNorm};
+pub use rotary::{RotaryEmbedding, RotaryInputs, RotaryOutputs, RotaryPairs, RotaryPositions, RowLayout};
 pub use tensors::{Inputs, Outputs};
 pub use weight::Weight;
 

@@ -12,14 +12,17 @@
 //! assert_eq!(outputs(&spec, &inputs)["o"].to_f32(), [5.0, 6.0]);
 //! ```
 
+mod cache;
 pub(crate) mod cases;
 pub(crate) mod custom;
 mod custom_cases;
+mod diagnostics;
 pub(crate) mod draw;
 pub(crate) mod geometry;
 mod merge;
 mod pairs;
 mod plant;
+mod rotary;
 mod row_cases;
 pub(crate) mod rows;
 pub(crate) mod score;

@@ -1,12 +1,15 @@
 //! The planted faults: name, target, fault, text, replacement, op, words in the case's description.
 
 mod backward;
+mod cache;
 mod custom;
 mod decode;
+mod diagnostics;
 mod forward;
 mod gemm;
 mod matrix;
 mod merge;
+mod rotary;
 mod rows;
 mod rowwise;
 mod slots;
@@ -19,6 +22,9 @@ const ALL: &[&[Row]] = &[
     forward::SCHEDULES,
     decode::ALL,
     merge::ALL,
+    rotary::ALL,
+    cache::ALL,
+    diagnostics::ALL,
     backward::ALL,
     slots::ALL,
     weights::ALL,

@@ -1,0 +1,271 @@
+//! A cache that grows in place: what is appended on the device is what attention reads. Bad input of what goes with it.
+
+use gatefold_core::attention::{CacheLayout, Dims, RotaryPositions, RowLayout, Sequences};
+use gatefold_core::{Attention, CacheAppend, Dtype, Op, Operand, RotaryEmbedding, Tensor, Tensors};
+use gatefold_cpu_ref::data::{Family, Rng};
+use gatefold_cpu_ref::{Reference, outputs};
+use gatefold_tests::bad_calls::{Trial, legal, zeros};
+use gatefold_tests::gpu;
+use gatefold_tests::run_case::run_poisoned;
+use gatefold_wgpu::{Bindings, Gpu, Kernels, Prepared, wgpu};
+use wgpu::BufferUsages as Usage;
+
+/// No element of a cache changes that no row is written to, and each new row arrives bit by bit.
+#[test]
+fn every_bit_is_as_the_definition_says() {
+    let gpu = gpu();
+    let mut ran = 0;
+    for seed in 0..CacheAppend::PLANNED + 40 {
+        let case = CacheAppend::case(seed);
+        let Ok(plan) = case.op.plan(gpu.limits()) else { continue };
+        let (made, faults) = run_poisoned(gpu, &case, &plan).unwrap();
+        assert_eq!(faults, Vec::<String>::new(), "seed {seed}");
+        let want = outputs(&case.op, &case.inputs);
+        // a NaN stays one, but a driver may give it other bits
+        let same = |(a, b): (f64, f64)| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
+        let all = made["cache"].to_f64().into_iter().zip(want["cache"].to_f64());
+        assert!(all.into_iter().all(same), "seed {seed}");
+        ran += 1;
+    }
+    assert!(ran > 40, "{ran}");
+}
+
+const HEADS: usize = 2;
+const WIDTH: usize = 24;
+const BATCH: usize = 3;
+const MAX_LEN: usize = 20;
+const PAGE: usize = 4;
+const PAGES: usize = 17;
+/// Tokens of each step of a decoding loop: a prompt, then one by one.
+const STEPS: [usize; 4] = [7, 1, 1, 3];
+
+fn buffer(gpu: &Gpu, bytes: u64) -> wgpu::Buffer {
+    let usage = Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST;
+    let descriptor = wgpu::BufferDescriptor { label: None, size: bytes, usage, mapped_at_creation: false };
+    gpu.device().create_buffer(&descriptor)
+}
+
+/// A buffer for every operand that has none yet.
+fn bindings(
+    gpu: &Gpu,
+    operands: &[Operand],
+    given: &[(&str, &wgpu::Buffer)],
+) -> (Bindings, Vec<(String, wgpu::Buffer)>) {
+    let mut bindings = given.iter().fold(Bindings::new(), |b, (name, buffer)| b.bind(*name, buffer, 0));
+    let mut made = Vec::new();
+    for o in operands.iter().filter(|o| given.iter().all(|(name, _)| *name != o.name)) {
+        let own = buffer(gpu, o.bytes().next_multiple_of(4).max(16));
+        bindings = bindings.bind(o.name, &own, 0);
+        made.push((o.name.to_string(), own));
+    }
+    (bindings, made)
+}
+
+fn read(gpu: &Gpu, from: &wgpu::Buffer) -> Vec<f32> {
+    let usage = Usage::MAP_READ | Usage::COPY_DST;
+    let descriptor = wgpu::BufferDescriptor { label: None, size: from.size(), usage, mapped_at_creation: false };
+    let staging = gpu.device().create_buffer(&descriptor);
+    let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+    encoder.copy_buffer_to_buffer(from, 0, &staging, 0, from.size());
+    gpu.queue().submit([encoder.finish()]);
+    staging.map_async(wgpu::MapMode::Read, .., |result| result.unwrap());
+    gpu.device().poll(wgpu::PollType::wait_indefinitely()).unwrap();
+    let view = staging.get_mapped_range(..).unwrap();
+    view.chunks_exact(4).map(|c| f32::from_le_bytes(c.try_into().unwrap())).collect()
+}
+
+/// An op over buffers, by name.
+struct Ready {
+    prepared: Prepared,
+    buffers: Vec<(String, wgpu::Buffer)>,
+}
+
+impl Ready {
+    fn new<O: Kernels>(gpu: &Gpu, op: &O, given: &[(&str, &wgpu::Buffer)]) -> Self {
+        let (bindings, buffers) = bindings(gpu, &op.operands(), given);
+        let prepared = gpu.prepare(&gpu.plan(op).unwrap(), &op.operands(), &bindings).unwrap();
+        Self { prepared, buffers }
+    }
+
+    fn write(&self, gpu: &Gpu, tensors: &Tensors) {
+        for (name, buffer) in &self.buffers {
+            if let Some(t) = tensors.get(name) {
+                gpu.queue().write_buffer(buffer, 0, t.bytes());
+            }
+        }
+    }
+
+    fn buffer(&self, name: &str) -> &wgpu::Buffer {
+        &self.buffers.iter().find(|(n, _)| n == name).unwrap().1
+    }
+}
+
+fn draw(rng: &mut Rng, dims: [usize; 4]) -> Tensor {
+    Tensor::f32(dims, Family::Normal(1.0).fill(rng, dims.iter().product(), 1)).unwrap()
+}
+
+/// A decoding loop on the device: two appends and an attention in one encoder, nothing but new rows and lengths uploaded. Its outputs are
+/// those of attention over all keys so far, which the host has kept.
+fn decode(cache: CacheLayout) {
+    let (gpu, mut rng) = (gpu(), Rng::new(77, 7));
+    let sequences = match cache {
+        CacheLayout::Dense => Sequences::Padded { q: false, kv: true },
+        CacheLayout::Paged { page, pages } => Sequences::Paged { page, pages },
+    };
+    let table: Vec<u32> = (0..15).map(|n| (n * 7 + 3) % 17).collect();
+    let table = Tensor::u32([BATCH, MAX_LEN / PAGE], table).unwrap();
+    let rows = match cache {
+        CacheLayout::Dense => BATCH * MAX_LEN,
+        CacheLayout::Paged { page, pages } => page * pages,
+    };
+    let caches = [0, 1].map(|_| buffer(gpu, (rows * HEADS * WIDTH * 4) as u64));
+    // what a program left there before is never looked at
+    caches.iter().for_each(|c| gpu.queue().write_buffer(c, 0, &vec![0xff; usize::try_from(c.size()).unwrap()]));
+    let mut kept: [Vec<Tensor>; 2] = [Vec::new(), Vec::new()];
+    let mut len = 0;
+    for seq in STEPS {
+        let append = CacheAppend {
+            cache,
+            layout: RowLayout::TokensFirst,
+            ..CacheAppend::new(BATCH, HEADS, seq, WIDTH, MAX_LEN)
+        };
+        let dims = Dims { seq_q: seq, seq_kv: MAX_LEN, ..Dims::new(BATCH, HEADS, 1, WIDTH) };
+        let attention = Attention { sequences, ..Attention::softmax(dims) };
+        let lens = |n: usize| Tensor::u32([BATCH], vec![u32::try_from(n).unwrap(); BATCH]).unwrap();
+        let q = draw(&mut rng, [BATCH, HEADS, seq, WIDTH]);
+        let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        for (cache, kept) in caches.iter().zip(&mut kept) {
+            let x = draw(&mut rng, [BATCH, seq, HEADS, WIDTH]);
+            let ready = Ready::new(gpu, &append, &[("cache", cache)]);
+            let inputs = Tensors::new().with("x", x.clone()).with("lens", lens(len));
+            ready.write(gpu, &inputs.with("block_table", table.clone()));
+            ready.prepared.encode(&mut encoder).unwrap();
+            kept.push(x);
+        }
+        len += seq;
+        let ready = Ready::new(gpu, &attention, &[("k", &caches[0]), ("v", &caches[1])]);
+        let inputs = Tensors::new().with("q", q.clone()).with("lens_kv", lens(len));
+        ready.write(gpu, &inputs.with("block_table", table.clone()));
+        ready.prepared.encode(&mut encoder).unwrap();
+        gpu.queue().submit([encoder.finish()]);
+        let got = read(gpu, ready.buffer("o"));
+        let [k, v] = kept.each_ref().map(|parts| whole(parts, len));
+        let plain = Attention::softmax(Dims { seq_kv: len, ..dims });
+        let want = outputs(&plain, &Tensors::new().with("q", q).with("k", k).with("v", v))["o"].to_f32();
+        let close = got.iter().zip(&want).all(|(a, b)| (a - b).abs() < 1e-5);
+        assert!(close && got.len() == want.len(), "after {len} keys");
+    }
+}
+
+/// `[batch, seq, heads, dim]` parts joined to `[batch, heads, len, dim]`.
+fn whole(parts: &[Tensor], len: usize) -> Tensor {
+    let mut all = Vec::new();
+    for (b, h) in (0..BATCH).flat_map(|b| (0..HEADS).map(move |h| (b, h))) {
+        for part in parts {
+            let seq = part.dims()[1];
+            for t in 0..seq {
+                let row = (b * seq + t) * HEADS + h;
+                all.extend_from_slice(&part.as_f32().unwrap()[row * WIDTH..][..WIDTH]);
+            }
+        }
+    }
+    Tensor::float(Dtype::F32, [BATCH, HEADS, len, WIDTH], all).unwrap()
+}
+
+#[test]
+fn attention_reads_what_was_appended() {
+    decode(CacheLayout::Dense);
+}
+
+#[test]
+fn attention_reads_pages_that_were_appended() {
+    decode(CacheLayout::Paged { page: PAGE, pages: PAGES });
+}
+
+/// Lengths, counts and pages that the host has not seen: what finds no room is dropped, and nothing else is written.
+#[test]
+fn unsound_lengths_and_pages_write_nothing() {
+    let gpu = gpu();
+    let cache = CacheLayout::Paged { page: PAGE, pages: 5 };
+    let op = CacheAppend { cache, ragged: true, ..CacheAppend::new(2, 1, 4, 8, 8) };
+    let ints = |dims: &[usize], n: &[u32]| Tensor::u32(dims, n).unwrap();
+    let before = draw(&mut Rng::new(1, 1), [5, PAGE, 1, 8]);
+    let inputs = Tensors::new()
+        .with("cache", before.clone())
+        .with("x", draw(&mut Rng::new(2, 2), [2, 1, 4, 8]))
+        .with("lens", ints(&[2], &[u32::MAX, 3]))
+        .with("lens_new", ints(&[2], &[4, u32::MAX]))
+        .with("block_table", ints(&[2, 2], &[0, 1, 2, 77]));
+    assert!(op.check_inputs(&inputs).is_err());
+    let options = gatefold_wgpu::RunOptions { guard: true, ..Default::default() };
+    let ran = gpu.run_plan(&gpu.plan(&op).unwrap(), &op.operands(), &inputs, &options).unwrap();
+    assert_eq!(ran.faults, Vec::<String>::new());
+    // the second entry's first new row lies in page 2, its others in a page that does not exist
+    let mut want = before.to_f32();
+    let at = (2 * PAGE + 3) * 8;
+    want[at..at + 8].copy_from_slice(&inputs["x"].to_f32()[4 * 8..5 * 8]);
+    assert_eq!(ran.outputs["cache"].to_f32(), want);
+}
+
+#[test]
+fn rotary_embeddings() {
+    let mut t = Trial::default();
+    let op = RotaryEmbedding::new(2, 3, 4, 8, 10);
+    for name in ["x", "cos_cache", "sin_cache", "positions"] {
+        t.refuse_without(&op, name);
+    }
+    t.refuse_with(&op, "x", zeros(Dtype::F32, &[2, 4, 3, 8]), "Shape", "x");
+    t.refuse_with(&op, "cos_cache", zeros(Dtype::F32, &[10, 8]), "Shape", "cos_cache");
+    t.refuse_with(&op, "sin_cache", zeros(Dtype::F16, &[10, 4]), "Dtype", "sin_cache");
+    let first = RotaryEmbedding { positions: RotaryPositions::First, ..op.clone() };
+    t.refuse_with(&first, "positions", zeros(Dtype::U32, &[2, 4]), "Shape", "positions");
+    let at = |dims: &[usize], n: Vec<u32>| Tensor::u32(dims, n).unwrap();
+    t.refuse_with(&op, "positions", at(&[2, 4], vec![0, 1, 2, 9, 0, 10, 0, 0]), "Value", "positions[5]");
+    t.refuse_with(&first, "positions", at(&[2], vec![6, 7]), "Value", "positions[1]");
+    for (dim, bad) in [
+        ("head_dim", RotaryEmbedding { head_dim: 257, ..op.clone() }),
+        ("rotary_dim", RotaryEmbedding { rotary_dim: 3, ..op.clone() }),
+        ("rotary_dim", RotaryEmbedding { rotary_dim: 10, ..op.clone() }),
+        ("rotary_dim", RotaryEmbedding { rotary_dim: 0, ..op.clone() }),
+        ("max_position", RotaryEmbedding { max_position: 0, ..op.clone() }),
+        ("heads", RotaryEmbedding { heads: 0, ..op.clone() }),
+        ("seq", RotaryEmbedding { seq: 11, ..first.clone() }),
+    ] {
+        t.refuse_spec(&bad, "Dim", dim);
+    }
+    t.refuse_spec(&RotaryEmbedding { dtype: Dtype::U32, ..op }, "Option", "dtype");
+}
+
+#[test]
+fn cache_appends() {
+    let mut t = Trial::default();
+    let op = CacheAppend { ragged: true, ..CacheAppend::new(2, 3, 4, 8, 10) };
+    for name in ["cache", "x", "lens", "lens_new"] {
+        t.refuse_without(&op, name);
+    }
+    let ints = |n: &[u32]| Tensor::u32([n.len()], n).unwrap();
+    t.refuse_with(&op, "cache", zeros(Dtype::F32, &[2, 3, 8, 10]), "Shape", "cache");
+    t.refuse_with(&op, "cache", zeros(Dtype::F16, &[2, 3, 10, 8]), "Dtype", "cache");
+    t.refuse_with(&op, "block_table", zeros(Dtype::U32, &[2, 3]), "Unexpected", "block_table");
+    t.refuse_with(&op, "lens_new", ints(&[4, 5]), "Value", "lens_new[1]");
+    t.refuse(&op, &legal(&op).with("lens", ints(&[7, 6])).with("lens_new", ints(&[3, 5])), "Value", "lens_new[1]");
+    t.refuse(&op, &legal(&op).with("lens", ints(&[7, 7])).with("lens_new", ints(&[3, 4])), "Value", "lens[1]");
+    let all = CacheAppend { ragged: false, ..op.clone() };
+    t.refuse_with(&all, "lens", ints(&[7, 0]), "Value", "lens[0]");
+    let paged = CacheAppend { cache: CacheLayout::Paged { page: 4, pages: 5 }, ..all.clone() };
+    let table = |pages: [u32; 6]| Tensor::u32([2, 3], pages).unwrap();
+    t.refuse_with(&paged, "block_table", table([0, 9, 9, 5, 9, 9]), "Value", "block_table[3]");
+    t.refuse_with(&paged, "block_table", table([0, 9, 9, 0, 9, 9]), "Value", "block_table[3]");
+    let good = legal(&paged).with("block_table", table([0, 9, 9, 1, 9, 9]));
+    assert!(gpu().run_tensors(&paged, &good).is_ok(), "a page that no new row reaches is not looked at");
+    for (dim, bad) in [
+        ("dim", CacheAppend { dim: 257, ..op.clone() }),
+        ("heads", CacheAppend { heads: 0, ..op.clone() }),
+        ("seq", CacheAppend { seq: 11, ..op.clone() }),
+        ("page", CacheAppend { cache: CacheLayout::Paged { page: 0, pages: 5 }, ..op.clone() }),
+        ("pages", CacheAppend { cache: CacheLayout::Paged { page: 4, pages: 0 }, ..op.clone() }),
+    ] {
+        t.refuse_spec(&bad, "Dim", dim);
+    }
+    t.refuse_spec(&CacheAppend { dtype: Dtype::U32, ..op }, "Option", "dtype");
+}
