@@ -145,14 +145,15 @@ fn unused(plan: &Plan, operands: &[Operand], bound: &[(String, BindingKind)]) ->
     let mut wrong = Vec::new();
     // without keys, what only maps keys is not read, and stands in for an operand that is empty too
     let no_keys = operands.iter().any(|o| o.name == "k" && o.is_empty());
-    for o in operands.iter().filter(|o| !o.is_empty() && !(no_keys && o.name == "k_gain")) {
+    let is_read = |o: &&Operand| !o.is_empty() && (!no_keys || o.name != "k_gain");
+    for o in operands.iter().filter(is_read) {
         let fine = match o.role {
             Role::Output | Role::Updated => binds(o.name, &[BindingKind::ReadWrite]),
             Role::Input => binds(o.name, &[BindingKind::ReadOnly]) || plan.packed.iter().any(|p| p.operand == o.name),
         };
         wrong.extend((!fine).then(|| format!("{} ({:?}) is bound by no step", o.name, o.role)));
     }
-    for s in plan.scratch.iter().filter(|s| !(no_keys && s.bytes == 16)) {
+    for s in plan.scratch.iter().filter(|s| !no_keys || s.bytes != 16) {
         let fine = binds(s.name, &[BindingKind::ReadWrite]) || plan.packed.iter().any(|p| p.scratch == s.name);
         wrong.extend((!fine).then(|| format!("scratch {} is written by no step", s.name)));
     }

@@ -98,6 +98,29 @@ fn attention_cases() -> impl Iterator<Item = (AttentionBackward, Values<f64>)> {
     })
 }
 
+/// What must be among the gradients and options of at least three specs.
+const SEEN: [&str; 19] = [
+    "d_sink",
+    "d_alibi_slopes",
+    "d_score_bias",
+    "d_key_bias",
+    "d_bias",
+    "softcap",
+    "packed",
+    "padded",
+    "window",
+    "d_lse",
+    "d_log_norm",
+    "d_gate",
+    "d_o_gain",
+    "d_q_gain",
+    "d_k_gain",
+    "d_query_scale",
+    "d_value_scale",
+    "log_keys",
+    "gate_last",
+];
+
 #[test]
 fn attention() {
     let mut seen = BTreeMap::new();
@@ -130,30 +153,10 @@ fn attention() {
         count += 1;
     }
     assert!(count >= 40, "{count} specs");
-    for name in [
-        "d_sink",
-        "d_alibi_slopes",
-        "d_score_bias",
-        "d_key_bias",
-        "d_bias",
-        "softcap",
-        "packed",
-        "padded",
-        "window",
-        "d_lse",
-        "d_log_norm",
-        "d_gate",
-        "d_o_gain",
-        "d_q_gain",
-        "d_k_gain",
-        "d_query_scale",
-        "d_value_scale",
-        "log_keys",
-        "gate_last",
-    ]
-    .into_iter()
-    .chain(Weight::FUNCTIONS.iter().map(|w| w.label().leak() as &str))
-    .chain(Normalizer::ALL[1..].iter().map(|n| n.name()))
+    for name in SEEN
+        .into_iter()
+        .chain(Weight::FUNCTIONS.iter().map(|w| w.label().leak() as &str))
+        .chain(Normalizer::ALL[1..].iter().map(|n| n.name()))
     {
         assert!(seen.get(name).is_some_and(|&n| n >= 3), "{name} in too few of {count} specs: {seen:?}");
     }
