@@ -43,7 +43,7 @@ pub type Row =
     (&'static str, &'static str, &'static str, &'static str, &'static str, &'static str, &'static [&'static str]);
 
 /// Seeds that are searched for cases that reach a mutant.
-const SEEDS: u64 = 700;
+const SEEDS: u64 = 1_000;
 
 /// Cases that a mutant must survive to count as a survivor.
 const TRIES: usize = 14;

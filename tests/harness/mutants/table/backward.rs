@@ -58,7 +58,7 @@ pub(super) const ALL: &[Row] = &[
         "= dz * score_gradient(capped, i, j);",
         "= dz;",
         "",
-        &["softcap.", "!key_bias."],
+        &["softcap.", "\"score_bias\":null", "\"key_bias\":false", "\"causal\":\"none\""],
     ),
     (
         "delta_ignored",
