@@ -19,6 +19,7 @@ use gatefold_core::{Attention, AttentionBackward, Op, SpecError, Tensors};
 use crate::attention::cases;
 use crate::attention::custom::check_rust;
 use crate::attention::geometry::{Sequence, sequences};
+use crate::attention::penalty;
 use crate::attention::rows::{self, Kind, Rows as RowsOf};
 use crate::attention::score::{Score, Scores};
 use crate::attention::weight::{row_correction, row_share, weight, weight_at_infinity, weight_slope};
@@ -210,7 +211,7 @@ impl<'a, R: Real> Gradients<'a, R> {
             self.head_bias[h].add(dz);
         }
         if op.key_bias {
-            self.key_bias[s.key_bias(op, j)].add(dz);
+            self.key_bias[s.key_bias(op, h, j)].add(dz);
         }
         if op.score_bias.is_some() {
             self.score_bias[s.score_bias(op, h, i, j)].add(dz);
@@ -264,6 +265,13 @@ fn through_rows<R: Real>(spec: &AttentionBackward, inputs: &Values<R>) -> Values
         more.extend([("d_gate", found.d_factor), ("d_o_gain", found.d_gain)]);
     }
     let mut outputs = spec.core().eval(&core_inputs);
+    if op.prologue.key_penalty.is_some() {
+        let mut d_k = store(outputs.float("d_k").to_vec());
+        let sums = outputs.floats.remove("d_key_bias").unwrap_or_default();
+        penalty::subtract_gradient(op, inputs, core_inputs.float("k"), &sums, &mut d_k);
+        outputs.floats.insert("d_k".into(), d_k);
+        more.push(("d_key_bias", penalty::given_bias_gradient(op, inputs, sums)));
+    }
     for (kind, name) in rows::prologue_kinds(op) {
         let (output, factor, gradients) = match kind {
             Kind::Query => ("d_q", "query_scale", ["d_query_scale", "d_q_gain"]),

@@ -251,9 +251,11 @@ impl Planner<'_> {
         let a = &self.op.forward;
         let keys = key_count(a);
         let kv_heads = a.dims.kv_heads as u64;
-        let flat = Work::flat("attention_reduce_keys", keys.div_ceil(FLAT.into()), keys);
+        let elements = if a.key_bias_per_head { keys * kv_heads } else { keys };
+        let kernel = if a.key_bias_per_head { "attention_reduce_keys.per_head" } else { "attention_reduce_keys" };
+        let flat = Work::flat(kernel, elements.div_ceil(FLAT.into()), elements);
         let work = Work { step_trips: kv_heads, step_work: 1.0, ..flat };
-        self.reduce(&work, files::REDUCE_KEYS, None, "d_key_bias")
+        self.reduce(&work, files::REDUCE_KEYS, Some(files::reduction_keys(a)), "d_key_bias")
     }
 
     fn reduce(&mut self, work: &Work, kernel: Source, slot: Option<Source>, output: &str) -> Result<(), PlanError> {

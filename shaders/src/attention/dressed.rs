@@ -2,6 +2,7 @@
 
 use gatefold_core::{Attention, AttentionBackward, Dtype, Op};
 
+use super::penalty::Penalty;
 use super::row_map::RowMap;
 use crate::{Kernels, Limits, Plan, PlanError, Step};
 
@@ -32,6 +33,9 @@ pub(super) fn forward(a: &Attention, core: &impl Kernels, limits: &Limits) -> Re
         let (step, scratch) = map.forward()?;
         steps.extend(step);
         plan.scratch.extend(scratch);
+    }
+    if let Some(penalty) = Penalty::of(a, limits) {
+        steps.push(penalty.forward(&mut plan)?);
     }
     steps.extend(renamed(plan.steps, a));
     if let Some(map) = RowMap::epilogue(a, limits) {
@@ -68,6 +72,11 @@ pub(super) fn backward(op: &AttentionBackward, limits: &Limits) -> Result<Plan, 
         let (steps, more) = map.backward()?;
         before.extend(steps);
         scratch.extend(more);
+    }
+    if let Some(penalty) = Penalty::of(a, limits) {
+        before.push(penalty.forward(&mut plan)?);
+        let own = penalty.backward(&mut plan)?;
+        after.splice(0..0, own);
     }
     // maps that run one after another share the scratch of their sums
     for s in scratch {

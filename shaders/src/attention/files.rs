@@ -289,6 +289,15 @@ pub(super) fn reduction(output: &'static str) -> Source {
     }
 }
 
+/// How sums per key become the gradient of the key bias.
+pub(super) fn reduction_keys(a: &Attention) -> Source {
+    if a.key_bias_per_head {
+        wgsl!("attention/reduction/keys_per_head.wgsl")
+    } else {
+        wgsl!("attention/reduction/keys_shared.wgsl")
+    }
+}
+
 /// The alias of the storage type.
 pub(super) fn elem(dtype: Dtype) -> (&'static str, &'static str) {
     ("Elem", crate::plan::wgsl_type(dtype))

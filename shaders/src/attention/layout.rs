@@ -138,6 +138,8 @@ impl Members {
             ("row_width", Param::U32(0)),
             ("eps", Param::F32(0.0)),
             ("log_width", Param::F32(log_width(a))),
+            ("key_bias_heads", Param::U32(a.key_bias_per_head.into())),
+            ("key_penalty", Param::F32(0.0)),
         ];
         let members = PACKED.iter().map(|&(_, m)| m).chain(REGIONS.iter().copied());
         all.extend(members.map(|m| (m, Param::U32(layout.offset(m)))));

@@ -14,6 +14,7 @@ mod loops;
 mod marks;
 mod matrix;
 mod merge;
+mod penalty;
 mod rotary;
 mod row_files;
 mod row_map;

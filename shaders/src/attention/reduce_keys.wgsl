@@ -1,6 +1,6 @@
-// attention backward, d_key_bias: Σ over the key/value heads of what backward_key_value left per key.
+// attention backward, d_key_bias: what backward_key_value left per key and key/value head.
 //
-// Owns: d_key_bias [keys], one key an invocation. stream_to is the count of keys.
+// Owns: its element of d_key_bias, one an invocation. stream_to is the count of elements. Slot: key_total.
 @group(0) @binding(14) var<storage, read_write> d_key_bias: array<f32>;
 
 @compute @workgroup_size(INVOCATIONS)
@@ -8,11 +8,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
         @builtin(local_invocation_index) invocation: u32) {
     let place = id.y * groups.x + id.x;
     if place >= params.group_count { return; }
-    let key = (params.first_group + place) * INVOCATIONS + invocation;
-    if key >= params.stream_to { return; }
-    var sum = 0.0;
-    for (var h = 0u; h < params.kv_heads; h++) {
-        sum += side_f32(params.key_sums_at + key * params.kv_heads + h);
-    }
-    d_key_bias[key] = sum;
+    let element = (params.first_group + place) * INVOCATIONS + invocation;
+    if element >= params.stream_to { return; }
+    d_key_bias[element] = key_total(element);
 }

@@ -95,7 +95,7 @@ pub(super) enum Factor {
 /// A map of the rows of one kind.
 pub(super) struct RowMap<'a> {
     pub(super) a: &'a Attention,
-    limits: &'a Limits,
+    pub(super) limits: &'a Limits,
     pub(super) kind: Kind,
 }
 
@@ -194,7 +194,12 @@ impl<'a> RowMap<'a> {
     }
 
     /// The dispatches of a kernel that takes a row an invocation. `wide` and `narrow_` are globals with a row, or a number, per row.
-    fn split(&self, kernel: &'static str, wide: &[&'static str], by_row: &[&'static str]) -> Result<Split, PlanError> {
+    pub(super) fn split(
+        &self,
+        kernel: &'static str,
+        wide: &[&'static str],
+        by_row: &[&'static str],
+    ) -> Result<Split, PlanError> {
         let element = self.a.dtype.size() as u64;
         let part = |operand, shift, width: u64, element: u64| Parted {
             operand,
@@ -274,8 +279,7 @@ impl<'a> RowMap<'a> {
         split: Split,
     ) -> Step {
         let mut step = flat_step(name, kernel, Some(self.a.dtype), split);
-        let largest = if self.a.dtype == Dtype::F16 { 65504.0 } else { f32::MAX };
-        step.consts.push(("LARGEST_BITS", largest.to_bits()));
+        step.consts.push(largest(self.a.dtype));
         Step { binds, ..step }
     }
 
@@ -332,6 +336,12 @@ impl<'a> RowMap<'a> {
 #[allow(clippy::cast_possible_truncation, reason = "rounding to f32 is meant")]
 fn squared(eps: f32) -> f32 {
     (f64::from(eps) * f64::from(eps)) as f32
+}
+
+/// The constant that results saturate at.
+pub(super) fn largest(dtype: Dtype) -> (&'static str, u32) {
+    let largest = if dtype == Dtype::F16 { 65504.0 } else { f32::MAX };
+    ("LARGEST_BITS", largest.to_bits())
 }
 
 /// The step that sums the columns of blocks of rows.

@@ -61,6 +61,8 @@ struct Params {
     row_width: u32,     // row_map.wgsl: dims of a row
     eps: f32,           //   what keeps a norm from 0
     log_width: f32,     //   ln(head_dim)
+    key_bias_heads: u32, // 1: key_bias has a row for each key/value head
+    key_penalty: f32,   // key_penalty.wgsl: ½·λ·scale
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -87,7 +89,8 @@ struct Sequence {
     k_row: u32,      // row of key 0 in k and v
     k_step: u32,
     stat_row: u32,   // index of query 0 in lse and in the per-row regions of side
-    key_stat: u32,   // index of key 0 in key_bias
+    key_stat: u32,   // index of key 0 among the keys of all batch entries
+    bias_row: u32,   // index of key 0 in key_bias
     batch_bias: f32, // what is added to every score of this batch entry
     bias: f32,       // what is added to every score of this head
     slope: f32,      // ALiBi
@@ -123,6 +126,7 @@ fn enter(batch: u32, q_head: u32) {
         at.k_step = params.kv_heads;
         at.stat_row = q_head * params.total_q + q_from;
         at.key_stat = kv_from;
+        at.bias_row = at.key_stat + at.kv_head * params.total_kv * params.key_bias_heads;
     } else {
         if params.lens_q_at != ABSENT { at.len_q = min(side[params.lens_q_at + batch], params.seq_q); }
         if params.lens_kv_at != ABSENT { at.len_kv = min(side[params.lens_kv_at + batch], params.seq_kv); }
@@ -132,6 +136,7 @@ fn enter(batch: u32, q_head: u32) {
         at.k_step = 1u;
         at.stat_row = at.q_row;
         at.key_stat = batch * params.seq_kv;
+        at.bias_row = select(at.key_stat, at.k_row, params.key_bias_heads == 1u);
     }
     at.off = i32(at.len_kv) - i32(at.len_q);
     at.batch_bias = params.bias;
@@ -164,7 +169,7 @@ fn distance(i: u32, j: u32) -> f32 {
 // The input key_bias of key j, 0 without one: HIDDEN if -inf, which hides the key.
 fn given_key_bias(j: u32) -> f32 {
     let there = params.key_bias_at != ABSENT;
-    let bits = side[select(0u, params.key_bias_at + at.key_stat + min(j, max(at.len_kv, 1u) - 1u), there)];
+    let bits = side[select(0u, params.key_bias_at + at.bias_row + min(j, max(at.len_kv, 1u) - 1u), there)];
     let value = select(clamp(bitcast<f32>(bits), -LIMIT, LIMIT), HIDDEN, bits == NEG_INF_BITS);
     return select(0.0, value, there);
 }

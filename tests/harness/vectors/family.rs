@@ -125,6 +125,7 @@ fn set_attribute(spec: &mut Attention, name: &str, value: &Value) -> Result<(), 
             let norm = row_norm(name)?;
             (spec.prologue.query_norm, spec.prologue.key_norm) = (norm, norm);
         }
+        ("key_norm_penalty", None) => spec.prologue.key_penalty = Some(number(name, value)?),
         ("output_norm", Some(name)) => spec.epilogue.norm = row_norm(name)?,
         ("gate", Some("element")) => spec.epilogue.gate = Some(Gate::ELEMENT),
         ("gate", Some("head")) => spec.epilogue.gate = Some(Gate::HEAD),

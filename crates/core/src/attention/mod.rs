@@ -70,7 +70,7 @@ const NO_SOFTMAX: &str = "a weight other than softmax";
 /// | `lens_kv`, `block_table` | `[batch]`, `[batch, ⌈seq_kv / page⌉]` | u32, if `sequences` is `Paged` (which also changes `k` and `v`) |
 /// | `cu_seqlens_q`, `cu_seqlens_kv` | `[batch + 1]` | u32, if `sequences` is `Packed` (which also changes the shapes above) |
 /// | `head_bias`, `alibi_slopes`, `sink` | `[q_heads]` | f32 |
-/// | `key_bias` | `[batch, seq_kv]` (packed: `[total_kv]`) | f32 |
+/// | `key_bias` | `[batch, seq_kv]` (packed: `[total_kv]`), or with a dimension for key/value heads | f32 |
 /// | `score_bias` | `[batch or 1, q_heads or 1, seq_q, seq_kv]` | f32 |
 /// | `log_norm` | `[batch, q_heads, seq_q]` (packed: `[q_heads, total_q]`) | f32, if `normalizer` is `LearnedExp` |
 /// | those of [`Prologue`] and [`Epilogue`] | | |
@@ -105,6 +105,9 @@ pub struct Attention {
     /// Whether there is an input `key_bias [batch, seq_kv]`; `−∞` masks the key.
     #[serde(default)]
     pub key_bias: bool,
+    /// Whether `key_bias` is `[batch, kv_heads, seq_kv]` (packed: `[kv_heads, total_kv]`): one for each key/value head.
+    #[serde(default)]
+    pub key_bias_per_head: bool,
     /// Whether and how there is an input `score_bias`.
     #[serde(default)]
     pub score_bias: Option<ScoreBias>,
@@ -168,6 +171,7 @@ impl Attention {
             bias: Bias::default(),
             head_bias: false,
             key_bias: false,
+            key_bias_per_head: false,
             score_bias: None,
             alibi: false,
             sink: false,
@@ -229,6 +233,7 @@ impl Attention {
 
     fn key_bias_dims(&self) -> Vec<usize> {
         match self.sequences {
+            _ if self.key_bias_per_head => self.key_row_dims(),
             Sequences::Packed { total_kv, .. } => vec![total_kv],
             _ => vec![self.dims.batch, self.dims.seq_kv],
         }
@@ -363,7 +368,8 @@ impl Op for Attention {
         on(matches!(self.sequences, Sequences::Paged { .. }), "paged");
         on(self.softcap.is_some(), "softcap");
         on(self.head_bias, "head_bias");
-        on(self.key_bias, "key_bias");
+        on(self.key_bias && !self.key_bias_per_head, "key_bias");
+        on(self.key_bias_per_head, "key_bias_per_head");
         on(self.score_bias.is_some(), "score_bias");
         on(self.alibi, "alibi");
         on(self.sink, "sink");

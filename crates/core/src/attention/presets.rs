@@ -36,6 +36,7 @@ presets! {
     gated_head, "Gated attention G1, headwise", "arXiv 2505.06708";
     selective, "Selective self-attention", "arXiv 2411.12892";
     cosine, "Cosine attention (query-key normalisation)", "arXiv 2010.04245";
+    distance, "Distance attention", "arXiv 2606.22325";
     normalized, "Normalised attention", "arXiv 2405.15731";
     off_by_one, "Softmax off by one", "E. Miller, Attention Is Off By One (2023)";
     sink_logit, "Softmax with a sink logit", "gpt-oss; arXiv 2309.17453";
@@ -123,6 +124,13 @@ impl Attention {
         #[allow(clippy::cast_possible_truncation, reason = "rounding to f32 is meant")]
         let scale = Some((dims.head_dim as f64).sqrt() as f32);
         Self { prologue, scale, ..Self::softmax(dims) }
+    }
+
+    /// Distance attention: softmax of `−‖q_i − k_j‖²/(2τ)` with `τ = √head_dim` (*All Routes Lead to Collapse*, arXiv 2606.22325). A `key_penalty`
+    /// between 0 and 1 leads from plain softmax to it.
+    pub fn distance(dims: Dims) -> Self {
+        let prologue = Prologue { key_penalty: Some(1.0), ..Prologue::default() };
+        Self { prologue, ..Self::softmax(dims) }
     }
 
     /// Normalised attention (*Understanding the differences in Foundation Models*, arXiv 2405.15731): scores as they are, divided by

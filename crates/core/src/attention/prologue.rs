@@ -101,7 +101,7 @@ pub enum QueryScale {
 }
 
 /// What is done to rows before there are scores: `q̂_i = query_scale_i · gain ∘ norm(q_i)`, `k̂_j = gain ∘ norm(k_j)`,
-/// `v̂_j = value_scale_j · v_j`. Everything else then reads `q̂ k̂ v̂` for `q k v`, in the same storage type.
+/// `v̂_j = value_scale_j · v_j`, and `key_penalty`. Everything else then reads `q̂ k̂ v̂` for `q k v`, in the same storage type.
 ///
 /// | operand | shape | type |
 /// |---|---|---|
@@ -124,12 +124,15 @@ pub struct Prologue {
     /// Whether values are multiplied by an input `value_scale`, and what becomes of it first: a logit with
     /// [`Sigmoid`](Activation::Sigmoid) is the input gate of arXiv 2507.23632.
     pub value_scale: Option<Activation>,
+    /// `λ`: `½·λ·scale·‖k̂_j‖²` is taken from every score of a key, −16 to 16. With 1 the softmax is that of the distances
+    /// `−½·scale·‖q̂_i − k̂_j‖²` (*All Routes Lead to Collapse*, arXiv 2606.22325).
+    pub key_penalty: Option<f32>,
 }
 
 impl Prologue {
     /// Whether there is nothing to do.
     pub fn is_none(&self) -> bool {
-        !self.scales_queries() && self.key_norm.is_none() && self.value_scale.is_none()
+        !self.scales_queries() && self.key_norm.is_none() && self.value_scale.is_none() && self.key_penalty.is_none()
     }
 
     /// Whether queries are changed.
@@ -167,10 +170,17 @@ impl Prologue {
             let reason = "a mask of the caller's may hide keys, which the count of them does not see";
             return conflict("prologue.query_scale: log_keys", "mask_mod", reason);
         }
+        if self.key_penalty.is_some_and(|x| !(-16.0..=16.0).contains(&x)) {
+            let (expected, given) = ("-16 to 16".into(), format!("{:?}", self.key_penalty));
+            return Err(SpecError::Option { option: "prologue.key_penalty", expected, given });
+        }
+        if a.key_bias_per_head && !a.key_bias {
+            return conflict("key_bias_per_head", "key_bias: false", "there is no bias that it could be");
+        }
         let cached = matches!(a.sequences, Sequences::Paged { .. });
-        if cached && (self.key_norm.is_some() || self.value_scale.is_some()) {
+        if cached && (self.key_norm.is_some() || self.value_scale.is_some() || self.key_penalty.is_some()) {
             let reason = "rows of a cache are normalised and scaled before they are put there";
-            return conflict("prologue.key_norm or value_scale", "sequences: paged", reason);
+            return conflict("prologue.key_norm, value_scale or key_penalty", "sequences: paged", reason);
         }
         Ok(())
     }
@@ -186,6 +196,7 @@ impl Prologue {
             QueryScale::LogKeys => "log_keys".into(),
         }));
         all.extend(self.value_scale.map(|s| format!("value_{}", s.name())));
+        all.extend(self.key_penalty.map(|_| "key_penalty".into()));
         all
     }
 }
@@ -200,10 +211,25 @@ impl Attention {
         }
     }
 
-    /// The attention between prologue and epilogue: from `q̂ k̂ v̂` to `o_core`.
+    /// The attention between prologue and epilogue: from `q̂ k̂ v̂` to `o_core`. A penalty on keys is a key bias of it.
     #[must_use]
     pub fn core(&self) -> Self {
-        Self { prologue: Prologue::default(), epilogue: Epilogue::default(), o_core: false, ..self.clone() }
+        let penalty = self.prologue.key_penalty.is_some();
+        Self {
+            prologue: Prologue::default(),
+            epilogue: Epilogue::default(),
+            o_core: false,
+            key_bias: self.key_bias || penalty,
+            key_bias_per_head: self.key_bias_per_head || penalty,
+            ..self.clone()
+        }
+    }
+
+    /// `½·λ·scale` of a penalty on keys, rounded to f32 as the kernels use it.
+    pub fn half_penalty(&self) -> Option<f32> {
+        #[allow(clippy::cast_possible_truncation, reason = "rounding to f32 is meant")]
+        let half = |x: f32| (0.5 * f64::from(x) * f64::from(self.scale_value())) as f32;
+        self.prologue.key_penalty.map(half)
     }
 
     /// Whether the core is all there is.

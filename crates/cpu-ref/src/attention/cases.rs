@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use gatefold_core::attention::{Bias, Causal, Dims, PRESETS, ScoreBias, Sequences, Weight, Window};
+use gatefold_core::attention::{Bias, Causal, Dims, PRESETS, Prologue, RowNorm, ScoreBias, Sequences, Weight, Window};
 use gatefold_core::{Attention, AttentionBackward, Dtype, Op};
 
 use super::draw::{Draw, Plant, inputs, spec};
@@ -13,7 +13,7 @@ use crate::{Case, Reference};
 
 /// How many cases are planned; as many as [`planned`] lists.
 pub(crate) const PLANNED: u64 =
-    (232 + pairs::COUNT + custom_cases::COUNT + row_cases::COUNT + 5 * PRESETS.len()) as u64;
+    (232 + pairs::COUNT + custom_cases::COUNT + row_cases::COUNT + 5 * PRESETS.len() + 10) as u64;
 
 const FORWARD: u64 = 0x0f0f;
 const BACKWARD: u64 = 0xb0b0;
@@ -87,6 +87,7 @@ fn planned() -> &'static [Draw] {
         all.extend(custom_cases::planned());
         all.extend(row_cases::planned());
         presets(&mut all);
+        key_biases(&mut all);
         all
     })
 }
@@ -191,6 +192,29 @@ fn presets(all: &mut Vec<Draw>) {
                 4 => Draw { families: [Family::Zero, Family::Normal(1.0), Family::Cancelling], ..plain },
                 _ => plain,
             });
+        }
+    }
+}
+
+/// Key biases of each key/value head, and penalties on the length of keys beside them.
+fn key_biases(all: &mut Vec<Draw>) {
+    let penalised =
+        Prologue { key_penalty: Some(0.5), key_norm: Some(RowNorm::RMS), gain: true, ..Prologue::default() };
+    for weight in [Weight::Softmax, Weight::Sigmoid] {
+        let dims = Dims { q_heads: 6, kv_heads: 3, seq_q: 19, seq_kv: 35, ..Dims::new(2, 1, 1, 8) };
+        let base = Attention { key_bias: true, ..plain(weight, dims) };
+        let per_head = Attention { key_bias_per_head: true, ..base.clone() };
+        let packed = Sequences::Packed { total_q: 31, total_kv: 60 };
+        let padded = Sequences::Padded { q: true, kv: true };
+        for (op, what) in [
+            (Attention { causal: Causal::TopLeft, ..per_head.clone() }, "for each head"),
+            (Attention { sequences: packed, ..per_head.clone() }, "for each head, packed"),
+            (Attention { prologue: penalised, ..base.clone() }, "and a penalty"),
+            (Attention { prologue: penalised, sequences: packed, dtype: Dtype::F16, ..base }, "and a penalty, packed"),
+            (Attention { prologue: penalised, sequences: padded, ..per_head }, "for each head and a penalty, padded"),
+        ] {
+            let note = format!("key bias {what}, masked by -inf; may be degenerate");
+            all.push(Draw { masked: 20, ..Draw::ordinary(op, note) });
         }
     }
 }

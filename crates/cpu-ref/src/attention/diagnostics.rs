@@ -90,7 +90,7 @@ fn function_row<R: Real>(op: &Attention, scores: &[R]) -> Row<R> {
 /// Where the importance of key `j` is.
 fn key_stat(op: &AttentionStatistics, s: &Sequence, h: usize, j: usize) -> usize {
     match op.forward.sequences {
-        Sequences::Packed { total_kv, .. } => h * total_kv + s.key_bias(&op.forward, j),
+        Sequences::Packed { total_kv, .. } => h * total_kv + s.key(&op.forward, j),
         _ => (s.b * op.forward.dims.q_heads + h) * op.forward.dims.seq_kv + j,
     }
 }

@@ -78,6 +78,7 @@ pub(crate) fn spec(rng: &mut Rng, divisor: usize) -> Draw {
         bias,
         head_bias: style.chance(20),
         key_bias: style.chance(25),
+        key_bias_per_head: false,
         score_bias: style.chance(25).then(|| ScoreBias { per_batch: rng.chance(50), per_head: rng.chance(50) }),
         alibi: style.chance(20),
         sink: softmax && rng.chance(25),
@@ -132,14 +133,18 @@ fn with_rows(rng: &mut Rng, style: &mut Rng, op: Attention) -> Attention {
         gain: style.chance(50),
         query_scale: style.pick(&[None, Some(QueryScale::Given), Some(QueryScale::LogKeys)]),
         value_scale: style.pick(&factors),
+        key_penalty: None,
     };
     let (gate, norm, gain) = (style.pick(&gates), style.pick(&norms), style.chance(50));
+    let penalty = style.chance(40).then(|| rng.pick(&[1.0, 0.5, -0.25]));
     let (do_first, do_last) = (rng.chance(30), rng.chance(30));
     let cached = matches!(op.sequences, Sequences::Paged { .. });
     let counts = !op.key_bias && op.score_bias.is_none();
-    let mut prologue = if do_first { drawn } else { Prologue::default() };
+    // a key bias of a head makes other kernels: where there are few
+    let key_penalty = penalty.filter(|_| op.weight == Weight::Softmax && op.softcap.is_none());
+    let mut prologue = if do_first { Prologue { key_penalty, ..drawn } } else { Prologue::default() };
     if cached {
-        (prologue.key_norm, prologue.value_scale) = (None, None);
+        (prologue.key_norm, prologue.value_scale, prologue.key_penalty) = (None, None, None);
     }
     if prologue.query_scale == Some(QueryScale::LogKeys) && !counts {
         prologue.query_scale = None;

@@ -84,8 +84,13 @@ impl Sequence {
         }
     }
 
-    /// Element of `key_bias`.
-    pub(crate) fn key_bias(&self, op: &Attention, j: usize) -> usize {
+    /// Element of `key_bias` for a query head.
+    pub(crate) fn key_bias(&self, op: &Attention, h: usize, j: usize) -> usize {
+        if op.key_bias_per_head { self.key_stat(op, h / op.dims.group(), j) } else { self.key(op, j) }
+    }
+
+    /// Key `j` among those of all batch entries.
+    pub(crate) fn key(&self, op: &Attention, j: usize) -> usize {
         match op.sequences {
             Sequences::Packed { .. } => self.start_kv + j,
             _ => self.b * op.dims.seq_kv + j,

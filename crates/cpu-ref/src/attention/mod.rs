@@ -21,6 +21,7 @@ pub(crate) mod draw;
 pub(crate) mod geometry;
 mod merge;
 mod pairs;
+pub(crate) mod penalty;
 mod plant;
 mod rotary;
 mod row_cases;

@@ -4,6 +4,7 @@ use gatefold_core::attention::{Activation, QueryScale, RowNorm};
 use gatefold_core::{Attention, Dtype};
 
 use super::geometry::{Sequence, sequences};
+use super::penalty;
 use super::score::host_constant;
 use super::weight::sigmoid;
 use crate::real::Accumulator;
@@ -54,7 +55,7 @@ pub(crate) struct RowGradient<R> {
     pub(crate) d_gain: Vec<R>,
 }
 
-fn is_broken<R: Real>(row: &[R]) -> bool {
+pub(super) fn is_broken<R: Real>(row: &[R]) -> bool {
     row.iter().any(|x| !x.value().is_finite())
 }
 
@@ -292,6 +293,9 @@ pub(crate) fn prologue<R: Real>(op: &Attention, inputs: &Values<R>) -> Values<R>
     for (kind, name) in prologue_kinds(op) {
         let rows = Rows::new(op, inputs, kind).forward(inputs.float(name));
         all.floats.insert(name.into(), rows.into_iter().map(|x| stored(x, op.dtype)).collect());
+    }
+    if let Some(bias) = penalty::key_bias(op, inputs, all.float("k")) {
+        all.floats.insert("key_bias".into(), bias);
     }
     all
 }

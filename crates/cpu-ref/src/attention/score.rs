@@ -163,7 +163,7 @@ impl<'a, R: Real> Scores<'a, R> {
     /// Whether a float mask hides the pair.
     fn masked_by_bias(&self, s: &Sequence, h: usize, i: usize, j: usize) -> bool {
         let hides = |x: R| x.value() == f64::NEG_INFINITY;
-        (self.op.key_bias && hides(self.key_bias[s.key_bias(self.op, j)]))
+        (self.op.key_bias && hides(self.key_bias[s.key_bias(self.op, h, j)]))
             || (self.op.score_bias.is_some() && hides(self.score_bias[s.score_bias(self.op, h, i, j)]))
     }
 
@@ -203,7 +203,7 @@ impl<'a, R: Real> Scores<'a, R> {
             z.add(self.head_bias[h]);
         }
         if self.op.key_bias {
-            z.add(self.key_bias[s.key_bias(self.op, j)]);
+            z.add(self.key_bias[s.key_bias(self.op, h, j)]);
         }
         if self.op.score_bias.is_some() {
             z.add(self.score_bias[s.score_bias(self.op, h, i, j)]);
