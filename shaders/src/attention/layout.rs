@@ -135,12 +135,9 @@ impl Members {
             ("o_shift", Param::U32(0)),
             ("lse_shift", Param::U32(0)),
             ("score_shift", Param::U32(0)),
-            ("row_width", Param::U32(0)),
-            ("eps", Param::F32(0.0)),
-            ("log_width", Param::F32(log_width(a))),
             ("key_bias_heads", Param::U32(a.key_bias_per_head.into())),
-            ("key_penalty", Param::F32(0.0)),
         ];
+        all.extend(of_maps(a));
         let members = PACKED.iter().map(|&(_, m)| m).chain(REGIONS.iter().copied());
         all.extend(members.map(|m| (m, Param::U32(layout.offset(m)))));
         Self(all)
@@ -167,6 +164,12 @@ impl Members {
     pub(super) fn into_params(self) -> Vec<(&'static str, Param)> {
         self.0
     }
+}
+
+/// What maps of rows set to their own.
+fn of_maps(a: &Attention) -> [(&'static str, Param); 4] {
+    let zero = Param::F32(0.0);
+    [("row_width", size(0)), ("eps", zero), ("log_width", Param::F32(log_width(a))), ("key_penalty", zero)]
 }
 
 /// Rows of packed queries and keys.
