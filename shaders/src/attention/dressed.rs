@@ -2,6 +2,7 @@
 
 use gatefold_core::{Attention, AttentionBackward, Dtype, Op};
 
+use super::affine::Affine;
 use super::row_map::RowMap;
 use crate::{Kernels, Limits, Plan, PlanError, Step};
 
@@ -34,6 +35,11 @@ pub(super) fn forward(a: &Attention, core: &impl Kernels, limits: &Limits) -> Re
         plan.scratch.extend(scratch);
     }
     steps.extend(renamed(plan.steps, a));
+    if let Some(affine) = Affine::of(a, limits) {
+        let (more, scratch) = affine.forward()?;
+        steps.extend(more);
+        plan.scratch.extend(scratch);
+    }
     if let Some(map) = RowMap::epilogue(a, limits) {
         let (step, scratch) = map.forward()?;
         steps.extend(step);
@@ -64,10 +70,23 @@ pub(super) fn backward(op: &AttentionBackward, limits: &Limits) -> Result<Plan, 
         after.extend(steps);
         scratch.extend(more);
     }
+    let affine = Affine::of(a, limits);
+    if let Some(affine) = &affine {
+        let (steps, more) = affine.again()?;
+        before.extend(steps);
+        scratch.extend(more);
+    }
     if let Some(map) = RowMap::epilogue(a, limits) {
         let (steps, more) = map.backward()?;
         before.extend(steps);
         scratch.extend(more);
+    }
+    if let Some(affine) = &affine {
+        let (steps, more) = affine.backward()?;
+        before.extend(steps);
+        scratch.extend(more);
+        // before the prologue's, which read the gradient of the values
+        after.splice(0..0, affine.values()?);
     }
     // maps that run one after another share the scratch of their sums
     for s in scratch {
