@@ -99,7 +99,7 @@ fn attention_cases() -> impl Iterator<Item = (AttentionBackward, Values<f64>)> {
 }
 
 /// What must be among the gradients and options of at least three specs.
-const SEEN: [&str; 19] = [
+const SEEN: [&str; 20] = [
     "d_sink",
     "d_alibi_slopes",
     "d_score_bias",
@@ -119,6 +119,7 @@ const SEEN: [&str; 19] = [
     "d_value_scale",
     "log_keys",
     "gate_last",
+    "d_alpha",
 ];
 
 #[test]

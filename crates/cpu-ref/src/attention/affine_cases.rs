@@ -9,7 +9,7 @@ use super::draw::{Draw, Plant};
 use crate::data::Family;
 
 /// How many cases there are.
-pub(super) const COUNT: usize = 18;
+pub(super) const COUNT: usize = 20;
 
 const AFFINE: Epilogue = Epilogue { affine: true, gate: None, norm: None, gain: false, gate_last: false };
 
@@ -55,5 +55,10 @@ pub(super) fn planned() -> Vec<Draw> {
     let planted = Draw::ordinary(causal(base(53, 53)), "affine, NanValue; degenerate");
     let families = [Family::Normal(1.0), Family::Normal(1.0), Family::Normal(100.0)];
     all.push(Draw { plant: Some(Plant::NanValue), families, ..planted });
+    let relu = Attention { weight: Weight::Relu, ..causal(base(37, 37)) };
+    let planted = Draw::ordinary(relu.saving(true), "affine, relu, NanValue; degenerate");
+    all.push(Draw { plant: Some(Plant::NanValue), ..planted });
+    let planted = Draw::ordinary(with(base(33, 40), None, Some(RowNorm::L2)), "affine, InfiniteValue; degenerate");
+    all.push(Draw { plant: Some(Plant::InfiniteValue), ..planted });
     all
 }
