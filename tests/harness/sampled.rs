@@ -90,11 +90,11 @@ fn alone(op: &Attention, inputs: &Tensors, at: Place) -> Result<(Attention, Tens
     for (name, t) in inputs.iter() {
         let whole = t.len() / (d.batch * d.q_heads * d.seq_q).max(1);
         let part = match name {
-            "query_scale" | "log_norm" => rows(t, query, 1, 1, vec![1, 1, 1])?,
+            "query_scale" | "log_norm" | "alpha" => rows(t, query, 1, 1, vec![1, 1, 1])?,
             "gate" if whole == 1 => rows(t, query, 1, 1, vec![1, 1, 1])?,
             "gate" => rows(t, query, 1, d.val_dim, vec![1, 1, 1, d.val_dim])?,
             "value_scale" => rows(t, key, d.seq_kv, 1, vec![1, 1, d.seq_kv])?,
-            "sink" => rows(t, at.head, 1, 1, vec![1])?,
+            "sink" | "alpha_mean" => rows(t, at.head, 1, 1, vec![1])?,
             "q_gain" | "k_gain" | "o_gain" => t.clone(),
             _ => continue,
         };
@@ -113,7 +113,7 @@ fn worst(exact: &Bounded, output: &str, got: &Tensor) -> Result<f64> {
 fn check_plain(op: &Attention, inputs: &Tensors) -> Result<()> {
     let known =
         ["q", "k", "v", "o", "o_core", "lse", "row_sum", "d_o", "query_scale", "log_norm", "gate", "value_scale"];
-    let more = ["sink", "q_gain", "k_gain", "o_gain"];
+    let more = ["sink", "alpha", "alpha_mean", "q_gain", "k_gain", "o_gain"];
     match inputs.iter().find(|(name, _)| !known.contains(name) && !more.contains(name)) {
         None if op.sequences == Sequences::Dense => Ok(()),
         _ => Err(anyhow!("rows are taken out of dense attention without biases only")),

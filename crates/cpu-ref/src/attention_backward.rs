@@ -16,6 +16,7 @@
 use gatefold_core::attention::{Normalizer, Weight};
 use gatefold_core::{Attention, AttentionBackward, Op, SpecError, Tensors};
 
+use crate::attention::affine;
 use crate::attention::cases;
 use crate::attention::custom::check_rust;
 use crate::attention::geometry::{Sequence, sequences};
@@ -255,14 +256,25 @@ fn through_rows<R: Real>(spec: &AttentionBackward, inputs: &Values<R>) -> Values
     let op = &spec.forward;
     let mut core_inputs = rows::prologue(op, inputs);
     let mut more = Vec::new();
-    let store = |all: Vec<R>| all.into_iter().map(|x| rows::stored(x, op.dtype)).collect::<Vec<_>>();
+    let store = |all: Vec<R>| rows::all_stored(all, op.dtype);
+    let mut mean_shares = Vec::new();
     if !op.epilogue.is_none() {
         let core = inputs.float("o_core");
-        let found =
-            RowsOf::new(op, inputs, Kind::Output).backward(core, inputs.float("d_o"), inputs.float("gate").len());
-        core_inputs.floats.insert("d_o".into(), store(found.d_x));
+        let mut d_x = inputs.float("d_o").to_vec();
+        if op.epilogue.maps_rows() {
+            let x = store(affine::forward(op, &core_inputs, core));
+            let found = RowsOf::new(op, inputs, Kind::Output).backward(&x, &d_x, inputs.float("gate").len());
+            d_x = store(found.d_x);
+            more.extend([("d_gate", found.d_factor), ("d_o_gain", found.d_gain)]);
+        }
+        if op.epilogue.affine {
+            let found = affine::backward(op, &core_inputs, core, &d_x);
+            d_x = store(found.d_x);
+            more.push(("d_alpha", found.d_alpha));
+            mean_shares = found.d_v;
+        }
+        core_inputs.floats.insert("d_o".into(), d_x);
         core_inputs.floats.insert("o".into(), core.to_vec());
-        more.extend([("d_gate", found.d_factor), ("d_o_gain", found.d_gain)]);
     }
     let mut outputs = spec.core().eval(&core_inputs);
     if op.prologue.key_penalty.is_some() {
@@ -271,6 +283,10 @@ fn through_rows<R: Real>(spec: &AttentionBackward, inputs: &Values<R>) -> Values
         penalty::subtract_gradient(op, inputs, core_inputs.float("k"), &sums, &mut d_k);
         outputs.floats.insert("d_k".into(), d_k);
         more.push(("d_key_bias", penalty::given_bias_gradient(op, inputs, sums)));
+    }
+    if !mean_shares.is_empty() {
+        let core = store(outputs.float("d_v").to_vec());
+        outputs.floats.insert("d_v".into(), core.into_iter().zip(mean_shares).map(|(x, y)| x + y).collect());
     }
     for (kind, name) in rows::prologue_kinds(op) {
         let (output, factor, gradients) = match kind {

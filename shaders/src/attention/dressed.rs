@@ -2,6 +2,7 @@
 
 use gatefold_core::{Attention, AttentionBackward, Dtype, Op};
 
+use super::affine::Affine;
 use super::penalty::Penalty;
 use super::row_map::RowMap;
 use crate::{Kernels, Limits, Plan, PlanError, Step};
@@ -38,6 +39,11 @@ pub(super) fn forward(a: &Attention, core: &impl Kernels, limits: &Limits) -> Re
         steps.push(penalty.forward(&mut plan)?);
     }
     steps.extend(renamed(plan.steps, a));
+    if let Some(affine) = Affine::of(a, limits) {
+        let (more, scratch) = affine.forward()?;
+        steps.extend(more);
+        plan.scratch.extend(scratch);
+    }
     if let Some(map) = RowMap::epilogue(a, limits) {
         let (step, scratch) = map.forward()?;
         steps.extend(step);
@@ -68,6 +74,12 @@ pub(super) fn backward(op: &AttentionBackward, limits: &Limits) -> Result<Plan, 
         after.extend(steps);
         scratch.extend(more);
     }
+    let affine = Affine::of(a, limits);
+    if let Some(affine) = &affine {
+        let (steps, more) = affine.again()?;
+        before.extend(steps);
+        scratch.extend(more);
+    }
     if let Some(map) = RowMap::epilogue(a, limits) {
         let (steps, more) = map.backward()?;
         before.extend(steps);
@@ -77,6 +89,13 @@ pub(super) fn backward(op: &AttentionBackward, limits: &Limits) -> Result<Plan, 
         before.push(penalty.forward(&mut plan)?);
         let own = penalty.backward(&mut plan)?;
         after.splice(0..0, own);
+    }
+    if let Some(affine) = &affine {
+        let (steps, more) = affine.backward()?;
+        before.extend(steps);
+        scratch.extend(more);
+        // before the prologue's, which read the gradient of the values
+        after.splice(0..0, affine.values()?);
     }
     // maps that run one after another share the scratch of their sums
     for s in scratch {

@@ -1,5 +1,6 @@
 //! Attention: plans of the forward and backward kernels.
 
+mod affine;
 mod backward;
 mod cache;
 mod candidates;

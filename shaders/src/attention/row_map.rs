@@ -113,7 +113,16 @@ impl<'a> RowMap<'a> {
 
     /// The map of the epilogue.
     pub(super) fn epilogue(a: &'a Attention, limits: &'a Limits) -> Option<Self> {
-        (!a.epilogue.is_none()).then_some(Self { a, limits, kind: Kind::Output })
+        a.epilogue.maps_rows().then_some(Self { a, limits, kind: Kind::Output })
+    }
+
+    /// The operands; an output that an affine epilogue has moved is not the core's.
+    fn names(&self) -> Names {
+        let names = self.kind.names();
+        match self.kind {
+            Kind::Output if self.a.epilogue.affine => Names { x: "o_affine", d_x: "d_o_affine", ..names },
+            _ => names,
+        }
     }
 
     pub(super) fn of_queries(&self) -> bool {
@@ -175,8 +184,8 @@ impl<'a> RowMap<'a> {
     /// Where the core's result, or what it reads, waits, if that is not an operand.
     fn y_scratch(&self) -> Option<Scratch> {
         match self.kind {
-            Kind::Output => (!self.a.o_core).then(|| self.scratch("o_core", self.a.dtype)),
-            _ => Some(self.scratch(self.kind.names().y, self.a.dtype)),
+            Kind::Output => (!self.a.o_core && !self.a.epilogue.affine).then(|| self.scratch("o_core", self.a.dtype)),
+            _ => Some(self.scratch(self.names().y, self.a.dtype)),
         }
     }
 
@@ -226,7 +235,7 @@ impl<'a> RowMap<'a> {
         if self.rows() == 0 {
             return Ok((None, self.y_scratch()));
         }
-        let names = self.kind.names();
+        let names = self.names();
         let (slots, part) = self.slots();
         let (wide, by_row) = self.globals(&["x", "y"], "element_factor", "row_factor");
         let split = self.split("attention_row_map", &wide, &by_row)?;
@@ -238,7 +247,7 @@ impl<'a> RowMap<'a> {
 
     /// The steps that write `d_x` and the gradients of factor and gain, and the scratch that they need.
     pub(super) fn backward(&self) -> Result<(Vec<Step>, Vec<Scratch>), PlanError> {
-        let names = self.kind.names();
+        let names = self.names();
         let waits = if self.kind == Kind::Output { names.d_x } else { names.d_y };
         let mut scratch = vec![self.scratch(waits, self.a.dtype)];
         let mut steps = Vec::new();
@@ -297,7 +306,7 @@ impl<'a> RowMap<'a> {
 
     /// What the map reads beside the rows.
     fn beside(&self) -> Vec<(&'static str, &'static str)> {
-        let names = self.kind.names();
+        let names = self.names();
         let mut all = Vec::new();
         all.extend(match self.factor() {
             Factor::Row(_) => Some(("row_factor", names.factor)),

@@ -114,10 +114,14 @@ fn dressed(base: &Attention) -> Vec<Attention> {
             let gate = Some(Gate { activation, per_head });
             let gated = Epilogue { gate, ..Epilogue::default() };
             all.push(Attention { epilogue: gated, ..base.clone() });
-            let epilogue = Epilogue { gate, norm: Some(norm), gain: n % 2 == 1, gate_last: per_head };
+            let epilogue = Epilogue { affine: false, gate, norm: Some(norm), gain: n % 2 == 1, gate_last: per_head };
             all.push(Attention { prologue, epilogue, ..base.clone() }.saving(per_head));
         }
     }
+    let affine = |gate, norm| Epilogue { affine: true, gate, norm, ..Epilogue::default() };
+    let scaled = Prologue { value_scale: Some(Activation::Sigmoid), ..Prologue::default() };
+    all.push(Attention { epilogue: affine(None, None), ..base.clone() });
+    all.push(Attention { epilogue: affine(Some(Gate::ELEMENT), Some(norms[1])), prologue: scaled, ..base.clone() });
     all
 }
 

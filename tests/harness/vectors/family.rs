@@ -127,6 +127,7 @@ fn set_attribute(spec: &mut Attention, name: &str, value: &Value) -> Result<(), 
         }
         ("key_norm_penalty", None) => spec.prologue.key_penalty = Some(number(name, value)?),
         ("output_norm", Some(name)) => spec.epilogue.norm = row_norm(name)?,
+        ("affine", None) if value.is_boolean() => spec.epilogue.affine = value.as_bool() == Some(true),
         ("gate", Some("element")) => spec.epilogue.gate = Some(Gate::ELEMENT),
         ("gate", Some("head")) => spec.epilogue.gate = Some(Gate::HEAD),
         // the usual number of both
@@ -166,7 +167,7 @@ fn set_attribute(spec: &mut Attention, name: &str, value: &Value) -> Result<(), 
 }
 
 /// Inputs of the attention op and of its gradient, by the names of the files, which are ours.
-const SIDE_INPUTS: [&str; 11] = [
+const SIDE_INPUTS: [&str; 13] = [
     "lens_q",
     "lens_kv",
     "head_bias",
@@ -178,6 +179,8 @@ const SIDE_INPUTS: [&str; 11] = [
     "query_scale",
     "value_scale",
     "gate",
+    "alpha",
+    "alpha_mean",
 ];
 
 /// The sizes, from the shapes of `q`, `k` and `v`.

@@ -66,6 +66,7 @@ fn gradient_name(input: &str) -> &'static str {
         "query_scale" => "d_query_scale",
         "value_scale" => "d_value_scale",
         "gate" => "d_gate",
+        "alpha" => "d_alpha",
         _ => "d_o_gain",
     }
 }

@@ -46,7 +46,7 @@ pub use mask::{Causal, Sequences, Window};
 pub use merge::{AttentionMerge, MAX_PARTS, MergeInputs, MergeOutputs};
 pub use nan_policy::NanPolicy;
 pub use normalizer::Normalizer;
-pub use presets::{PRESETS, Preset, selective_temperature};
+pub use presets::{PRESETS, Preset, alpha_clipped, alpha_mean_after, selective_temperature};
 pub use prologue::{Activation, Prologue, QueryScale, RowNorm};
 pub use rotary::{RotaryEmbedding, RotaryInputs, RotaryOutputs, RotaryPairs, RotaryPositions, RowLayout};
 pub use tensors::{Inputs, Outputs};
@@ -322,7 +322,7 @@ impl Attention {
         self.custom.validate(self.weight)?;
         self.normalizer.validate(self.weight)?;
         self.prologue.validate(self)?;
-        self.epilogue.validate()?;
+        self.epilogue.validate(self)?;
         self.check_saved()
     }
 }

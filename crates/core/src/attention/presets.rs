@@ -56,6 +56,7 @@ presets! {
     gated_softmax_post_gate_l2, "Softmax as RNN: input gate, L2 output norm, gate after it", "arXiv 2507.23632";
     taylor_softmax, "Softmax as RNN: Taylor series", "arXiv 2507.23632";
     stable_max, "StableMax", "arXiv 2501.04697";
+    affine_scaled, "Affine-scaled attention", "Affine-Scaled Attention (2026), see docs";
 }
 
 /// `exp(min(z, 5))`, top-left causal: what the ablations of arXiv 2507.23632 share.
@@ -67,7 +68,7 @@ fn clamped(dims: Dims, normalizer: Normalizer) -> Attention {
 /// Its gated forms: a gate per key on the values, another per head on the output.
 fn gated(dims: Dims, norm: Option<RowNorm>, gate: Option<Gate>, gate_last: bool) -> Attention {
     let prologue = Prologue { value_scale: Some(Activation::Sigmoid), ..Prologue::default() };
-    let epilogue = Epilogue { gate, norm, gain: false, gate_last };
+    let epilogue = Epilogue { gate, norm, gate_last, ..Epilogue::default() };
     Attention { prologue, epilogue, ..clamped(dims, Normalizer::Count) }
 }
 
@@ -234,6 +235,48 @@ impl Attention {
     pub fn stable_max(dims: Dims) -> Self {
         Self { weight: Weight::StableMax, normalizer: Normalizer::RowSum, ..Self::softmax(dims) }
     }
+
+    /// Affine-scaled attention (*Affine-Scaled Attention*, 2026): `alpha_i·softmax + (alpha_mean − alpha_i)/N_i` over the `N_i` keys that a query
+    /// sees. Inputs `alpha [batch, q_heads, seq_q]` ([`alpha_clipped`] has its form) and `alpha_mean [q_heads]`, a moving average
+    /// ([`alpha_mean_after`]) that is the caller's. Causal.
+    pub fn affine_scaled(dims: Dims) -> Self {
+        let epilogue = Epilogue { affine: true, ..Epilogue::default() };
+        Self { epilogue, causal: Causal::BottomRight, ..Self::softmax(dims) }
+    }
+}
+
+/// Affine-scaled attention's `alpha` of what its layer gives for a query and head: `0.1·x + 0.5`, clipped to 0 to 1.
+///
+/// ```
+/// use gatefold_core::attention::alpha_clipped;
+/// assert_eq!([-7.0, 0.0, 2.5, 5.0].map(alpha_clipped), [0.0, 0.5, 0.75, 1.0]);
+/// ```
+pub fn alpha_clipped(x: f32) -> f32 {
+    (0.1 * x + 0.5).clamp(0.0, 1.0)
+}
+
+/// Affine-scaled attention's `alpha_mean [q_heads]` after a training step with `alpha [batch, q_heads, seq_q]` (flat): `rho·alpha_mean_h +
+/// (1 − rho)·mean(alpha_h)` over batch entries and queries, with a `rho` of 0.9 in the paper and zeros to begin with. Not in evaluation. As it was
+/// without queries, or where `alpha` is not a multiple of `q_heads·seq_q` long.
+///
+/// ```
+/// use gatefold_core::attention::alpha_mean_after;
+/// let alpha = [1.0, 0.0, 0.5, 0.5]; // two heads, two queries
+/// assert_eq!(alpha_mean_after(&[1.0, 0.0], &alpha, 2, 0.75), [0.875, 0.125]);
+/// ```
+pub fn alpha_mean_after(alpha_mean: &[f32], alpha: &[f32], seq_q: usize, rho: f32) -> Vec<f32> {
+    let (heads, rho) = (alpha_mean.len(), f64::from(rho));
+    let whole = heads * seq_q;
+    if whole == 0 || alpha.is_empty() || !alpha.len().is_multiple_of(whole) {
+        return alpha_mean.to_vec();
+    }
+    let mean = |h: usize| {
+        let rows = alpha.chunks(seq_q).skip(h).step_by(heads);
+        rows.flatten().map(|&x| f64::from(x)).sum::<f64>() / (alpha.len() / heads) as f64
+    };
+    #[allow(clippy::cast_possible_truncation, reason = "rounding to f32 is meant")]
+    let after = |(h, &old): (usize, &f32)| (rho * f64::from(old) + (1.0 - rho) * mean(h)) as f32;
+    alpha_mean.iter().enumerate().map(after).collect()
 }
 
 /// Selective self-attention's inverse temperature of a query at `position` (from 1): `1 + σ(α)·ln position`, to which its token part

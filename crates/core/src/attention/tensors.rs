@@ -45,6 +45,10 @@ pub struct Inputs {
     pub query_scale: Option<Tensor>,
     /// Factor, or its logit, per value.
     pub value_scale: Option<Tensor>,
+    /// Factor per row of the output.
+    pub alpha: Option<Tensor>,
+    /// What a row's weights are to add up to, per query head.
+    pub alpha_mean: Option<Tensor>,
     /// Logits of the gate.
     pub gate: Option<Tensor>,
     /// Factor per dim on the normalised output.
@@ -71,6 +75,8 @@ impl From<Inputs> for Tensors {
             .with_some("k_gain", i.k_gain)
             .with_some("query_scale", i.query_scale)
             .with_some("value_scale", i.value_scale)
+            .with_some("alpha", i.alpha)
+            .with_some("alpha_mean", i.alpha_mean)
             .with_some("gate", i.gate)
             .with_some("o_gain", i.o_gain)
     }

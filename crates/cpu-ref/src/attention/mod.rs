@@ -12,6 +12,8 @@
 //! assert_eq!(outputs(&spec, &inputs)["o"].to_f32(), [5.0, 6.0]);
 //! ```
 
+pub(crate) mod affine;
+mod affine_cases;
 mod cache;
 pub(crate) mod cases;
 pub(crate) mod custom;
@@ -140,10 +142,17 @@ fn softmax_output<R: Real>(
 impl Reference for Attention {
     fn eval<R: Real>(&self, inputs: &Values<R>) -> Values<R> {
         if !self.is_core() {
-            let mut outputs = self.core().eval(&rows::prologue(self, inputs));
+            let ready = rows::prologue(self, inputs);
+            let mut outputs = self.core().eval(&ready);
             if !self.epilogue.is_none() {
                 let core: Vec<R> = outputs.float("o").iter().map(|&x| rows::stored(x, self.dtype)).collect();
-                outputs.floats.insert("o".into(), Rows::new(self, inputs, Kind::Output).forward(&core));
+                let moved = affine::forward(self, &ready, &core);
+                let o = if self.epilogue.maps_rows() {
+                    Rows::new(self, inputs, Kind::Output).forward(&rows::all_stored(moved, self.dtype))
+                } else {
+                    moved
+                };
+                outputs.floats.insert("o".into(), o);
                 outputs.floats.insert("o_core".into(), core);
             }
             return outputs;

@@ -21,6 +21,11 @@ pub(crate) fn stored<R: Real>(x: R, dtype: Dtype) -> R {
     }
 }
 
+/// All of them stored.
+pub(crate) fn all_stored<R: Real>(all: Vec<R>, dtype: Dtype) -> Vec<R> {
+    all.into_iter().map(|x| stored(x, dtype)).collect()
+}
+
 /// `act(x)`, and its derivative.
 fn activate<R: Real>(activation: Activation, x: R) -> (R, R) {
     let one = R::from_f64(1.0);

@@ -1,5 +1,6 @@
 //! The planted faults: name, target, fault, text, replacement, op, words in the case's description.
 
+mod affine;
 mod backward;
 mod cache;
 mod custom;
@@ -30,6 +31,7 @@ const ALL: &[&[Row]] = &[
     weights::ALL,
     custom::ALL,
     rows::ALL,
+    affine::ALL,
     rowwise::ALL,
     gemm::ALL,
     matrix::ALL,

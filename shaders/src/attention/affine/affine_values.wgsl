@@ -1,0 +1,25 @@
+// attention, affine epilogue: what the mean adds to the gradient of a value.
+//
+//   d_v_j += Σ over the queries that see key j, of all heads that share it, of their row of terms
+//
+// Owns: its element of d_v, one an invocation. Slots: rows, mask.
+@group(0) @binding(5) var<storage, read_write> d_v: array<Elem>;
+
+@compute @workgroup_size(INVOCATIONS)
+fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+        @builtin(local_invocation_index) invocation: u32) {
+    let place = id.y * groups.x + id.x;
+    if place >= params.group_count { return; }
+    let own = (params.first_group + place) * INVOCATIONS + invocation;
+    let row = row_at(own / params.row_width);
+    if !row.counts { return; }
+    let d = own % params.row_width;
+    let queries = vec2(queries_from(row.i), queries_to(row.i));
+    let group = params.q_heads / params.kv_heads;
+    sum_is_broken = false;
+    var sum = 0.0;
+    for (var h = 0u; h < group; h++) { sum += range_sum(query_segment(at.kv_head * group + h), queries, d); }
+    let core = f32(d_v[row.start + d]);
+    let broken = sum_is_broken | is_not_finite(bitcast<u32>(core));
+    d_v[row.start + d] = Elem(select(saturated(core + sum, 0.0), bitcast<f32>(NAN_BITS), broken));
+}
