@@ -10,7 +10,7 @@ use super::marks::{Marks, reserve_flags};
 use super::split::{Parted, Work};
 use super::tiles::{Stage, Tile};
 use super::{
-    FLAT, Parts, QueryOperand, Variant, check_features, custom, dressed, files, flat_step, query_work, step_work,
+    FLAT, Parts, QueryOperand, Variant, check_features, custom, dressed, files, flat_step, masks, query_work, step_work,
 };
 use crate::{Kernels, Limits, Plan, PlanError, ShapeClass, Source, Step};
 
@@ -134,7 +134,7 @@ impl Planner<'_> {
         ];
         let mut work = query_work(a, self.op, "attention_backward_query", &tile, self.limits, &operands);
         let products = tile.product_trips(d.head_dim) + tile.product_trips(d.val_dim);
-        work.step_trips = 1 + products + tile.accumulate_trips();
+        work.step_trips = 1 + products + tile.accumulate_trips() + masks::tile_trips(a, &tile, 1);
         work.step_work = step_work(&tile, 2 * d.head_dim + d.val_dim);
         let sum_state = if self.sums_rows() { 2 } else { 0 };
         let state = tile.own * (4 * tile.width4 + sum_state);
@@ -158,7 +158,7 @@ impl Planner<'_> {
         work.groups_per_unit = (d.seq_kv as u64).div_ceil(tile.tile_own().into());
         work.stream = d.seq_q as u64;
         let products = tile.product_trips(d.head_dim) + tile.product_trips(d.val_dim);
-        work.step_trips = group * (2 + products + 2 * tile.accumulate_trips());
+        work.step_trips = group * (2 + products + 2 * tile.accumulate_trips() + masks::tile_trips(a, &tile, 1));
         work.step_work = group as f64 * step_work(&tile, 2 * (d.head_dim + d.val_dim));
         let sum_state = u32::from(a.key_bias);
         let state = tile.own * (8 * tile.width4 + sum_state);

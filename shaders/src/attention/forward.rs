@@ -10,7 +10,7 @@ use super::matrix::MatrixTile;
 use super::shares::{Shares, are_grouped, own_rows};
 use super::split::{Split, Work};
 use super::tiles::{Stage, Tile};
-use super::{QueryOperand, Variant, files, loops, query_work, step_work};
+use super::{QueryOperand, Variant, files, loops, masks, query_work, step_work};
 use crate::{Limits, Plan, PlanError, Step};
 
 /// The forward pass of an attention on an adapter.
@@ -38,6 +38,7 @@ impl<'a> Forward<'a> {
         work.step_trips = 1 + tile.product_trips(d.head_dim) + tile.accumulate_trips();
         work.step_work = step_work(&tile, d.head_dim + d.val_dim);
         let grouped = are_grouped(a);
+        work.step_trips += masks::tile_trips(a, &tile, if grouped { d.group() as u64 } else { 1 });
         if grouped {
             work.groups_per_unit = (own_rows(a) as u64).div_ceil(tile.tile_own().into());
             plan.reasons.push(format!("grouped: {} rows are the queries of {} heads", own_rows(a), d.group()));

@@ -167,6 +167,10 @@ impl Prologue {
             let reason = "a mask of the caller's may hide keys, which the count of them does not see";
             return conflict("prologue.query_scale: log_keys", "mask_mod", reason);
         }
+        if self.query_scale == Some(QueryScale::LogKeys) && a.hides_inside() {
+            let reason = "they hide keys inside the range that is counted";
+            return conflict("prologue.query_scale: log_keys", "sink_tokens, documents or block_map", reason);
+        }
         let cached = matches!(a.sequences, Sequences::Paged { .. });
         if cached && (self.key_norm.is_some() || self.value_scale.is_some()) {
             let reason = "rows of a cache are normalised and scaled before they are put there";

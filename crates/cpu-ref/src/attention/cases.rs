@@ -6,14 +6,14 @@ use gatefold_core::attention::{Bias, Causal, Dims, PRESETS, ScoreBias, Sequences
 use gatefold_core::{Attention, AttentionBackward, Dtype, Op};
 
 use super::draw::{Draw, Plant, inputs, spec};
-use super::{custom_cases, pairs, row_cases};
+use super::{custom_cases, mask_cases, pairs, row_cases};
 use crate::case::HALVES;
 use crate::data::{Family, Rng};
 use crate::{Case, Reference};
 
 /// How many cases are planned; as many as [`planned`] lists.
 pub(crate) const PLANNED: u64 =
-    (232 + pairs::COUNT + custom_cases::COUNT + row_cases::COUNT + 5 * PRESETS.len()) as u64;
+    (232 + pairs::COUNT + custom_cases::COUNT + row_cases::COUNT + 5 * PRESETS.len() + mask_cases::COUNT) as u64;
 
 const FORWARD: u64 = 0x0f0f;
 const BACKWARD: u64 = 0xb0b0;
@@ -87,6 +87,7 @@ fn planned() -> &'static [Draw] {
         all.extend(custom_cases::planned());
         all.extend(row_cases::planned());
         presets(&mut all);
+        all.extend(mask_cases::planned());
         all
     })
 }

@@ -7,6 +7,7 @@ mod decode;
 mod diagnostics;
 mod forward;
 mod gemm;
+mod masks;
 mod matrix;
 mod merge;
 mod rotary;
@@ -29,6 +30,7 @@ const ALL: &[&[Row]] = &[
     slots::ALL,
     weights::ALL,
     custom::ALL,
+    masks::ALL,
     rows::ALL,
     rowwise::ALL,
     gemm::ALL,
