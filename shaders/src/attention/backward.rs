@@ -69,6 +69,7 @@ impl Kernels for AttentionBackward {
             p.steps = Marks { a, op: self, limits, layout: &p.layout }.scans(true)?;
             p.reasons.push("scan and mark: NanPolicy::Exact follows values that are not finite".into());
         }
+        p.steps.extend(masks::document_ranges(a, &p.layout, limits)?);
         p.row_statistics()?;
         p.query()?;
         if a.dims.seq_kv > 0 {
@@ -118,6 +119,7 @@ impl Planner<'_> {
         if self.sums_rows() {
             self.layout.reserve("row_sums_at", 2 * row_count(a));
         }
+        masks::reserve_ranges(a, &mut self.layout);
         if a.key_bias {
             self.layout.reserve("key_sums_at", key_count(a) * a.dims.kv_heads as u64);
         }

@@ -68,6 +68,7 @@ impl<'a> Forward<'a> {
     pub(super) fn plan(&self, plan: &mut Plan) -> Result<(), PlanError> {
         let Self { a, limits, .. } = *self;
         let mut layout = Layout::new(&a.operands());
+        masks::reserve_ranges(a, &mut layout);
         // Split once to learn whether accumulators must wait in side, then again with their place known.
         let passes = self.split(&self.work, &layout)?.passes;
         if passes > 1 {
@@ -83,6 +84,7 @@ impl<'a> Forward<'a> {
             plan.steps = Marks { a, op: a, limits, layout: &layout }.scans(false)?;
             plan.reasons.push("scan and mark: NanPolicy::Exact follows values that are not finite".into());
         }
+        plan.steps.extend(masks::document_ranges(a, &layout, limits)?);
         plan.steps.push(self.tiles(passes, &layout)?);
         if self.shares.are_several() {
             plan.steps.push(self.combine(&layout)?);

@@ -30,7 +30,8 @@ const PACKED: &[(&str, &str)] = &[
     ("block_map", "block_map_at"),
 ];
 /// Regions that kernels write, and the member of `params` that says where.
-const REGIONS: &[&str] = &["lse_at", "delta_at", "state_at", "row_sums_at", "key_sums_at", "flags_at"];
+const REGIONS: &[&str] =
+    &["lse_at", "delta_at", "state_at", "row_sums_at", "key_sums_at", "flags_at", "document_ranges_at"];
 
 /// Words of `side` in use.
 #[derive(Debug, Clone)]

@@ -4,24 +4,28 @@
 
 use gatefold_core::Attention;
 
-use super::custom;
-use super::files;
-use super::layout::{UNBOUNDED, size};
+use super::layout::{Layout, Members, UNBOUNDED, size};
+use super::split::Work;
 use super::tiles::Tile;
+use super::{FLAT, custom, files, flat_step};
 use crate::source::wgsl;
-use crate::{Param, Source};
+use crate::{Limits, Param, PlanError, Source, Step};
 
-/// Fewest queries and keys of a block of the map.
+/// Fewest queries and keys of a block of the map, and as many as have a range of documents (`DOCUMENT_BLOCK`).
 const LEAST_BLOCK: u32 = 16;
+/// A block that holds all.
+const WHOLE: u32 = 1 << 30;
+
+const OWN_NONE: Source = wgsl!("attention/mask_mod/own_none.wgsl");
+const LISTED: Source = wgsl!("attention/mask_mod/listed.wgsl");
 
 /// The files of slot `mask_mod` in kernels that look at pairs one by one.
 pub(super) fn mask_mod(a: &Attention) -> (Vec<Source>, &'static str) {
     if !a.hides_inside() {
         return custom::mask_mod(a, files::MASK_MOD_NONE, files::MASK_MOD_CUSTOM);
     }
-    let (none, caller) = (wgsl!("attention/mask_mod/own_none.wgsl"), wgsl!("attention/mask_mod/own_custom.wgsl"));
-    let (mut slots, part) = custom::mask_mod(a, none, caller);
-    slots.push(wgsl!("attention/mask_mod/listed.wgsl"));
+    let (mut slots, part) = custom::mask_mod(a, OWN_NONE, wgsl!("attention/mask_mod/own_custom.wgsl"));
+    slots.push(LISTED);
     (slots, custom::interned(&format!("{part}.listed")))
 }
 
@@ -38,8 +42,34 @@ pub(super) fn tile_trips(a: &Attention, tile: &Tile, heads: u64) -> u64 {
         return 0;
     }
     let blocks = |n: u32| u64::from(n.div_ceil(LEAST_BLOCK) + 1);
+    let (own, stream) = (blocks(tile.tile_own()), blocks(tile.tile_stream()));
     // once to skip it, once to take it as seen whole
-    2 + 2 * heads * (1 + blocks(tile.tile_own()) * (1 + blocks(tile.tile_stream())))
+    2 + 2 * (own + stream + heads * (1 + own * (1 + stream)))
+}
+
+/// Blocks of queries and keys that have a range of documents.
+fn document_blocks(a: &Attention) -> u64 {
+    let blocks = |n: usize| n.div_ceil(LEAST_BLOCK as usize) as u64;
+    a.dims.batch as u64 * (blocks(a.dims.seq_q) + blocks(a.dims.seq_kv))
+}
+
+/// Reserves the words that kernels over tiles look documents up in.
+pub(super) fn reserve_ranges(a: &Attention, layout: &mut Layout) {
+    if a.documents {
+        layout.reserve("document_ranges_at", 2 * document_blocks(a));
+    }
+}
+
+/// The step that finds ranges of documents, if there are any.
+pub(super) fn document_ranges(a: &Attention, layout: &Layout, limits: &Limits) -> Result<Option<Step>, PlanError> {
+    if !a.documents {
+        return Ok(None);
+    }
+    let (groups, block) = (document_blocks(a).div_ceil(FLAT.into()), u64::from(LEAST_BLOCK));
+    let work = Work { step_trips: block, ..Work::flat("attention_document_ranges", groups, block) };
+    let split = work.split(&Members::new(a, layout), limits)?;
+    let slots = vec![files::SHAPE, OWN_NONE, LISTED];
+    Ok(Some(flat_step(work.kernel.into(), (wgsl!("attention/document_ranges.wgsl"), slots), None, split)))
 }
 
 /// The members of `params` that say which masks there are.
@@ -51,8 +81,8 @@ pub(super) fn members(a: &Attention) -> [(&'static str, Param); 7] {
     [
         ("sink_tokens", Param::U32(a.sink_tokens.unwrap_or(0))),
         ("gap_shift", Param::I32(-left.unwrap_or(UNBOUNDED))),
-        ("block_q", Param::U32(map.map_or(1, |m| m.q))),
-        ("block_kv", Param::U32(map.map_or(1, |m| m.kv))),
+        ("block_q", Param::U32(map.map_or(WHOLE, |m| m.q))),
+        ("block_kv", Param::U32(map.map_or(WHOLE, |m| m.kv))),
         ("map_columns", size(dims[3])),
         ("map_head", stride(map.is_some_and(|m| m.per_head), matrix)),
         ("map_batch", stride(map.is_some_and(|m| m.per_batch), matrix * dims[1])),

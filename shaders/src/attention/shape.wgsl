@@ -47,6 +47,7 @@ struct Params {
     document_q_at: u32,
     document_kv_at: u32,
     block_map_at: u32,
+    document_ranges_at: u32, // document_ranges.wgsl
     lens_q_at: u32,     // word of side where an input or a region starts; ABSENT if there is none
     lens_kv_at: u32,
     cu_q_at: u32,

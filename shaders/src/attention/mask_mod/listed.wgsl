@@ -16,6 +16,29 @@ fn document_of_key(j: u32) -> u32 {
     return side[select(0u, params.document_kv_at + row, params.document_kv_at != ABSENT)];
 }
 
+// Blocks of queries and of keys of a batch entry, whose ranges of documents document_ranges.wgsl has found.
+const DOCUMENT_BLOCK: u32 = 16u;
+fn document_blocks() -> vec2<u32> { return (vec2(params.seq_q, params.seq_kv) + DOCUMENT_BLOCK - 1u) / DOCUMENT_BLOCK; }
+
+// The least and the largest document of the blocks that hold p.x .. p.y; block `first` is the batch entry's first of `count`.
+fn documents_of(p: vec2<u32>, first: u32, count: u32) -> vec2<u32> {
+    let last = min((max(p.y, 1u) - 1u) / DOCUMENT_BLOCK, count - 1u);
+    var range = vec2(0xffffffffu, 0u);
+    for (var b = p.x / DOCUMENT_BLOCK; b <= last; b++) {
+        let word = params.document_ranges_at + 2u * (first + b);
+        range = vec2(min(range.x, side[word]), max(range.y, side[word + 1u]));
+    }
+    return range;
+}
+
+// Both for queries i.x .. i.y in .xy, for keys j.x .. j.y in .zw; without documents the same for all.
+fn documents_of_tile(i: vec2<u32>, j: vec2<u32>) -> vec4<u32> {
+    if params.document_ranges_at == ABSENT { return vec4(0u); }
+    let counts = document_blocks();
+    return vec4(documents_of(i, at.batch * counts.x, counts.x),
+                documents_of(j, params.batch * counts.x + at.batch * counts.y, counts.y));
+}
+
 fn is_empty(head: u32, block_q: u32, block_kv: u32) -> bool {
     let place = at.batch * params.map_batch + head * params.map_head + block_q * params.map_columns + block_kv;
     let there = params.block_map_at != ABSENT;
@@ -40,14 +63,19 @@ fn some_block(i: vec2<u32>, j: vec2<u32>, heads: vec2<u32>, empty: bool) -> bool
 
 // Whether no pair of these is seen.
 fn hides_all(i: vec2<u32>, j: vec2<u32>, heads: vec2<u32>) -> bool {
-    return in_gap(i.x, max(j.y, 1u) - 1u) & (j.x >= params.sink_tokens) | !some_block(i, j, heads, false);
+    let gap = (j.x >= params.sink_tokens) & in_gap(i.x, max(j.y, 1u) - 1u);
+    let documents = documents_of_tile(i, j);
+    let apart = (documents.y < documents.z) | (documents.w < documents.x);
+    return gap | apart | !some_block(i, j, heads, false);
 }
 
 // Whether some pair of these may be hidden.
 fn hides_pairs(i: vec2<u32>, j: vec2<u32>, heads: vec2<u32>) -> bool {
     let first = max(j.x, params.sink_tokens);
     let gap = (first < j.y) & in_gap(i.y - 1u, first);
-    return gap | (params.document_q_at != ABSENT) | some_block(i, j, heads, true) | own_hides_pairs();
+    let documents = documents_of_tile(i, j);
+    let several = any(documents != documents.yzwx);
+    return gap | several | some_block(i, j, heads, true) | own_hides_pairs();
 }
 
 fn hides_pair(i: u32, j: u32) -> bool {
