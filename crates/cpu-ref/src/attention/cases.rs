@@ -13,7 +13,7 @@ use crate::{Case, Reference};
 
 /// How many cases are planned; as many as [`planned`] lists.
 pub(crate) const PLANNED: u64 =
-    (232 + pairs::COUNT + custom_cases::COUNT + row_cases::COUNT + 5 * PRESETS.len() + mask_cases::COUNT) as u64;
+    (233 + pairs::COUNT + custom_cases::COUNT + row_cases::COUNT + 5 * PRESETS.len() + mask_cases::COUNT) as u64;
 
 const FORWARD: u64 = 0x0f0f;
 const BACKWARD: u64 = 0xb0b0;
@@ -88,6 +88,9 @@ fn planned() -> &'static [Draw] {
         all.extend(row_cases::planned());
         presets(&mut all);
         all.extend(mask_cases::planned());
+        // some tiles are wholly seen
+        let capped = Attention { softcap: Some(1.5), ..plain(Weight::Softmax, Dims::new(1, 2, 70, 8)) };
+        all.push(Draw::ordinary(capped, "softcap, tiles inside"));
         all
     })
 }
