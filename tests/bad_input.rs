@@ -1,6 +1,6 @@
 //! Bad input is refused before anything runs, by a named error; the call after it gives the same bits as before.
 
-use gatefold_core::attention::{Bias, Causal, Dims, Normalizer, ScoreBias, Sequences, Weight, Window};
+use gatefold_core::attention::{Bias, BlockMap, Causal, Dims, Normalizer, ScoreBias, Sequences, Weight, Window};
 use gatefold_core::{
     Attention, AttentionBackward, AttentionMerge, Dtype, Gemm, Op, RowFunction, Rowwise, RowwiseBackward, SpecError,
     Tensor,
@@ -95,6 +95,17 @@ fn attention_options() {
     t.refuse_spec(&Attention { prefix: Some(3), ..base.clone() }, "Conflict", "prefix");
     let causal = Attention { causal: Causal::TopLeft, ..base.clone() };
     t.refuse_spec(&Attention { prefix: Some(1 << 30), ..causal }, "Option", "prefix");
+    t.refuse_spec(&Attention { sink_tokens: Some(3), ..base.clone() }, "Conflict", "sink_tokens");
+    t.refuse_spec(&Attention { sink_tokens: Some(1 << 30), ..window(Some(2), None) }, "Option", "sink_tokens");
+    let map = BlockMap { q: 16, kv: 16, per_batch: true, per_head: false };
+    for (option, map) in [("block_map.q", BlockMap { q: 15, ..map }), ("block_map.kv", BlockMap { kv: 0, ..map })] {
+        t.refuse_spec(&Attention { block_map: Some(map), ..base.clone() }, "Option", option);
+    }
+    let listed = Attention { documents: true, block_map: Some(map), ..base.clone() };
+    for (name, wrong) in [("document_q", vec![2, 7]), ("document_kv", vec![7]), ("block_map", vec![2, 4, 1, 1])] {
+        t.refuse_without(&listed, name);
+        t.refuse_with(&listed, name, zeros(Dtype::U32, &wrong), "Shape", name);
+    }
     t.refuse_spec(&Attention { dtype: Dtype::U32, ..base.clone() }, "Option", "dtype");
     let sigmoid = Attention { weight: Weight::Sigmoid, lse: false, ..base.clone() };
     t.refuse_spec(&Attention { lse: true, ..sigmoid.clone() }, "Conflict", "lse");

@@ -10,7 +10,7 @@ use super::marks::{Marks, reserve_flags};
 use super::split::{Parted, Work};
 use super::tiles::{Stage, Tile};
 use super::{
-    FLAT, Parts, QueryOperand, Variant, check_features, custom, dressed, files, flat_step, query_work, step_work,
+    FLAT, Parts, QueryOperand, Variant, check_features, custom, dressed, files, flat_step, masks, query_work, step_work,
 };
 use crate::{Kernels, Limits, Plan, PlanError, ShapeClass, Source, Step};
 
@@ -69,6 +69,7 @@ impl Kernels for AttentionBackward {
             p.steps = Marks { a, op: self, limits, layout: &p.layout }.scans(true)?;
             p.reasons.push("scan and mark: NanPolicy::Exact follows values that are not finite".into());
         }
+        p.steps.extend(masks::document_ranges(a, &p.layout, limits)?);
         p.row_statistics()?;
         p.query()?;
         if a.dims.seq_kv > 0 {
@@ -118,6 +119,7 @@ impl Planner<'_> {
         if self.sums_rows() {
             self.layout.reserve("row_sums_at", 2 * row_count(a));
         }
+        masks::reserve_ranges(a, &mut self.layout);
         if a.key_bias {
             self.layout.reserve("key_sums_at", key_count(a) * a.dims.kv_heads as u64);
         }
@@ -134,7 +136,7 @@ impl Planner<'_> {
         ];
         let mut work = query_work(a, self.op, "attention_backward_query", &tile, self.limits, &operands);
         let products = tile.product_trips(d.head_dim) + tile.product_trips(d.val_dim);
-        work.step_trips = 1 + products + tile.accumulate_trips();
+        work.step_trips = 1 + products + tile.accumulate_trips() + masks::tile_trips(a, &tile, 1);
         work.step_work = step_work(&tile, 2 * d.head_dim + d.val_dim);
         let sum_state = if self.sums_rows() { 2 } else { 0 };
         let state = tile.own * (4 * tile.width4 + sum_state);
@@ -158,7 +160,7 @@ impl Planner<'_> {
         work.groups_per_unit = (d.seq_kv as u64).div_ceil(tile.tile_own().into());
         work.stream = d.seq_q as u64;
         let products = tile.product_trips(d.head_dim) + tile.product_trips(d.val_dim);
-        work.step_trips = group * (2 + products + 2 * tile.accumulate_trips());
+        work.step_trips = group * (2 + products + 2 * tile.accumulate_trips() + masks::tile_trips(a, &tile, 1));
         work.step_work = group as f64 * step_work(&tile, 2 * (d.head_dim + d.val_dim));
         let sum_state = u32::from(a.key_bias);
         let state = tile.own * (8 * tile.width4 + sum_state);

@@ -91,7 +91,8 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
         for (var r = 0u; r < OWN; r++) { // unroll
             of_keys[r / 4u][r % 4u] = key_bias(own_position(r));
         }
-        for (var tile = range.x; tile < range.y; tile += TILE_STREAM) {
+        let j = vec2(own_first, last_own);
+        for (var tile = next_queries(range.x, range.y, j); tile < range.y; tile = next_queries(tile + TILE_STREAM, range.y, j)) {
             stream_first = tile;
             var scores: Scores;                                     // [OWN, STREAM]
             var d_scores: Scores;

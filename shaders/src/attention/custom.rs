@@ -74,7 +74,7 @@ const REFUSED: [&str; 10] = [
 ];
 
 /// The same text for the rest of the process: sources and names are static, so each distinct one is kept, once.
-fn interned(text: &str) -> &'static str {
+pub(super) fn interned(text: &str) -> &'static str {
     static KNOWN: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(&found) = known.get(text) {
@@ -144,8 +144,9 @@ pub(super) fn score_mod(a: &Attention) -> (Vec<Source>, &'static str) {
     slot(&texts(a)[1], files::SCORE_MOD_NONE, [files::SCORE_MOD_CUSTOM, files::SCORE_MOD_SLOPE])
 }
 
-pub(super) fn mask_mod(a: &Attention) -> (Vec<Source>, &'static str) {
-    slot(&texts(a)[2], files::MASK_MOD_NONE, [files::MASK_MOD_CUSTOM; 2])
+/// The caller of the user's mask, or what stands in its place.
+pub(super) fn mask_mod(a: &Attention, none: Source, caller: Source) -> (Vec<Source>, &'static str) {
+    slot(&texts(a)[2], none, [caller; 2])
 }
 
 /// A word of a text: its line from 1, and how many braces it is inside of.

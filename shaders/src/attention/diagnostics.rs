@@ -5,7 +5,7 @@ use gatefold_core::{Attention, AttentionStatistics, Op};
 
 use super::layout::{Layout, Members, operand_bytes, row_count};
 use super::split::{Parted, Work};
-use super::{FLAT, Variant, check_features, custom, dressed, files, flat_step};
+use super::{FLAT, Variant, check_features, custom, dressed, files, flat_step, masks};
 use crate::source::wgsl;
 use crate::{Kernels, Limits, Plan, PlanError, Source, Step};
 
@@ -58,7 +58,7 @@ fn step(op: &AttentionStatistics, sweep: Sweep, members: &Members, limits: &Limi
     });
     variant.slots(files::softcap(a));
     variant.slots(custom::score_mod(a));
-    variant.slots(custom::mask_mod(a));
+    variant.slots(masks::mask_mod(a));
     variant.slot(files::bias(a));
     variant.slot(files::keys(a));
     variant.slot(files::mask(a));

@@ -10,7 +10,7 @@ use super::matrix::MatrixTile;
 use super::shares::{Shares, are_grouped, own_rows};
 use super::split::{Split, Work};
 use super::tiles::{Stage, Tile};
-use super::{QueryOperand, Variant, files, loops, query_work, step_work};
+use super::{QueryOperand, Variant, files, loops, masks, query_work, step_work};
 use crate::{Limits, Plan, PlanError, Step};
 
 /// The forward pass of an attention on an adapter.
@@ -38,6 +38,7 @@ impl<'a> Forward<'a> {
         work.step_trips = 1 + tile.product_trips(d.head_dim) + tile.accumulate_trips();
         work.step_work = step_work(&tile, d.head_dim + d.val_dim);
         let grouped = are_grouped(a);
+        work.step_trips += masks::tile_trips(a, &tile, if grouped { d.group() as u64 } else { 1 });
         if grouped {
             work.groups_per_unit = (own_rows(a) as u64).div_ceil(tile.tile_own().into());
             plan.reasons.push(format!("grouped: {} rows are the queries of {} heads", own_rows(a), d.group()));
@@ -67,6 +68,7 @@ impl<'a> Forward<'a> {
     pub(super) fn plan(&self, plan: &mut Plan) -> Result<(), PlanError> {
         let Self { a, limits, .. } = *self;
         let mut layout = Layout::new(&a.operands());
+        masks::reserve_ranges(a, &mut layout);
         // Split once to learn whether accumulators must wait in side, then again with their place known.
         let passes = self.split(&self.work, &layout)?.passes;
         if passes > 1 {
@@ -82,6 +84,7 @@ impl<'a> Forward<'a> {
             plan.steps = Marks { a, op: a, limits, layout: &layout }.scans(false)?;
             plan.reasons.push("scan and mark: NanPolicy::Exact follows values that are not finite".into());
         }
+        plan.steps.extend(masks::document_ranges(a, &layout, limits)?);
         plan.steps.push(self.tiles(passes, &layout)?);
         if self.shares.are_several() {
             plan.steps.push(self.combine(&layout)?);

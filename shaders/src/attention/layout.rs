@@ -3,6 +3,7 @@
 use gatefold_core::attention::{Bias, Causal, Normalizer, Sequences};
 use gatefold_core::{Attention, Op, Operand, Role};
 
+use super::masks;
 use crate::{Limits, Packed, Param, PlanError, Scratch};
 
 /// Name of the scratch that holds small inputs, row statistics and waiting accumulators.
@@ -10,7 +11,7 @@ pub(super) const SIDE: &str = "side";
 /// "There is none", as an offset in `side`.
 const ABSENT: u32 = u32::MAX;
 /// A window bound that no position reaches.
-const UNBOUNDED: i32 = 1 << 30;
+pub(super) const UNBOUNDED: i32 = 1 << 30;
 
 /// Small inputs that kernels read inside `side`, and the member of `params` that says where.
 const PACKED: &[(&str, &str)] = &[
@@ -24,9 +25,13 @@ const PACKED: &[(&str, &str)] = &[
     ("alibi_slopes", "slopes_at"),
     ("sink", "sink_at"),
     ("log_norm", "log_norm_at"),
+    ("document_q", "document_q_at"),
+    ("document_kv", "document_kv_at"),
+    ("block_map", "block_map_at"),
 ];
 /// Regions that kernels write, and the member of `params` that says where.
-const REGIONS: &[&str] = &["lse_at", "delta_at", "state_at", "row_sums_at", "key_sums_at", "flags_at"];
+const REGIONS: &[&str] =
+    &["lse_at", "delta_at", "state_at", "row_sums_at", "key_sums_at", "flags_at", "document_ranges_at"];
 
 /// Words of `side` in use.
 #[derive(Debug, Clone)]
@@ -138,6 +143,7 @@ impl Members {
             ("key_bias_heads", Param::U32(a.key_bias_per_head.into())),
         ];
         all.extend(of_maps(a));
+        all.extend(masks::members(a));
         let members = PACKED.iter().map(|&(_, m)| m).chain(REGIONS.iter().copied());
         all.extend(members.map(|m| (m, Param::U32(layout.offset(m)))));
         Self(all)
@@ -182,7 +188,7 @@ fn pages(a: &Attention) -> (usize, usize) {
     if let Sequences::Paged { page, pages } = a.sequences { (page, pages) } else { (1, 1) }
 }
 
-fn size(n: usize) -> Param {
+pub(super) fn size(n: usize) -> Param {
     Param::U32(u32::try_from(n).unwrap_or(u32::MAX))
 }
 
@@ -214,7 +220,8 @@ fn bias_value(a: &Attention) -> (f32, bool) {
 /// Bounds on `j − i − off`: the window, tightened by a bottom-right causal mask.
 fn window(a: &Attention) -> (i32, i32) {
     let bound = |w: Option<u32>| w.and_then(|w| i32::try_from(w).ok()).map_or(UNBOUNDED, |w| w.min(UNBOUNDED));
-    let low = -bound(a.window.left);
+    // Sink tokens lie before the window, so that what a query sees begins with them.
+    let low = -bound(a.window.left.filter(|_| !a.has_gap()));
     let high = bound(a.window.right);
     // With a prefix the causal mask is not a bound on `j − i − off` alone.
     let folds = a.causal == Causal::BottomRight && a.prefix.is_none();

@@ -7,7 +7,7 @@ use super::backward::{by_bias_matrix, sharers};
 use super::layout::{Layout, Members, key_count, operand_bytes, row_count};
 use super::split::{Parted, Work};
 use super::tiles::{Stage, Tile};
-use super::{FLAT, QueryOperand, custom, files, flat_step, heads_contiguous, query_work};
+use super::{FLAT, QueryOperand, files, flat_step, heads_contiguous, masks, query_work};
 use crate::{Limits, PlanError, Source, Step};
 
 /// Plans the scan and the marks of one op.
@@ -76,7 +76,7 @@ impl<O: Op> Marks<'_, O> {
         let (keys, keys_part) = files::keys(a);
         let (visible, mask_part) = files::mask(a);
         let (load, store, io) = files::io(a);
-        let (mask_mod, mod_part) = custom::mask_mod(a);
+        let (mask_mod, mod_part) = masks::mask_mod(a);
         let mut slots = vec![files::SHAPE, bias, keys, visible, files::MARK_PAIR, mark, load, store];
         slots.extend(mask_mod);
         if !gradient {
@@ -104,7 +104,7 @@ impl<O: Op> Marks<'_, O> {
         let (bias, bias_part) = files::bias(a);
         let (visible, mask_part) = files::mask(a);
         let (load, store, io) = files::io(a);
-        let (mask_mod, mod_part) = custom::mask_mod(a);
+        let (mask_mod, mod_part) = masks::mask_mod(a);
         let mut slots = vec![files::SHAPE, bias, files::KEYS_IN_ORDER, visible, files::MARK_PAIR, load, store];
         slots.extend(mask_mod);
         self.step(&work, &format!("{bias_part}{mask_part}{mod_part}.{io}"), files::MARK_KEY, slots, true)
@@ -119,7 +119,7 @@ impl<O: Op> Marks<'_, O> {
         self.cost(&mut work, d.seq_kv, sharers(a, shared));
         let (load, _, io) = files::io(a);
         let (visible, mask_part) = files::mask(a);
-        let (mask_mod, mod_part) = custom::mask_mod(a);
+        let (mask_mod, mod_part) = masks::mask_mod(a);
         let mut slots = vec![files::SHAPE, files::bias(a).0, files::KEYS_IN_ORDER, visible, files::MARK_PAIR, load];
         slots.extend(mask_mod);
         self.step(&work, &format!("{mask_part}{mod_part}.{io}"), files::MARK_SCORE_BIAS, slots, true)

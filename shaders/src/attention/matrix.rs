@@ -50,6 +50,11 @@ impl MatrixTile {
         if !a.custom.is_empty() {
             return Err("functions of the user's own need scores one by one, which matrix tiles do not have".into());
         }
+        if a.hides_inside() {
+            return Err(
+                "sink tokens, documents and block maps hide pairs one by one, which matrix tiles do not do".into()
+            );
+        }
         if files::row_kind(a) == RowKind::Elementwise {
             return Err(format!("{} weights have no rows of matrix tiles", a.weight.name()));
         }

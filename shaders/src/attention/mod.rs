@@ -13,6 +13,7 @@ mod forward;
 mod layout;
 mod loops;
 mod marks;
+mod masks;
 mod matrix;
 mod merge;
 mod penalty;
@@ -66,7 +67,7 @@ impl Variant {
         self.slots.extend(access);
         self.slots(files::softcap(a));
         self.slots(custom::score_mod(a));
-        self.slots(custom::mask_mod(a));
+        self.slots(masks::tile_mask_mod(a));
         self.slot(files::bias(a));
         self.slot(files::keys(a));
         self.slot(files::mask(a));

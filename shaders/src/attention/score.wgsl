@@ -3,7 +3,8 @@
 // Whether queries i .. last_i, all in the sequence, see all keys j .. end_j: both ends of what a query sees grow with the query. Sums over
 // pairs rely on it: a position beyond a sequence adds nothing to them.
 fn all_seen(i: u32, last_i: u32, j: u32, end_j: u32) -> bool {
-    return (keys_from(last_i) <= j) & (end_j <= keys_to(i)) & (last_i < at.len_q) & !bias_hides() & !hides_pairs();
+    let hides = bias_hides() | hides_pairs(vec2(i, last_i + 1u), vec2(j, end_j), vec2(at.q_head, at.q_head + 1u));
+    return (keys_from(last_i) <= j) & (end_j <= keys_to(i)) & (last_i < at.len_q) & !hides;
 }
 
 // Score of a pair that is seen, from its capped product. of_key is key_bias(j).

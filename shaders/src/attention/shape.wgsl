@@ -37,6 +37,17 @@ struct Params {
     bottom_right: u32,  // mask/chunked.wgsl: 1: and j <= i + off; high_shift is the window's alone
     prefix: u32,        //   keys that a causal mask never hides
     chunk: u32,         //   keys in a chunk; 0 if there are no chunks
+    sink_tokens: u32,   // mask_mod/listed.wgsl: keys from here on are hidden where j - i - off < gap_shift
+    gap_shift: i32,
+    block_q: u32,       //   queries and keys of a block of the block map
+    block_kv: u32,
+    map_columns: u32,   //   its stride per row of blocks, per head and per batch entry: 0 if shared
+    map_head: u32,
+    map_batch: u32,
+    document_q_at: u32,
+    document_kv_at: u32,
+    block_map_at: u32,
+    document_ranges_at: u32, // document_ranges.wgsl
     lens_q_at: u32,     // word of side where an input or a region starts; ABSENT if there is none
     lens_kv_at: u32,
     cu_q_at: u32,

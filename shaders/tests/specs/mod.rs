@@ -1,8 +1,8 @@
 //! Specs that between them reach every kernel, slot and schedule.
 
 use gatefold_core::attention::{
-    Activation, Bias, CacheLayout, Causal, Dims, Epilogue, Gate, MaskMod, NanPolicy, Normalizer, Prologue, QueryScale,
-    RotaryPairs, RotaryPositions, RowLayout, RowNorm, ScoreBias, ScoreMod, Sequences, Weight, Window,
+    Activation, Bias, BlockMap, CacheLayout, Causal, Dims, Epilogue, Gate, MaskMod, NanPolicy, Normalizer, Prologue,
+    QueryScale, RotaryPairs, RotaryPositions, RowLayout, RowNorm, ScoreBias, ScoreMod, Sequences, Weight, Window,
 };
 use gatefold_core::{
     Attention, AttentionBackward, AttentionMerge, AttentionStatistics, CacheAppend, Dtype, Gemm, Op, RotaryEmbedding,
@@ -68,6 +68,9 @@ fn options(base: &Attention) -> Vec<Attention> {
         with(|a| a.sequences = Sequences::Packed { total_q: 3 * a.dims.seq_q, total_kv: 3 * a.dims.seq_kv }),
         with(|a| a.sequences = Sequences::Paged { page: 16, pages: 99 }),
         with(|a| (a.causal, a.prefix, a.chunk) = (Causal::BottomRight, Some(20), Some(50))),
+        with(|a| (a.window.left, a.sink_tokens) = (Some(9), Some(4))),
+        with(|a| (a.causal, a.documents) = (Causal::BottomRight, true)),
+        with(|a| a.block_map = Some(BlockMap { q: 64, kv: 16, per_batch: true, per_head: true })),
         with(|a| a.bias = Bias::NegLogKeys),
         with(|a| a.bias = Bias::NegLogLen),
         with(|a| a.head_bias = true),

@@ -146,6 +146,10 @@ fn set_attribute(spec: &mut Attention, name: &str, value: &Value) -> Result<(), 
                 right: window_side("window[1]", value.get(1))?,
             };
         }
+        ("sink_tokens", None) => {
+            let count = value.as_u64().and_then(|n| u32::try_from(n).ok());
+            spec.sink_tokens = Some(count.ok_or_else(|| Stop::Wrong(format!("{name}: expected a whole number")))?);
+        }
         ("normaliser", Some("row_sum")) if softmax => {}
         ("normaliser", Some(name)) if !softmax => match normalizer(name) {
             Some(found) => spec.normalizer = found,

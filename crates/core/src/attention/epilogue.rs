@@ -116,6 +116,10 @@ fn check_affine(a: &Attention) -> Result<(), SpecError> {
     if a.key_bias || a.score_bias.is_some() {
         return conflict("key_bias or score_bias", "a bias may hide keys, which the mean of the values does not see");
     }
+    if a.hides_inside() {
+        let reason = "they hide keys inside the range whose values are averaged";
+        return conflict("sink_tokens, documents or block_map", reason);
+    }
     if a.custom.mask_mod.is_some() {
         return conflict("mask_mod", "a mask of the caller's may hide keys, which the mean of the values does not see");
     }

@@ -42,7 +42,7 @@ pub use diagnose::{Diagnosis, HeadDiagnosis, SINK_THRESHOLD};
 pub use diagnostics::{AttentionStatistics, StatisticsInputs, StatisticsOutputs};
 pub use dims::{Dims, MAX_DIM};
 pub use epilogue::{Epilogue, Gate};
-pub use mask::{Causal, Sequences, Window};
+pub use mask::{BlockMap, Causal, Sequences, Window};
 pub use merge::{AttentionMerge, MAX_PARTS, MergeInputs, MergeOutputs};
 pub use nan_policy::NanPolicy;
 pub use normalizer::Normalizer;
@@ -72,6 +72,8 @@ const NO_SOFTMAX: &str = "a weight other than softmax";
 /// | `head_bias`, `alibi_slopes`, `sink` | `[q_heads]` | f32 |
 /// | `key_bias` | `[batch, seq_kv]` (packed: `[total_kv]`), or with a dimension for key/value heads | f32 |
 /// | `score_bias` | `[batch or 1, q_heads or 1, seq_q, seq_kv]` | f32 |
+/// | `document_q`, `document_kv` | `[batch, seq_q]`, `[batch, seq_kv]` (packed: `[total_q]`, `[total_kv]`) | u32, if `documents` |
+/// | `block_map` | `[batch or 1, q_heads or 1, ⌈seq_q / q⌉, ⌈seq_kv / kv⌉]` | u32 |
 /// | `log_norm` | `[batch, q_heads, seq_q]` (packed: `[q_heads, total_q]`) | f32, if `normalizer` is `LearnedExp` |
 /// | those of [`Prologue`] and [`Epilogue`] | | |
 /// | → `o` | `[batch, q_heads, seq_q, val_dim]` | `dtype` |
@@ -130,6 +132,15 @@ pub struct Attention {
     /// Keys `j < prefix` that the causal mask does not hide (prefix language models; T5, arXiv 1910.10683). Window and chunks hide them still.
     #[serde(default)]
     pub prefix: Option<u32>,
+    /// Keys `j < sink_tokens` that the left edge of the window does not hide (StreamingLLM, arXiv 2309.17453). All other masks hide them still.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sink_tokens: Option<u32>,
+    /// Whether a query sees the keys of its own document only: inputs `document_q` and `document_kv`, any numbers.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub documents: bool,
+    /// Whether and how there is an input `block_map`, whose zeros hide blocks of pairs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub block_map: Option<BlockMap>,
     /// The user's own slots.
     #[serde(default, skip_serializing_if = "Custom::is_empty")]
     pub custom: Custom,
@@ -179,6 +190,9 @@ impl Attention {
             window: Window::default(),
             chunk: None,
             prefix: None,
+            sink_tokens: None,
+            documents: false,
+            block_map: None,
             custom: Custom::default(),
             sequences: Sequences::Dense,
             prologue: Prologue::default(),
@@ -279,6 +293,7 @@ impl Attention {
         all.extend(self.score_bias_dims().map(|dims| Operand::input("score_bias", dims, Dtype::F32)));
         all.extend(self.alibi.then(|| Operand::input("alibi_slopes", [d.q_heads], Dtype::F32)));
         all.extend(self.sink.then(|| Operand::input("sink", [d.q_heads], Dtype::F32)));
+        all.extend(self.mask_inputs());
         let learned = self.normalizer == Normalizer::LearnedExp;
         all.extend(learned.then(|| Operand::input("log_norm", self.row_dims(), Dtype::F32)));
         all.extend(self.prologue.inputs(self));
@@ -300,21 +315,7 @@ impl Attention {
         {
             return Err(bad("bias", "a finite number", b.to_string()));
         }
-        for (option, bound) in [("window.left", self.window.left), ("window.right", self.window.right)] {
-            if bound.is_some_and(|w| w >= 1 << 30) {
-                return Err(bad(option, "less than 2^30 (None is unbounded)", format!("{bound:?}")));
-            }
-        }
-        if self.chunk.is_some_and(|c| c == 0 || c >= 1 << 30) {
-            return Err(bad("chunk", "1 to 2^30 - 1 (None: no chunks)", format!("{:?}", self.chunk)));
-        }
-        if self.prefix.is_some_and(|p| p >= 1 << 30) {
-            return Err(bad("prefix", "less than 2^30", format!("{:?}", self.prefix)));
-        }
-        if self.prefix.is_some() && self.causal == Causal::None {
-            let reason = "there is no causal mask that it could be an exception to";
-            return Err(SpecError::Conflict { option: "prefix", with: "causal: none", reason });
-        }
+        self.check_masks()?;
         if self.dtype == Dtype::U32 {
             return Err(bad("dtype", "f32 or f16", "u32".into()));
         }
@@ -373,6 +374,7 @@ impl Op for Attention {
         on(self.score_bias.is_some(), "score_bias");
         on(self.alibi, "alibi");
         on(self.sink, "sink");
+        parts.extend(self.mask_labels());
         parts.extend(self.custom.labels());
         parts.extend(self.prologue.label());
         parts.extend(self.epilogue.label());

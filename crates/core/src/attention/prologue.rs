@@ -170,6 +170,10 @@ impl Prologue {
             let reason = "a mask of the caller's may hide keys, which the count of them does not see";
             return conflict("prologue.query_scale: log_keys", "mask_mod", reason);
         }
+        if self.query_scale == Some(QueryScale::LogKeys) && a.hides_inside() {
+            let reason = "they hide keys inside the range that is counted";
+            return conflict("prologue.query_scale: log_keys", "sink_tokens, documents or block_map", reason);
+        }
         if self.key_penalty.is_some_and(|x| !(-16.0..=16.0).contains(&x)) {
             let (expected, given) = ("-16 to 16".into(), format!("{:?}", self.key_penalty));
             return Err(SpecError::Option { option: "prologue.key_penalty", expected, given });

@@ -31,6 +31,12 @@ pub struct Inputs {
     pub key_bias: Option<Tensor>,
     /// Bias per score.
     pub score_bias: Option<Tensor>,
+    /// Document of each query.
+    pub document_q: Option<Tensor>,
+    /// Document of each key.
+    pub document_kv: Option<Tensor>,
+    /// Which blocks of pairs may be seen.
+    pub block_map: Option<Tensor>,
     /// ALiBi slope per query head.
     pub alibi_slopes: Option<Tensor>,
     /// Sink logit per query head.
@@ -68,6 +74,9 @@ impl From<Inputs> for Tensors {
             .with_some("head_bias", i.head_bias)
             .with_some("key_bias", i.key_bias)
             .with_some("score_bias", i.score_bias)
+            .with_some("document_q", i.document_q)
+            .with_some("document_kv", i.document_kv)
+            .with_some("block_map", i.block_map)
             .with_some("alibi_slopes", i.alibi_slopes)
             .with_some("sink", i.sink)
             .with_some("log_norm", i.log_norm)

@@ -6,14 +6,19 @@ use gatefold_core::attention::{Bias, Causal, Dims, PRESETS, Prologue, RowNorm, S
 use gatefold_core::{Attention, AttentionBackward, Dtype, Op};
 
 use super::draw::{Draw, Plant, inputs, spec};
-use super::{affine_cases, custom_cases, pairs, row_cases};
+use super::{affine_cases, custom_cases, mask_cases, pairs, row_cases};
 use crate::case::HALVES;
 use crate::data::{Family, Rng};
 use crate::{Case, Reference};
 
 /// How many cases are planned; as many as [`planned`] lists.
-pub(crate) const PLANNED: u64 =
-    (232 + pairs::COUNT + custom_cases::COUNT + row_cases::COUNT + 5 * PRESETS.len() + 10 + affine_cases::COUNT) as u64;
+pub(crate) const PLANNED: u64 = (243
+    + pairs::COUNT
+    + custom_cases::COUNT
+    + row_cases::COUNT
+    + 5 * PRESETS.len()
+    + affine_cases::COUNT
+    + mask_cases::COUNT) as u64;
 
 const FORWARD: u64 = 0x0f0f;
 const BACKWARD: u64 = 0xb0b0;
@@ -89,6 +94,10 @@ fn planned() -> &'static [Draw] {
         presets(&mut all);
         key_biases(&mut all);
         all.extend(affine_cases::planned());
+        all.extend(mask_cases::planned());
+        // some tiles are wholly seen
+        let capped = Attention { softcap: Some(1.5), ..plain(Weight::Softmax, Dims::new(1, 2, 70, 8)) };
+        all.push(Draw::ordinary(capped, "softcap, tiles inside"));
         all
     })
 }

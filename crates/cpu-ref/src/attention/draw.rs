@@ -6,8 +6,8 @@ use gatefold_core::attention::{
 };
 use gatefold_core::{Attention, Dtype, Op, Operand, Role, Tensor, Tensors};
 
-use super::pairs;
 use super::style::{Style, draw_dims};
+use super::{mask_cases, pairs};
 use crate::data::{Family, Rng};
 
 /// A spec and how its inputs are to be drawn.
@@ -86,6 +86,9 @@ pub(crate) fn spec(rng: &mut Rng, divisor: usize) -> Draw {
         window,
         chunk: None,
         prefix: None,
+        sink_tokens: None,
+        documents: false,
+        block_map: None,
         custom: Custom::default(),
         sequences: draw_sequences(rng, &dims),
         prologue: Prologue::default(),
@@ -97,6 +100,7 @@ pub(crate) fn spec(rng: &mut Rng, divisor: usize) -> Draw {
         dtype: if style.chance(30) { Dtype::F16 } else { Dtype::F32 },
     };
     let op = with_rows(&mut rng.clone(), &mut style, finished(rng, op, &drawn));
+    let op = if drawn.listed { mask_cases::with_masks(&mut rng.clone(), op) } else { op };
     let masked = if rng.chance(50) { 0 } else { 20 };
     let families = draw_families(rng, &op);
     let plant = if op.nan_policy == NanPolicy::Exact { draw_plant(rng, &op, masked) } else { None };
@@ -162,6 +166,7 @@ fn note(op: &Attention, families: [Family; 3], masked: usize, plant: Option<Plan
     let d = &op.dims;
     let hides = op.sequences != Sequences::Dense
         || op.chunk.is_some()
+        || op.hides_inside()
         || op.window != Window::default()
         || (op.causal == Causal::BottomRight && d.seq_q > d.seq_kv)
         || d.batch * d.seq_q * d.seq_kv == 0
@@ -251,6 +256,7 @@ fn draw_plant(rng: &mut Rng, op: &Attention, masked: usize) -> Option<Plant> {
     let sees_a_key = op.sequences == Sequences::Dense
         && op.window == Window::default()
         && op.chunk.is_none()
+        && !op.hides_inside()
         && op.causal != Causal::BottomRight
         && (masked == 0 || !(op.key_bias || op.score_bias.is_some()));
     match rng.below(5) {
@@ -286,7 +292,7 @@ fn operand(rng: &mut Rng, draw: &Draw, o: &Operand) -> Tensor {
         ("cu_seqlens_q", Sequences::Packed { total_q, .. }) => Some(running(rng, d.batch, d.seq_q, total_q)),
         ("cu_seqlens_kv", Sequences::Packed { total_kv, .. }) => Some(running(rng, d.batch, d.seq_kv, total_kv)),
         ("block_table", Sequences::Paged { pages, .. }) => Some(shuffled(rng, o.len(), pages)),
-        _ => None,
+        _ => mask_cases::ints(rng, o),
     };
     if let Some(ints) = ints {
         return Tensor::u32(o.dims.clone(), ints).expect("as many lengths as batch entries");
@@ -349,9 +355,12 @@ mod tests {
     fn styles_cover_every_option() {
         let drawn: Vec<_> = (0..600).map(|seed| spec(&mut Rng::new(seed, 1), 1).op).collect();
         type Has = fn(&Attention) -> bool;
-        let options: [(&str, Has); 18] = [
+        let options: [(&str, Has); 21] = [
             ("chunk", |a| a.chunk.is_some()),
             ("prefix", |a| a.prefix.is_some()),
+            ("sink_tokens", |a| a.sink_tokens.is_some()),
+            ("documents", |a| a.documents),
+            ("block_map", |a| a.block_map.is_some()),
             ("paged", |a| matches!(a.sequences, Sequences::Paged { .. })),
             ("softmax", |a| a.weight == Weight::Softmax),
             ("softplus", |a| a.weight == Weight::Softplus),

@@ -106,6 +106,22 @@ impl Sequence {
         ((b * heads + h) * d.seq_q + i) * d.seq_kv + j
     }
 
+    /// Elements of `document_q` and `document_kv`.
+    pub(crate) fn documents(&self, op: &Attention, i: usize, j: usize) -> (usize, usize) {
+        match op.sequences {
+            Sequences::Packed { .. } => (self.start_q + i, self.start_kv + j),
+            _ => (self.b * op.dims.seq_q + i, self.b * op.dims.seq_kv + j),
+        }
+    }
+
+    /// Element of `block_map`, if there is one.
+    pub(crate) fn block(&self, op: &Attention, h: usize, i: usize, j: usize) -> Option<usize> {
+        let (map, dims) = (op.block_map?, op.block_map_dims()?);
+        let own = |yes: bool, at: usize| if yes { at } else { 0 };
+        let matrix = own(map.per_batch, self.b) * dims[1] + own(map.per_head, h);
+        Some((matrix * dims[2] + i / map.q as usize) * dims[3] + j / map.kv as usize)
+    }
+
     /// Whether the causal mask and the window let query `i` see key `j`.
     pub(crate) fn visible(&self, op: &Attention, i: usize, j: usize) -> bool {
         let (row, j, off) = (i as i64, j as i64, self.off());
@@ -117,7 +133,8 @@ impl Sequence {
         };
         let chunk = |position: i64| op.chunk.map(|size| position.div_euclid(i64::from(size)));
         let same_chunk = chunk(row + off) == chunk(j);
-        let left = op.window.left.is_none_or(|w| j >= row + off - i64::from(w));
+        let in_sink = op.sink_tokens.is_some_and(|n| j < i64::from(n));
+        let left = op.window.left.is_none_or(|w| in_sink || j >= row + off - i64::from(w));
         let right = op.window.right.is_none_or(|w| j <= row + off + i64::from(w));
         causal && left && right && same_chunk
     }

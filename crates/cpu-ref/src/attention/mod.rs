@@ -21,6 +21,7 @@ mod custom_cases;
 mod diagnostics;
 pub(crate) mod draw;
 pub(crate) mod geometry;
+mod mask_cases;
 mod merge;
 mod pairs;
 pub(crate) mod penalty;

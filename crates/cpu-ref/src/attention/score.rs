@@ -48,6 +48,8 @@ pub(crate) struct Scores<'a, R> {
     key_bias: &'a [R],
     score_bias: &'a [R],
     slopes: &'a [R],
+    documents: [&'a [u32]; 2],
+    block_map: &'a [u32],
     scale: R,
     content: [Vec<Content>; 3],
     /// Whether a kernel may round weights to f16.
@@ -98,6 +100,8 @@ impl<'a, R: Real> Scores<'a, R> {
             key_bias: inputs.float("key_bias"),
             score_bias: inputs.float("score_bias"),
             slopes: inputs.float("alibi_slopes"),
+            documents: [inputs.int("document_q"), inputs.int("document_kv")],
+            block_map: inputs.int("block_map"),
             scale: R::from_f64(f64::from(op.scale_value())),
             f16_weights: inputs.f16_weights,
             largest: v
@@ -154,10 +158,18 @@ impl<'a, R: Real> Scores<'a, R> {
         seen.clear();
         let constant = self.constant(s);
         for j in 0..s.len_kv {
-            if s.visible(self.op, i, j) && !self.masked_by_bias(s, h, i, j) && custom::sees(self.op, [s.b, h, i, j]) {
+            let listed = s.visible(self.op, i, j) && self.is_listed(s, h, i, j);
+            if listed && !self.masked_by_bias(s, h, i, j) && custom::sees(self.op, [s.b, h, i, j]) {
                 seen.push((j, self.score(s, constant, h, i, j)));
             }
         }
+    }
+
+    /// Whether the pair lies in one document, and in a block that is not empty.
+    fn is_listed(&self, s: &Sequence, h: usize, i: usize, j: usize) -> bool {
+        let (of_query, of_key) = s.documents(self.op, i, j);
+        let one_document = !self.op.documents || self.documents[0][of_query] == self.documents[1][of_key];
+        one_document && s.block(self.op, h, i, j).is_none_or(|at| self.block_map[at] != 0)
     }
 
     /// Whether a float mask hides the pair.

@@ -28,6 +28,8 @@ pub(super) struct Style {
     /// Whether all cases have chunks or a prefix, or a paged cache.
     pub(super) chunked: bool,
     pub(super) paged: bool,
+    /// Whether all cases have masks inside the range of keys that a query sees.
+    pub(super) listed: bool,
 }
 
 /// Styles of softmax and sigmoid: enough that every option is in some; see the test. A narrow one follows for each weight function.
@@ -55,6 +57,7 @@ impl Style {
             grouped: number.is_multiple_of(3),
             chunked: number < STYLES && number % 5 == 1,
             paged: number < STYLES && number % 6 == 2,
+            listed: number < STYLES && number % 4 == 3,
         }
     }
 }

@@ -22,6 +22,12 @@ fn keys_of_row(p: u32) -> vec2<u32> {
     return select(vec2(0u), vec2(keys_from(query_of(p)), keys_to(query_of(p))), in_sequence(p));
 }
 
+fn queries_of_tile() -> vec2<u32> { return vec2(0u, max(queries, 1u)); }
+fn heads_of_tile() -> vec2<u32> {
+    let sharers = params.q_heads / params.kv_heads;
+    return vec2(at.kv_head, at.kv_head + 1u) * sharers;
+}
+
 // Those that some query sees: a tile may hold the first of one head and the last of another.
 fn keys_of_tile() -> vec2<u32> {
     return vec2(keys_from(0u), select(0u, keys_to(max(queries, 1u) - 1u), queries > 0u));
@@ -29,5 +35,6 @@ fn keys_of_tile() -> vec2<u32> {
 
 // Rows beyond the sequence are computed with the others and not stored.
 fn tile_sees(j: u32, end_j: u32) -> bool {
-    return (keys_from(max(queries, 1u) - 1u) <= j) & (end_j <= keys_to(0u)) & !bias_hides() & !hides_pairs();
+    let hides = bias_hides() | hides_pairs(queries_of_tile(), vec2(j, end_j), heads_of_tile());
+    return (keys_from(max(queries, 1u) - 1u) <= j) & (end_j <= keys_to(0u)) & !hides;
 }

@@ -14,6 +14,10 @@ fn enter_head_of(p: u32) {}
 // The keys that row p sees: .x ≤ j < .y
 fn keys_of_row(p: u32) -> vec2<u32> { return keys_of(p); }
 
+// The queries, and the heads, that rows of the tile are of.
+fn queries_of_tile() -> vec2<u32> { return vec2(own_first, min(own_first + TILE_OWN, at.len_q)); }
+fn heads_of_tile() -> vec2<u32> { return vec2(at.q_head, at.q_head + 1u); }
+
 // The keys that some row of the tile sees: .x ≤ j < .y
 fn keys_of_tile() -> vec2<u32> {
     let last_own = min(own_first + TILE_OWN, at.len_q);

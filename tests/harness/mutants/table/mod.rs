@@ -8,6 +8,7 @@ mod decode;
 mod diagnostics;
 mod forward;
 mod gemm;
+mod masks;
 mod matrix;
 mod merge;
 mod rotary;
@@ -30,6 +31,7 @@ const ALL: &[&[Row]] = &[
     slots::ALL,
     weights::ALL,
     custom::ALL,
+    masks::ALL,
     rows::ALL,
     affine::ALL,
     rowwise::ALL,
