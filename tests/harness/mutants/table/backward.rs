@@ -116,7 +116,7 @@ pub(super) const ALL: &[Row] = &[
     ),
     (
         "bias_gradient_of_first_head",
-        "attention/reduce_keys.wgsl",
+        "attention/reduction/keys_shared.wgsl",
         "d_key_bias sums one key head only",
         "h < params.kv_heads; h++",
         "h < 1u; h++",
