@@ -2,7 +2,9 @@
 
 use std::sync::OnceLock;
 
-use gatefold_core::attention::{Bias, Causal, Dims, PRESETS, Prologue, RowNorm, ScoreBias, Sequences, Weight, Window};
+use gatefold_core::attention::{
+    Bias, Causal, Dims, Epilogue, PRESETS, Prologue, RowNorm, ScoreBias, Sequences, Weight, Window,
+};
 use gatefold_core::{Attention, AttentionBackward, Dtype, Op};
 
 use super::draw::{Draw, Plant, inputs, spec};
@@ -12,7 +14,7 @@ use crate::data::{Family, Rng};
 use crate::{Case, Reference};
 
 /// How many cases are planned; as many as [`planned`] lists.
-pub(crate) const PLANNED: u64 = (243
+pub(crate) const PLANNED: u64 = (244
     + pairs::COUNT
     + custom_cases::COUNT
     + row_cases::COUNT
@@ -98,6 +100,7 @@ fn planned() -> &'static [Draw] {
         // some tiles are wholly seen
         let capped = Attention { softcap: Some(1.5), ..plain(Weight::Softmax, Dims::new(1, 2, 70, 8)) };
         all.push(Draw::ordinary(capped, "softcap, tiles inside"));
+        all.push(short_rows());
         all
     })
 }
@@ -204,6 +207,14 @@ fn presets(all: &mut Vec<Draw>) {
             });
         }
     }
+}
+
+/// Rows of the output that are 0, whose norm has a gradient of 10¹² times theirs.
+fn short_rows() -> Draw {
+    let epilogue = Epilogue { norm: Some(RowNorm::L2), ..Epilogue::default() };
+    let dims = Dims { seq_q: 33, seq_kv: 19, ..Dims::new(1, 2, 1, 8) };
+    let (causal, dtype) = (Causal::BottomRight, Dtype::F16);
+    Draw::ordinary(Attention { epilogue, causal, dtype, ..Attention::softmax(dims) }, "rows without keys; degenerate")
 }
 
 /// Key biases of each key/value head, and penalties on the length of keys beside them.
