@@ -97,10 +97,10 @@ fn what_is_not_offered_is_named() {
     for (attrs, named) in [
         (serde_json::json!({"weight": "cosine"}), "weight cosine"),
         (serde_json::json!({"weight": "relu", "normaliser": "frobenius"}), "normaliser frobenius"),
-        (serde_json::json!({"chunk": 8}), "chunk 8"),
-        (serde_json::json!({"sink_tokens": 3}), "sink_tokens 3"),
-        (serde_json::json!({"qk_norm": "l2"}), "qk_norm l2"),
-        (serde_json::json!({"scale": "log_d_log_n"}), "scale log_d_log_n"),
+        (serde_json::json!({"reweight": 3}), "reweight 3"),
+        (serde_json::json!({"qk_norm": "batch"}), "norm batch"),
+        (serde_json::json!({"output_norm": "group"}), "norm group"),
+        (serde_json::json!({"scale": "log_d"}), "scale log_d"),
     ] {
         write(&folder.join("one.safetensors"), &tensors, &case(attrs)).unwrap();
         let outcomes = check_folders(std::slice::from_ref(&folder), None, None, &mut |_| ()).unwrap();
