@@ -146,6 +146,10 @@ fn set_attribute(spec: &mut Attention, name: &str, value: &Value) -> Result<(), 
                 right: window_side("window[1]", value.get(1))?,
             };
         }
+        ("chunk", None) => {
+            let size = value.as_u64().and_then(|n| u32::try_from(n).ok());
+            spec.chunk = Some(size.ok_or_else(|| Stop::Wrong(format!("{name}: expected a whole number")))?);
+        }
         ("sink_tokens", None) => {
             let count = value.as_u64().and_then(|n| u32::try_from(n).ok());
             spec.sink_tokens = Some(count.ok_or_else(|| Stop::Wrong(format!("{name}: expected a whole number")))?);
@@ -204,7 +208,9 @@ fn attention(file: &Archive, attrs: &Map<String, Value>) -> Result<Case, Stop> {
     if spec.weight == Weight::Softplus {
         spec.normalizer = Normalizer::RowSum;
     }
-    for (name, value) in attrs {
+    // what all of a row is divided by cancels where its output is divided by its length
+    let cancels = attrs.get("output_norm").and_then(Value::as_str) == Some("l2");
+    for (name, value) in attrs.iter().filter(|(name, value)| !(cancels && *name == "normaliser" && *value == "none")) {
         set_attribute(&mut spec, name, value)?;
     }
     let outputs = listed(file);
