@@ -2,6 +2,8 @@
 
 use gatefold_core::{Op, Tensors};
 
+use crate::data::Rng;
+
 /// Seeds of attention's forward pass and of products from here on stand for the cases from 0 on in f16, attention's with widths that matrix
 /// units can multiply.
 pub const HALVES: u64 = 1 << 32;
@@ -21,6 +23,29 @@ pub struct Case<O> {
 }
 
 impl<O: Op> Case<O> {
+    /// The case of `seed` for an op whose planned specs have notes: of those with "special" in it, and of `percent` of the random ones, the inputs
+    /// hold special values.
+    pub(crate) fn drawn(
+        (seed, salt): (u64, u64),
+        planned: Option<(O, String)>,
+        random: impl FnOnce(&mut Rng) -> O,
+        percent: usize,
+        inputs: impl FnOnce(&mut Rng, &O, bool) -> Tensors,
+    ) -> Self {
+        let mut rng = Rng::new(seed, salt);
+        let (op, note) = planned.unwrap_or_else(|| (random(&mut rng), String::new()));
+        let special = if note.is_empty() { rng.chance(percent) } else { note.contains("special") };
+        let inputs = inputs(&mut rng, &op, special);
+        let case = Self { seed, op, inputs, note };
+        if special { case.degenerate() } else { case }
+    }
+
+    /// The same case, noted as one that may say little.
+    #[must_use]
+    pub(crate) fn degenerate(self) -> Self {
+        Self { note: format!("{} may be degenerate", self.note).trim().into(), ..self }
+    }
+
     /// Whether many outputs may be zero, NaN or tiny by design.
     pub fn is_degenerate(&self) -> bool {
         self.note.contains("degenerate")

@@ -18,6 +18,11 @@ fn renames(a: &Attention) -> Vec<(&'static str, &'static str)> {
     all
 }
 
+/// What a global of the core's kernels binds.
+pub(super) fn bound(a: &Attention, global: &'static str) -> &'static str {
+    renames(a).into_iter().find(|(name, _)| *name == global).map_or(global, |(_, operand)| operand)
+}
+
 fn renamed(steps: Vec<Step>, a: &Attention) -> impl Iterator<Item = Step> {
     let binds = renames(a);
     steps.into_iter().map(move |step| Step { binds: binds.clone(), ..step })

@@ -39,6 +39,9 @@ pub(super) const MARK_GRADIENT: Source = wgsl!("attention/mark/gradient.wgsl");
 pub(super) const SCAN_QUERY: Source = wgsl!("attention/scan/query.wgsl");
 pub(super) const SCAN_QUERY_GRADIENT: Source = wgsl!("attention/scan/query_gradient.wgsl");
 pub(super) const SCAN_KEY: Source = wgsl!("attention/scan/key.wgsl");
+/// Where a row of queries, or of keys, lies: for kernels that take a row, or an element of one, an invocation.
+pub(super) const QUERY_ROWS: Source = wgsl!("attention/row_map/rows/queries.wgsl");
+pub(super) const KEY_ROWS: Source = wgsl!("attention/row_map/rows/keys.wgsl");
 pub(super) const TANH: Source = wgsl!("common/tanh.wgsl");
 pub(super) const REDUCE_KEYS: Source = wgsl!("attention/reduce_keys.wgsl");
 

@@ -149,6 +149,11 @@ impl Members {
         Self(all)
     }
 
+    /// What is the same for the steps around the core of `a`, which read the small inputs where the core's plan has them.
+    pub(super) fn around_core(a: &Attention) -> Self {
+        Self::new(a, &Layout::new(&a.core().operands()))
+    }
+
     /// The same with one member changed.
     pub(super) fn set(&mut self, member: &'static str, value: u32) {
         for (name, param) in &mut self.0 {
@@ -231,6 +236,13 @@ fn window(a: &Attention) -> (i32, i32) {
 /// Rows of `q` (and of the per-row regions) over all heads.
 pub(super) fn row_count(a: &Attention) -> u64 {
     a.row_dims().iter().map(|&n| n as u64).product()
+}
+
+/// Rows of queries, or of keys, over all sequences and heads; of packed sequences, as many as there would be if all were as long as the longest.
+pub(super) fn map_rows(a: &Attention, of_queries: bool) -> u64 {
+    let d = &a.dims;
+    let (heads, seq) = if of_queries { (d.q_heads, d.seq_q) } else { (d.kv_heads, d.seq_kv) };
+    (d.batch * heads * seq) as u64
 }
 
 /// Rows of `k` per key/value head: keys over all batch entries, or places of a cache.

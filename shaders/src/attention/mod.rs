@@ -2,6 +2,7 @@
 
 mod affine;
 mod backward;
+mod block_sums;
 mod cache;
 mod candidates;
 mod classes;

@@ -1,9 +1,10 @@
 //! A penalty on the length of keys: the core's key bias, formed by a kernel instead of copied, and what it adds to the gradient of the keys.
 
-use gatefold_core::{Attention, Op};
+use gatefold_core::Attention;
 
-use super::layout::{Layout, Members, key_count};
-use super::row_map::{Kind, RowMap};
+use super::dressed::bound;
+use super::layout::{Members, key_count};
+use super::row_map::{Kind, RowMap, largest};
 use super::split::{Split, Work};
 use super::{FLAT, files, flat_step};
 use crate::source::wgsl;
@@ -16,11 +17,6 @@ fn given(a: &Attention) -> (Source, &'static str) {
         (true, false) => (wgsl!("attention/key_bias/shared.wgsl"), ".shared"),
         (true, true) => (wgsl!("attention/key_bias/per_head.wgsl"), ".per_head"),
     }
-}
-
-/// The keys that the core reads, and their gradient.
-fn keys(a: &Attention) -> [&'static str; 2] {
-    if a.prologue.key_norm.is_some() { ["k_ready", "d_k_ready"] } else { ["k", "d_k"] }
 }
 
 /// Sets a member of `params` in all dispatches.
@@ -48,13 +44,13 @@ impl<'a> Penalty<'a> {
     }
 
     fn slots(&self) -> Vec<Source> {
-        vec![files::SHAPE, wgsl!("attention/row_map/scaled.wgsl"), wgsl!("attention/row_map/rows/keys.wgsl")]
+        vec![files::SHAPE, wgsl!("attention/row_map/scaled.wgsl"), files::KEY_ROWS]
     }
 
     fn step(&self, name: String, kernel: Source, slots: Vec<Source>, mut split: Split) -> Step {
         set(&mut split, "key_penalty", Param::F32(self.half));
         let mut step = flat_step(name, (kernel, slots), Some(self.a.dtype), split);
-        step.consts.push(super::row_map::largest(self.a.dtype));
+        step.consts.push(largest(self.a.dtype));
         step
     }
 
@@ -66,7 +62,7 @@ impl<'a> Penalty<'a> {
         let split = self.map().split("attention_key_penalty", &["k_rows"], &[])?;
         let name = format!("attention_key_penalty{part}.{}", self.a.dtype);
         let step = self.step(name, wgsl!("attention/key_penalty.wgsl"), slots, split);
-        Ok(Step { binds: vec![("k_rows", keys(self.a)[0]), ("bias_rows", "key_bias")], ..step })
+        Ok(Step { binds: vec![("k_rows", bound(self.a, "k")), ("bias_rows", "key_bias")], ..step })
     }
 
     /// The steps after the core's gradient: for the keys, and for a key bias that is given. The core's own sum for its bias goes.
@@ -78,8 +74,8 @@ impl<'a> Penalty<'a> {
         set(&mut split, "key_sums_at", sums);
         let name = format!("attention_key_penalty_backward.{}", self.a.dtype);
         let step = self.step(name, wgsl!("attention/key_penalty_backward.wgsl"), self.slots(), split);
-        let [k, d_k] = keys(self.a);
-        let mut steps = vec![Step { binds: vec![("k_rows", k), ("d_k_rows", d_k)], ..step }];
+        let binds = vec![("k_rows", bound(self.a, "k")), ("d_k_rows", bound(self.a, "d_k"))];
+        let mut steps = vec![Step { binds, ..step }];
         if !self.a.key_bias_per_head {
             plan.steps.retain(|s| !s.name.starts_with("attention_reduce_keys"));
             if self.a.key_bias {
@@ -94,8 +90,7 @@ impl<'a> Penalty<'a> {
         let keys = key_count(self.a);
         let flat = Work::flat("attention_reduce_keys", keys.div_ceil(FLAT.into()), keys);
         let work = Work { step_trips: self.a.dims.kv_heads as u64, step_work: 1.0, ..flat };
-        let layout = Layout::new(&self.a.core().operands());
-        let mut split = work.split(&Members::new(self.a, &layout), self.limits)?;
+        let mut split = work.split(&Members::around_core(self.a), self.limits)?;
         set(&mut split, "key_sums_at", sums);
         let kernel = (files::REDUCE_KEYS, vec![files::SHAPE, files::reduction_keys(self.a)]);
         Ok(flat_step("attention_reduce_keys.d_key_bias".into(), kernel, None, split))

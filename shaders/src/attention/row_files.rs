@@ -13,11 +13,7 @@ const SQUARES: Source = wgsl!("attention/row_map/squares.wgsl");
 impl RowMap<'_> {
     /// The slots of a variant, and its name.
     pub(super) fn slots(&self) -> (Vec<Source>, String) {
-        let rows = if self.of_queries() {
-            wgsl!("attention/row_map/rows/queries.wgsl")
-        } else {
-            wgsl!("attention/row_map/rows/keys.wgsl")
-        };
+        let rows = if self.of_queries() { files::QUERY_ROWS } else { files::KEY_ROWS };
         let mut slots = vec![files::SHAPE, wgsl!("attention/row_map/scaled.wgsl"), rows];
         let mut name = if self.of_queries() { ".queries".to_string() } else { ".keys".to_string() };
         slots.extend(match self.norm() {

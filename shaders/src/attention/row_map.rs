@@ -3,12 +3,13 @@
 use gatefold_core::attention::{Activation, QueryScale, RowNorm, Sequences};
 use gatefold_core::{Attention, Dtype};
 
-use super::layout::{Layout, Members};
+use super::block_sums::{Segments, block_sums};
+use super::layout::{Members, map_rows};
 use super::split::{Parted, Split, Work};
 use super::{FLAT, flat_step, heads_contiguous};
-use crate::plan::{NAN_BITS, narrow};
+use crate::plan::narrow;
 use crate::source::wgsl;
-use crate::{Dispatch, Limits, Param, PlanError, Scratch, Source, Step, fold_groups};
+use crate::{Limits, PlanError, Scratch, Source, Step};
 
 /// Rows of a block whose columns one invocation sums.
 const BLOCK: u32 = 64;
@@ -163,11 +164,8 @@ impl<'a> RowMap<'a> {
         }
     }
 
-    /// Rows over all sequences and heads; of packed sequences, as many as there would be if all were as long as the longest.
     fn rows(&self) -> u64 {
-        let d = &self.a.dims;
-        let (heads, seq) = if self.of_queries() { (d.q_heads, d.seq_q) } else { (d.kv_heads, d.seq_kv) };
-        (d.batch * heads * seq) as u64
+        map_rows(self.a, self.of_queries())
     }
 
     /// Elements of what is mapped.
@@ -177,8 +175,7 @@ impl<'a> RowMap<'a> {
     }
 
     fn scratch(&self, name: &'static str, dtype: Dtype) -> Scratch {
-        let bytes = (self.elements() * dtype.size() as u64).next_multiple_of(16).max(16);
-        Scratch { name, bytes }
+        sized(name, self.elements() * dtype.size() as u64)
     }
 
     /// Where the core's result, or what it reads, waits, if that is not an operand.
@@ -193,8 +190,8 @@ impl<'a> RowMap<'a> {
         matches!(self.factor(), Factor::Element(_))
     }
 
-    fn members(&self, layout: &Layout) -> Members {
-        let mut members = Members::new(self.a, layout);
+    fn members(&self) -> Members {
+        let mut members = Members::around_core(self.a);
         let eps = self.norm().map_or(0.0, RowNorm::eps);
         let eps = if matches!(self.norm(), Some(RowNorm::L2 { .. })) { squared(eps) } else { eps };
         members.set("row_width", narrow(self.width() as u64));
@@ -202,7 +199,7 @@ impl<'a> RowMap<'a> {
         members
     }
 
-    /// The dispatches of a kernel that takes a row an invocation. `wide` and `narrow_` are globals with a row, or a number, per row.
+    /// The dispatches of a kernel that takes a row an invocation. `wide` and `by_row` are globals with a row, and with a number, per row.
     pub(super) fn split(
         &self,
         kernel: &'static str,
@@ -227,7 +224,7 @@ impl<'a> RowMap<'a> {
             step_work: f64::from(FLAT) * 8.0 * width as f64,
             ..Work::flat(kernel, self.rows().div_ceil(FLAT.into()), 1)
         };
-        work.split(&self.members(&Layout::new(&gatefold_core::Op::operands(&self.a.core()))), self.limits)
+        work.split(&self.members(), self.limits)
     }
 
     /// The step that writes `y`, and the scratch that it needs; none without rows.
@@ -321,23 +318,23 @@ impl<'a> RowMap<'a> {
     fn sum_gains(&self, output: &'static str, scratch: &mut Vec<Scratch>) -> Result<Vec<Step>, PlanError> {
         let width = self.width() as u64;
         let mut rows = self.elements() / width;
-        let sums = (rows.div_ceil(BLOCK.into()) * width * 4).next_multiple_of(16).max(16);
-        if sums > self.limits.binding_bytes || scratch.iter().any(|s| s.bytes > self.limits.binding_bytes) {
-            let need = scratch.iter().map(|s| s.bytes).max().unwrap_or(sums);
+        let sums = sized(GAIN_SUMS[1], Segments::one(rows).blocks(BLOCK) * width * 4);
+        if sums.bytes > self.limits.binding_bytes || scratch.iter().any(|s| s.bytes > self.limits.binding_bytes) {
+            let need = scratch.iter().map(|s| s.bytes).max().unwrap_or(sums.bytes);
             return Err(PlanError::TooLarge { operand: GAIN_SUMS[0].into(), need, have: self.limits.binding_bytes });
         }
         let mut steps = Vec::new();
         loop {
-            let blocks = rows.div_ceil(BLOCK.into()).max(1);
+            let of = Segments::one(rows);
+            rows = of.blocks(BLOCK).max(1);
             let from = GAIN_SUMS[steps.len() % 2];
-            let to = if blocks == 1 { output } else { GAIN_SUMS[(steps.len() + 1) % 2] };
-            steps.push(sum_columns(self.limits, rows, width, (from, to)));
-            if blocks == 1 {
+            let to = if rows == 1 { output } else { GAIN_SUMS[(steps.len() + 1) % 2] };
+            steps.push(block_sums(&of, (BLOCK, width), (from, Dtype::F32), to, self.limits));
+            if rows == 1 {
                 break;
             }
-            rows = blocks;
         }
-        scratch.extend((steps.len() > 1).then_some(Scratch { name: GAIN_SUMS[1], bytes: sums }));
+        scratch.extend((steps.len() > 1).then_some(sums));
         Ok(steps)
     }
 }
@@ -347,35 +344,13 @@ fn squared(eps: f32) -> f32 {
     (f64::from(eps) * f64::from(eps)) as f32
 }
 
+/// A scratch of so many bytes, of which a kernel may read a vec4.
+pub(super) fn sized(name: &'static str, bytes: u64) -> Scratch {
+    Scratch { name, bytes: bytes.next_multiple_of(16).max(16) }
+}
+
 /// The constant that results saturate at.
 pub(super) fn largest(dtype: Dtype) -> (&'static str, u32) {
     let largest = if dtype == Dtype::F16 { 65504.0 } else { f32::MAX };
     ("LARGEST_BITS", largest.to_bits())
-}
-
-/// The step that sums the columns of blocks of rows.
-fn sum_columns(limits: &Limits, rows: u64, width: u64, (from, to): (&'static str, &'static str)) -> Step {
-    let elements = rows.div_ceil(BLOCK.into()).max(1) * width;
-    let groups = elements.div_ceil(FLAT.into());
-    let by_time = limits.dispatch_seconds * limits.mul_adds_per_second / f64::from(FLAT * BLOCK);
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 1 ..= 1e9")]
-    let most = (by_time.clamp(1.0, 1e9) as u64).min(u64::from(limits.groups_per_dim).pow(2));
-    let dispatch = |first: u64| {
-        let count = most.min(groups - first);
-        let params = vec![
-            ("first_group", Param::U32(narrow(first))),
-            ("group_count", Param::U32(narrow(count))),
-            ("rows", Param::U32(narrow(rows))),
-            ("width", Param::U32(narrow(width))),
-            ("nan", Param::U32(NAN_BITS)),
-        ];
-        Dispatch { grid: fold_groups(count, limits.groups_per_dim), params, windows: Vec::new() }
-    };
-    let dispatches = (0..groups.div_ceil(most)).map(|n| dispatch(n * most)).collect();
-    let split = Split { dispatches, passes: 1, trips: BLOCK.into() };
-    let kernel = (wgsl!("attention/sum_columns.wgsl"), Vec::new());
-    let step = flat_step("attention_sum_columns".into(), kernel, None, split);
-    let mut consts = step.consts.clone();
-    consts.push(("ROWS", BLOCK));
-    Step { consts, binds: vec![("terms", from), ("sums", to)], ..step }
 }

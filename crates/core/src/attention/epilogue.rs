@@ -113,15 +113,8 @@ impl Epilogue {
 /// The mean is over a range of keys, each of which the query sees.
 fn check_affine(a: &Attention) -> Result<(), SpecError> {
     let conflict = |with, reason| Err(SpecError::Conflict { option: "epilogue.affine", with, reason });
-    if a.key_bias || a.score_bias.is_some() {
-        return conflict("key_bias or score_bias", "a bias may hide keys, which the mean of the values does not see");
-    }
-    if a.hides_inside() {
-        let reason = "they hide keys inside the range whose values are averaged";
-        return conflict("sink_tokens, documents or block_map", reason);
-    }
-    if a.custom.mask_mod.is_some() {
-        return conflict("mask_mod", "a mask of the caller's may hide keys, which the mean of the values does not see");
+    if let Some(with) = a.hider() {
+        return conflict(with, "it may hide keys inside the range whose values are averaged");
     }
     if matches!(a.sequences, Sequences::Paged { .. }) {
         return conflict("sequences: paged", "values in pages have no sums over ranges");

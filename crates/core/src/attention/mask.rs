@@ -165,6 +165,16 @@ impl Attention {
         self.has_gap() || self.documents || self.block_map.is_some()
     }
 
+    /// What may hide keys inside the range that a query sees, so that the size of the range is not their count.
+    pub(super) fn hider(&self) -> Option<&'static str> {
+        let all = [
+            (self.key_bias || self.score_bias.is_some(), "key_bias or score_bias"),
+            (self.hides_inside(), "sink_tokens, documents or block_map"),
+            (self.custom.mask_mod.is_some(), "mask_mod"),
+        ];
+        all.into_iter().find(|(there, _)| *there).map(|(_, name)| name)
+    }
+
     /// Most keys that one query sees, and most queries that see one key, if the masks bound it: a window on both sides, or chunks.
     /// Sink tokens lie anywhere before a window.
     pub fn widest(&self) -> Option<u64> {

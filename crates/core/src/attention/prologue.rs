@@ -162,17 +162,9 @@ impl Prologue {
         if self.gain && self.query_norm.is_none() && self.key_norm.is_none() {
             return conflict("prologue.gain", "prologue", "there is no norm that it could follow");
         }
-        if self.query_scale == Some(QueryScale::LogKeys) && (a.key_bias || a.score_bias.is_some()) {
-            let reason = "a bias may hide keys, which the count of them does not see";
-            return conflict("prologue.query_scale: log_keys", "key_bias or score_bias", reason);
-        }
-        if self.query_scale == Some(QueryScale::LogKeys) && a.custom.mask_mod.is_some() {
-            let reason = "a mask of the caller's may hide keys, which the count of them does not see";
-            return conflict("prologue.query_scale: log_keys", "mask_mod", reason);
-        }
-        if self.query_scale == Some(QueryScale::LogKeys) && a.hides_inside() {
-            let reason = "they hide keys inside the range that is counted";
-            return conflict("prologue.query_scale: log_keys", "sink_tokens, documents or block_map", reason);
+        if let (Some(QueryScale::LogKeys), Some(with)) = (self.query_scale, a.hider()) {
+            let reason = "it may hide keys inside the range that is counted";
+            return conflict("prologue.query_scale: log_keys", with, reason);
         }
         if self.key_penalty.is_some_and(|x| !(-16.0..=16.0).contains(&x)) {
             let (expected, given) = ("-16 to 16".into(), format!("{:?}", self.key_penalty));

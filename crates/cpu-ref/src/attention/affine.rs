@@ -2,7 +2,8 @@
 
 use gatefold_core::Attention;
 
-use super::geometry::{Sequence, sequences};
+use super::geometry::Sequence;
+use super::rows::{Kind, Rows};
 use crate::real::Accumulator;
 use crate::{Real, Values};
 
@@ -24,17 +25,13 @@ struct Query {
 }
 
 fn queries<R: Real>(op: &Attention, inputs: &Values<R>) -> Vec<Query> {
-    let of = |s: &Sequence, head: usize, i: usize| Query {
+    let of = |(s, head, i, row): (Sequence, usize, usize, usize)| Query {
         head,
-        row: s.query_row(op, head, i),
+        row,
         stat: s.stat(op, head, i),
         keys: (0..s.len_kv).filter(|&j| s.visible(op, i, j)).map(|j| s.key_row(op, head, j)).collect(),
     };
-    let all = sequences(op, inputs);
-    let heads = |s: &Sequence| -> Vec<Query> {
-        (0..op.dims.q_heads).flat_map(|h| (0..s.len_q).map(move |i| (h, i))).map(|(h, i)| of(s, h, i)).collect()
-    };
-    all.iter().flat_map(heads).collect()
+    Rows::new(op, inputs, Kind::Output).all().into_iter().map(of).collect()
 }
 
 /// The mean of a dim of what a query sees; NaN if one of the numbers is not finite, 0 if there are none.

@@ -38,12 +38,7 @@ impl Reference for CacheAppend {
     }
 
     fn case(seed: u64) -> Case<Self> {
-        let mut rng = Rng::new(seed, SALT);
-        let (op, note) = planned(seed).unwrap_or_else(|| (random(&mut rng), String::new()));
-        let special = if note.is_empty() { rng.chance(20) } else { note.contains("special") };
-        let inputs = inputs(&mut rng, &op, special);
-        let note = if special { format!("{note} may be degenerate") } else { note };
-        Case { seed, op, inputs, note: note.trim().into() }
+        Case::drawn((seed, SALT), planned(seed), random, 20, inputs)
     }
 
     const PLANNED: u64 = 4 * SIZES.len() as u64;

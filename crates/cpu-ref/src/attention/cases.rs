@@ -14,7 +14,7 @@ use crate::data::{Family, Rng};
 use crate::{Case, Reference};
 
 /// How many cases are planned; as many as [`planned`] lists.
-pub(crate) const PLANNED: u64 = (244
+pub(crate) const PLANNED: u64 = (245
     + pairs::COUNT
     + custom_cases::COUNT
     + row_cases::COUNT
@@ -101,6 +101,7 @@ fn planned() -> &'static [Draw] {
         let capped = Attention { softcap: Some(1.5), ..plain(Weight::Softmax, Dims::new(1, 2, 70, 8)) };
         all.push(Draw::ordinary(capped, "softcap, tiles inside"));
         all.push(short_rows());
+        all.push(no_keys_to_normalise());
         all
     })
 }
@@ -215,6 +216,13 @@ fn short_rows() -> Draw {
     let dims = Dims { seq_q: 33, seq_kv: 19, ..Dims::new(1, 2, 1, 8) };
     let (causal, dtype) = (Causal::BottomRight, Dtype::F16);
     Draw::ordinary(Attention { epilogue, causal, dtype, ..Attention::softmax(dims) }, "rows without keys; degenerate")
+}
+
+/// No keys: the gradient of their gain is 0.
+fn no_keys_to_normalise() -> Draw {
+    let prologue = Prologue { key_norm: Some(RowNorm::RMS), gain: true, ..Prologue::default() };
+    let dims = Dims { seq_q: 9, seq_kv: 0, ..Dims::new(2, 2, 1, 8) };
+    Draw::ordinary(Attention { prologue, ..Attention::softmax(dims) }, "a gain and no keys; degenerate")
 }
 
 /// Key biases of each key/value head, and penalties on the length of keys beside them.

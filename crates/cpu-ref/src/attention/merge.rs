@@ -48,12 +48,8 @@ impl Reference for AttentionMerge {
     }
 
     fn case(seed: u64) -> Case<Self> {
-        let mut rng = Rng::new(seed, SALT);
-        let (op, note) = planned(seed).unwrap_or_else(|| (random(&mut rng), String::new()));
-        let special = if note.is_empty() { rng.chance(30) } else { note.contains("special") };
-        let inputs = inputs(&mut rng, &op, special);
-        let note = if special || op.parts == 1 { format!("{note} may be degenerate") } else { note };
-        Case { seed, op, inputs, note: note.trim().into() }
+        let case = Case::drawn((seed, SALT), planned(seed), random, 30, inputs);
+        if case.op.parts == 1 && !case.is_degenerate() { case.degenerate() } else { case }
     }
 
     const PLANNED: u64 = 2 * SIZES.len() as u64 + 4;

@@ -215,7 +215,7 @@ impl<'a, R: Real> Rows<'a, R> {
     }
 
     pub(crate) fn factor(&self, s: &Sequence, head: usize, i: usize, row: usize) -> Factor<R> {
-        let (op, one) = (self.op, R::from_f64(1.0));
+        let op = self.op;
         let given = |name: &str, activation| vec![activate(activation, self.inputs.float(name)[self.stat(s, head, i)])];
         match (self.kind, op.prologue.query_scale, op.prologue.value_scale, op.epilogue.gate) {
             (Kind::Query, Some(QueryScale::Given), ..) => given("query_scale", Activation::Identity),
@@ -230,7 +230,7 @@ impl<'a, R: Real> Rows<'a, R> {
             (Kind::Output, .., Some(gate)) => {
                 let width = op.dims.val_dim;
                 let logits = &self.inputs.float("gate")[row * width..(row + 1) * width];
-                logits.iter().map(|&x| activate(gate.activation, x)).map(|(f, slope)| (f, slope * one)).collect()
+                logits.iter().map(|&x| activate(gate.activation, x)).collect()
             }
             _ => Vec::new(),
         }

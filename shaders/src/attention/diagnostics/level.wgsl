@@ -3,25 +3,21 @@
 //   level_i ← max_j level(z_ij)
 //
 // Owns: two words of side a row. One query of one head an invocation; of its keys, those from the stream_from-th to the stream_to-th.
-// Slots: pair, mass.
+// Slots: rows, pair, mass.
 @compute @workgroup_size(INVOCATIONS)
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(local_invocation_index) invocation: u32) {
     let place = id.y * groups.x + id.x;
     if place >= params.group_count { return; }
-    let row = (params.first_group + place) * INVOCATIONS + invocation;
-    if row >= params.batch * params.q_heads * params.seq_q { return; }
-    let head = row / params.seq_q;
-    enter(head / params.q_heads, head % params.q_heads);
-    let i = row % params.seq_q;
-    if (params.packed_rows == 1u) & (i >= at.len_q) { return; }
-    let words = params.state_at + (at.stat_row + i) * ROW_WORDS;
+    let row = row_at((params.first_group + place) * INVOCATIONS + invocation);
+    if !row.owned { return; }
+    let words = params.state_at + row.stat * ROW_WORDS;
     let goes_on = params.stream_from > 0u;
     var level_so_far = select(level_start(), side_f32(words), goes_on);
     var broken = goes_on & (side[words + 4u] != 0u);
-    let keys = keys_of(i);
+    let keys = keys_of(row.i);
     for (var j = keys.x + params.stream_from; j < min(keys.y, keys.x + params.stream_to); j++) {
-        let pair = pair_of(i, j);
+        let pair = pair_of(row.i, j);
         let raised = max(level_so_far, level(select(0.0, pair.z, pair.seen)));
         level_so_far = select(level_so_far, raised, pair.seen);
         broken = broken | pair.broken;

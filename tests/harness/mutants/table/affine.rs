@@ -50,7 +50,7 @@ pub(super) const ALL: &[Row] = &[
     ),
     (
         "blocks_run_over",
-        "attention/affine/block_sums.wgsl",
+        "attention/block_sums.wgsl",
         "the first row of every block is left out",
         "for (var i = row; i < min",
         "for (var i = row + 1u; i < min",

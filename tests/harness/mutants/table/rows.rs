@@ -221,10 +221,10 @@ pub(super) const ALL: &[Row] = &[
     ),
     (
         "blocks_overlap",
-        "attention/sum_columns.wgsl",
+        "attention/block_sums.wgsl",
         "a block reaches to the end of all rows",
-        "min(row + ROWS, params.rows)",
-        "params.rows",
+        "min(row + ROWS, params.length)",
+        "params.length",
         "attention_backward",
         &["gain"],
     ),

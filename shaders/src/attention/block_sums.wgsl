@@ -1,11 +1,11 @@
 // Sums of blocks of rows: sums[block, column] ← Σ of the rows of a block.  Segments of rows are cut into blocks each by itself; run again on its
-// own output for blocks of blocks.
+// own output for blocks of blocks, until one is left if a whole segment is to be summed. A block without rows has the sum 0.
 //
 // Owns: its element of sums, one an invocation. A sum with a number that is not finite is NaN.
 struct Params {
-    first_group: u32,
+    first: u32,         // element of sums of this dispatch
+    end: u32,
     group_count: u32,
-    elements: u32,      // of sums
     length: u32,        // rows of a segment
     blocks: u32,        // of a segment
     width: u32,
@@ -22,8 +22,8 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
         @builtin(local_invocation_index) invocation: u32) {
     let place = id.y * groups.x + id.x;
     if place >= params.group_count { return; }
-    let own = (params.first_group + place) * INVOCATIONS + invocation;
-    if own >= params.elements { return; }
+    let own = params.first + place * INVOCATIONS + invocation;
+    if own >= params.end { return; }
     let block = own / params.width;
     let row = block % params.blocks * ROWS;
     var sum = 0.0;
