@@ -3,6 +3,7 @@
 use gatefold_core::{Attention, AttentionBackward, Dtype, Op};
 
 use super::affine::Affine;
+use super::files;
 use super::penalty::Penalty;
 use super::row_map::RowMap;
 use crate::{Kernels, Limits, Plan, PlanError, Step};
@@ -25,7 +26,19 @@ pub(super) fn bound(a: &Attention, global: &'static str) -> &'static str {
 
 fn renamed(steps: Vec<Step>, a: &Attention) -> impl Iterator<Item = Step> {
     let binds = renames(a);
-    steps.into_iter().map(move |step| Step { binds: binds.clone(), ..step })
+    let saturates = a.dtype == Dtype::F16;
+    steps.into_iter().map(move |mut step| {
+        // what marks is NaN, and stays so
+        let marks = [files::MARK_QUERY, files::MARK_KEY].contains(&step.kernel);
+        if saturates
+            && !marks
+            && let Some(slot) = step.slots.iter_mut().find(|slot| **slot == files::NARROW)
+        {
+            *slot = files::NARROW_SATURATED;
+            step.name.push_str(".saturated");
+        }
+        Step { binds: binds.clone(), ..step }
+    })
 }
 
 /// The plan of a forward pass, or of another op that reads what it reads, around its core's.

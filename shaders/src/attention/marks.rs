@@ -77,7 +77,7 @@ impl<O: Op> Marks<'_, O> {
         let (visible, mask_part) = files::mask(a);
         let (load, store, io) = files::io(a);
         let (mask_mod, mod_part) = masks::mask_mod(a);
-        let mut slots = vec![files::SHAPE, bias, keys, visible, files::MARK_PAIR, mark, load, store];
+        let mut slots = vec![files::SHAPE, bias, keys, visible, files::MARK_PAIR, mark, load, store, files::NARROW];
         slots.extend(mask_mod);
         if !gradient {
             slots.push(store_lse);
@@ -105,7 +105,8 @@ impl<O: Op> Marks<'_, O> {
         let (visible, mask_part) = files::mask(a);
         let (load, store, io) = files::io(a);
         let (mask_mod, mod_part) = masks::mask_mod(a);
-        let mut slots = vec![files::SHAPE, bias, files::KEYS_IN_ORDER, visible, files::MARK_PAIR, load, store];
+        let mut slots =
+            vec![files::SHAPE, bias, files::KEYS_IN_ORDER, visible, files::MARK_PAIR, load, store, files::NARROW];
         slots.extend(mask_mod);
         self.step(&work, &format!("{bias_part}{mask_part}{mod_part}.{io}"), files::MARK_KEY, slots, true)
     }

@@ -79,7 +79,7 @@ impl Variant {
     fn step(self, a: &Attention, kernel: Source, tile: &Tile, state: u32, split: Split) -> Step {
         let (load, store, io) = files::io(a);
         let mut slots = self.slots;
-        slots.extend([load, store]);
+        slots.extend([load, store, files::NARROW]);
         let mut consts = tile.consts();
         consts.push(("STATE_WORDS", state));
         consts.extend(a.weight.degree().map(|n| ("DEGREE", n)));

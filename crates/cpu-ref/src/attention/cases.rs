@@ -14,7 +14,7 @@ use crate::data::{Family, Rng};
 use crate::{Case, Reference};
 
 /// How many cases are planned; as many as [`planned`] lists.
-pub(crate) const PLANNED: u64 = (245
+pub(crate) const PLANNED: u64 = (246
     + pairs::COUNT
     + custom_cases::COUNT
     + row_cases::COUNT
@@ -102,6 +102,7 @@ fn planned() -> &'static [Draw] {
         all.push(Draw::ordinary(capped, "softcap, tiles inside"));
         all.push(short_rows());
         all.push(no_keys_to_normalise());
+        all.push(large_gradients());
         all
     })
 }
@@ -216,6 +217,15 @@ fn short_rows() -> Draw {
     let dims = Dims { seq_q: 33, seq_kv: 19, ..Dims::new(1, 2, 1, 8) };
     let (causal, dtype) = (Causal::BottomRight, Dtype::F16);
     Draw::ordinary(Attention { epilogue, causal, dtype, ..Attention::softmax(dims) }, "rows without keys; degenerate")
+}
+
+/// Rows so short that gradients between two steps are beyond f16.
+fn large_gradients() -> Draw {
+    let epilogue = Epilogue { affine: true, norm: Some(RowNorm::L2), ..Epilogue::default() };
+    let dims = Dims { seq_q: 29, seq_kv: 37, ..Dims::new(1, 2, 1, 8) };
+    let op = Attention { epilogue, dtype: Dtype::F16, weight: Weight::Sigmoid, ..Attention::softmax(dims) };
+    let families = [Family::Normal(1.0), Family::Normal(1.0), Family::Denormal];
+    Draw { families, ..Draw::ordinary(op, "gradients beyond f16 on the way; degenerate") }
 }
 
 /// No keys: the gradient of their gain is 0.

@@ -4,6 +4,15 @@ use super::super::Row;
 
 pub(super) const ALL: &[Row] = &[
     (
+        "narrowed_to_infinity",
+        "attention/narrow/saturated.wgsl",
+        "what is read again may be an infinity",
+        "clamp(value, vec4(-LARGEST), vec4(LARGEST))",
+        "value",
+        "attention_backward",
+        &["gradients beyond f16"],
+    ),
+    (
         "mean_of_all_keys",
         "attention/affine/visible_mean.wgsl",
         "the mean counts keys that the query does not see",
