@@ -20,6 +20,7 @@ use crate::attention::affine;
 use crate::attention::cases;
 use crate::attention::custom::check_rust;
 use crate::attention::geometry::{Sequence, sequences};
+use crate::attention::injection;
 use crate::attention::penalty;
 use crate::attention::rows::{self, Kind, Rows as RowsOf};
 use crate::attention::score::{Score, Scores};
@@ -272,6 +273,11 @@ fn through_rows<R: Real>(spec: &AttentionBackward, inputs: &Values<R>) -> Values
             d_x = store(found.d_x);
             more.push(("d_alpha", found.d_alpha));
             mean_shares = found.d_v;
+        }
+        if op.epilogue.injection.is_some() {
+            let found = injection::backward(op, inputs, core, &d_x);
+            d_x = store(found.d_x);
+            more.extend([("d_inject_logit", found.d_logit), ("d_task_vector", found.d_vector)]);
         }
         core_inputs.floats.insert("d_o".into(), d_x);
         core_inputs.floats.insert("o".into(), core.to_vec());

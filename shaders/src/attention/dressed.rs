@@ -4,6 +4,7 @@ use gatefold_core::{Attention, AttentionBackward, Dtype, Op};
 
 use super::affine::Affine;
 use super::files;
+use super::injection::Injection;
 use super::penalty::Penalty;
 use super::row_map::RowMap;
 use crate::{Kernels, Limits, Plan, PlanError, Step};
@@ -67,6 +68,11 @@ pub(super) fn forward(a: &Attention, core: &impl Kernels, limits: &Limits) -> Re
         steps.extend(step);
         plan.scratch.extend(scratch);
     }
+    if let Some(injection) = Injection::of(a, limits) {
+        let (step, scratch) = injection.forward()?;
+        steps.push(step);
+        plan.scratch.extend(scratch);
+    }
     plan.steps = steps;
     plan.rounds_rows = a.dtype == Dtype::F16;
     plan.reasons.push(REASON.into());
@@ -100,6 +106,11 @@ pub(super) fn backward(op: &AttentionBackward, limits: &Limits) -> Result<Plan, 
     }
     if let Some(map) = RowMap::epilogue(a, limits) {
         let (steps, more) = map.backward()?;
+        before.extend(steps);
+        scratch.extend(more);
+    }
+    if let Some(injection) = Injection::of(a, limits) {
+        let (steps, more) = injection.backward()?;
         before.extend(steps);
         scratch.extend(more);
     }

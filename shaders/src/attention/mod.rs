@@ -11,6 +11,7 @@ mod diagnostics;
 mod dressed;
 mod files;
 mod forward;
+mod injection;
 mod layout;
 mod loops;
 mod marks;

@@ -1,8 +1,9 @@
 //! Specs that between them reach every kernel, slot and schedule.
 
 use gatefold_core::attention::{
-    Activation, Bias, BlockMap, CacheLayout, Causal, Dims, Epilogue, Gate, MaskMod, NanPolicy, Normalizer, Prologue,
-    QueryScale, RotaryPairs, RotaryPositions, RowLayout, RowNorm, ScoreBias, ScoreMod, Sequences, Weight, Window,
+    Activation, Bias, BlockMap, CacheLayout, Causal, Dims, Epilogue, Gate, Injection, MaskMod, NanPolicy, Normalizer,
+    Prologue, QueryScale, RotaryPairs, RotaryPositions, RowLayout, RowNorm, ScoreBias, ScoreMod, Sequences, Weight,
+    Window,
 };
 use gatefold_core::{
     Attention, AttentionBackward, AttentionMerge, AttentionStatistics, CacheAppend, Dtype, Gemm, Op, RotaryEmbedding,
@@ -117,13 +118,18 @@ fn dressed(base: &Attention) -> Vec<Attention> {
             let gate = Some(Gate { activation, per_head });
             let gated = Epilogue { gate, ..Epilogue::default() };
             all.push(Attention { epilogue: gated, ..base.clone() });
-            let epilogue = Epilogue { affine: false, gate, norm: Some(norm), gain: n % 2 == 1, gate_last: per_head };
+            let epilogue =
+                Epilogue { gate, norm: Some(norm), gain: n % 2 == 1, gate_last: per_head, ..Epilogue::default() };
             all.push(Attention { prologue, epilogue, ..base.clone() }.saving(per_head));
         }
     }
     let affine = |gate, norm| Epilogue { affine: true, gate, norm, ..Epilogue::default() };
     let scaled = Prologue { value_scale: Some(Activation::Sigmoid), ..Prologue::default() };
     all.push(Attention { epilogue: affine(None, None), ..base.clone() });
+    for injection in [Injection::LastRow, Injection::EveryRow] {
+        let epilogue = Epilogue { injection: Some(injection), ..Epilogue::default() };
+        all.push(Attention { epilogue, ..base.clone() });
+    }
     all.push(Attention { epilogue: affine(Some(Gate::ELEMENT), Some(norms[1])), prologue: scaled, ..base.clone() });
     all
 }

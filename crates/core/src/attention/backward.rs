@@ -67,6 +67,8 @@ fn gradient_name(input: &str) -> &'static str {
         "value_scale" => "d_value_scale",
         "gate" => "d_gate",
         "alpha" => "d_alpha",
+        "inject_logit" => "d_inject_logit",
+        "task_vector" => "d_task_vector",
         _ => "d_o_gain",
     }
 }

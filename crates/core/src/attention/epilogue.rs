@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Activation, Attention, RowNorm, Sequences};
+use super::{Activation, Attention, Injection, RowNorm, Sequences};
 use crate::{Dtype, Operand, SpecError};
 
 /// A gate on the output.
@@ -24,7 +24,7 @@ impl Gate {
 
 /// What is done to rows of the output: `o_i = gain ∘ norm(act(gate_i) ∘ x_i)`, or, with `gate_last`, `o_i = act(gate_i) ∘ gain ∘ norm(x_i)`,
 /// where `x_i = Σ_j P_ij v̂_j`, or, with `affine`, `x_i = alpha_i·Σ_j P_ij v̂_j + (alpha_mean_h − alpha_i)·mean_j v̂_j` over the keys that the
-/// query sees.
+/// query sees. Or, alone, [`Injection`].
 ///
 /// | operand | shape | type |
 /// |---|---|---|
@@ -50,12 +50,15 @@ pub struct Epilogue {
     pub gain: bool,
     /// Whether the gate follows the norm.
     pub gate_last: bool,
+    /// Whether and where a vector per head is mixed in: alone, without any of the above.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub injection: Option<Injection>,
 }
 
 impl Epilogue {
     /// Whether there is nothing to do.
     pub const fn is_none(&self) -> bool {
-        !self.affine && !self.maps_rows()
+        !self.affine && !self.maps_rows() && self.injection.is_none()
     }
 
     /// Whether rows are changed each by itself: gated or normalised.
@@ -72,6 +75,7 @@ impl Epilogue {
             false => ("gate", a.query_dims(a.dims.val_dim), a.dtype),
         }));
         all.extend(self.gain.then(|| ("o_gain", vec![a.dims.val_dim], Dtype::F32)));
+        all.extend(self.injection.map(|_| Injection::operands(a)).into_iter().flatten());
         all
     }
 
@@ -82,6 +86,7 @@ impl Epilogue {
 
     pub(super) fn validate(&self, a: &Attention) -> Result<(), SpecError> {
         RowNorm::validate(self.norm, "epilogue.norm")?;
+        Injection::validate(self)?;
         if self.affine {
             check_affine(a)?;
         }
@@ -106,6 +111,7 @@ impl Epilogue {
         all.extend(self.norm.map(|n| format!("o_{}", n.name())));
         all.extend(self.gain.then(|| "o_gain".into()));
         all.extend(self.gate_last.then(|| "gate_last".into()));
+        all.extend(self.injection.map(|i| i.name().into()));
         all
     }
 }

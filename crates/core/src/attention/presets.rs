@@ -2,8 +2,8 @@
 //! struct update.
 
 use super::{
-    Activation, Attention, Bias, Causal, Dims, Epilogue, Gate, Normalizer, Prologue, QueryScale, RowNorm, Sequences,
-    Weight,
+    Activation, Attention, Bias, Causal, Dims, Epilogue, Gate, Injection, Normalizer, Prologue, QueryScale, RowNorm,
+    Sequences, Weight,
 };
 
 /// An attention of a paper.
@@ -57,6 +57,7 @@ presets! {
     taylor_softmax, "Softmax as RNN: Taylor series", "arXiv 2507.23632";
     stable_max, "StableMax", "arXiv 2501.04697";
     affine_scaled, "Affine-scaled attention", "Affine-Scaled Attention (2026), see docs";
+    soft_injection, "Soft injection of task vectors", "Soft Injection of Task Embeddings, see docs";
 }
 
 /// `exp(min(z, 5))`, top-left causal: what the ablations of arXiv 2507.23632 share.
@@ -241,6 +242,13 @@ impl Attention {
     /// ([`alpha_mean_after`]) that is the caller's. Causal.
     pub fn affine_scaled(dims: Dims) -> Self {
         let epilogue = Epilogue { affine: true, ..Epilogue::default() };
+        Self { epilogue, causal: Causal::BottomRight, ..Self::softmax(dims) }
+    }
+
+    /// Soft injection (*Soft Injection of Task Embeddings*): causal softmax, a task vector per head (the mean of what the head gave for examples)
+    /// mixed into the last row of each sequence by `σ(inject_logit)`; logits begin at 0.
+    pub fn soft_injection(dims: Dims) -> Self {
+        let epilogue = Epilogue { injection: Some(Injection::LastRow), ..Epilogue::default() };
         Self { epilogue, causal: Causal::BottomRight, ..Self::softmax(dims) }
     }
 }

@@ -59,6 +59,10 @@ pub struct Inputs {
     pub gate: Option<Tensor>,
     /// Factor per dim on the normalised output.
     pub o_gain: Option<Tensor>,
+    /// Logit of the task vector's share, per query head.
+    pub inject_logit: Option<Tensor>,
+    /// What is mixed into rows of the output, per query head.
+    pub task_vector: Option<Tensor>,
 }
 
 impl From<Inputs> for Tensors {
@@ -88,6 +92,8 @@ impl From<Inputs> for Tensors {
             .with_some("alpha_mean", i.alpha_mean)
             .with_some("gate", i.gate)
             .with_some("o_gain", i.o_gain)
+            .with_some("inject_logit", i.inject_logit)
+            .with_some("task_vector", i.task_vector)
     }
 }
 

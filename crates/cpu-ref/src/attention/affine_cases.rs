@@ -11,7 +11,8 @@ use crate::data::Family;
 /// How many cases there are.
 pub(super) const COUNT: usize = 20;
 
-const AFFINE: Epilogue = Epilogue { affine: true, gate: None, norm: None, gain: false, gate_last: false };
+const AFFINE: Epilogue =
+    Epilogue { affine: true, gate: None, norm: None, gain: false, gate_last: false, injection: None };
 
 fn base(seq_q: usize, seq_kv: usize) -> Attention {
     let dims = Dims { q_heads: 4, kv_heads: 2, seq_q, seq_kv, head_dim: 8, val_dim: 6, batch: 2 };

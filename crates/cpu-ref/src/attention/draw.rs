@@ -155,7 +155,7 @@ fn with_rows(rng: &mut Rng, style: &mut Rng, op: Attention) -> Attention {
     }
     prologue.gain &= prologue.query_norm.is_some() || prologue.key_norm.is_some();
     let affine = style.chance(40) && counts && op.custom.mask_mod.is_none() && !cached;
-    let epilogue = Epilogue { affine, gate, norm, gain: gain && norm.is_some(), gate_last: false };
+    let epilogue = Epilogue { affine, gate, norm, gain: gain && norm.is_some(), ..Epilogue::default() };
     let epilogue = if do_last { epilogue } else { Epilogue::default() };
     let o_core = !epilogue.is_none() && rng.chance(30);
     Attention { prologue, epilogue, o_core, ..op }

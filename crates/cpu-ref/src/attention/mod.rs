@@ -21,6 +21,7 @@ mod custom_cases;
 mod diagnostics;
 pub(crate) mod draw;
 pub(crate) mod geometry;
+pub(crate) mod injection;
 mod mask_cases;
 mod merge;
 mod pairs;
@@ -151,7 +152,7 @@ impl Reference for Attention {
                 let o = if self.epilogue.maps_rows() {
                     Rows::new(self, inputs, Kind::Output).forward(&rows::all_stored(moved, self.dtype))
                 } else {
-                    moved
+                    injection::forward(self, inputs, moved)
                 };
                 outputs.floats.insert("o".into(), o);
                 outputs.floats.insert("o_core".into(), core);

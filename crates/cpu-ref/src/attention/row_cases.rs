@@ -39,7 +39,7 @@ fn draw(choice: [usize; SLOTS.len()]) -> Draw {
     let gate = gate.checked_sub(1).map(|at| Gate { activation: Activation::ALL[at / 2], per_head: at % 2 == 1 });
     let norm = norm(output, other);
     let gate_last = order == 1 && gate.is_some() && norm.is_some();
-    let epilogue = Epilogue { affine: false, gate, norm, gain: gain == 1 && norm.is_some(), gate_last };
+    let epilogue = Epilogue { gate, norm, gain: gain == 1 && norm.is_some(), gate_last, ..Epilogue::default() };
     let (weight, normalizer) = [
         (Weight::Softmax, Normalizer::None),
         (Weight::Sigmoid, Normalizer::None),

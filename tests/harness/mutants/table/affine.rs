@@ -1,4 +1,4 @@
-//! Faults of the affine epilogue.
+//! Faults of the affine epilogue and of injection.
 
 use super::super::Row;
 
@@ -110,5 +110,41 @@ pub(super) const ALL: &[Row] = &[
         "saturated(sum, 0.0)",
         "attention_backward",
         &["affine, causal"],
+    ),
+    (
+        "injection_in_padding",
+        "attention/injected/last_row.wgsl",
+        "the last row in memory is taken for the last of a sequence",
+        "row.i + 1u == at.len_q",
+        "row.i + 1u == params.seq_q",
+        "attention",
+        &["injection, last row, packed"],
+    ),
+    (
+        "injection_shares_swapped",
+        "attention/injected/shares.wgsl",
+        "a negative logit has the share of a positive one",
+        "select(pair, pair.yx, logit < 0.0)",
+        "pair",
+        "",
+        &["injection"],
+    ),
+    (
+        "injection_vector_of_entry",
+        "attention/injection_backward.wgsl",
+        "terms lie by batch entry, so heads mix",
+        "let term = (head % params.q_heads * params.batch + head / params.q_heads) * params.seq_q + own % params.seq_q;",
+        "let term = own;",
+        "attention_backward",
+        &["injection, every row"],
+    ),
+    (
+        "injection_logit_slope",
+        "attention/injection_backward.wgsl",
+        "the gradient of the logit lacks the second factor of the slope",
+        "share.x * share.y * sum",
+        "share.x * sum",
+        "attention_backward",
+        &["injection, every row"],
     ),
 ];
