@@ -8,7 +8,7 @@ use gatefold_core::attention::{
 use gatefold_core::{Attention, AttentionBackward, Dtype, Op};
 
 use super::draw::{Draw, Plant, inputs, spec};
-use super::{affine_cases, custom_cases, mask_cases, pairs, row_cases};
+use super::{affine_cases, custom_cases, dropout_cases, mask_cases, pairs, row_cases};
 use crate::case::HALVES;
 use crate::data::{Family, Rng};
 use crate::{Case, Reference};
@@ -20,7 +20,8 @@ pub(crate) const PLANNED: u64 = (246
     + row_cases::COUNT
     + 5 * PRESETS.len()
     + affine_cases::COUNT
-    + mask_cases::COUNT) as u64;
+    + mask_cases::COUNT
+    + dropout_cases::COUNT) as u64;
 
 const FORWARD: u64 = 0x0f0f;
 const BACKWARD: u64 = 0xb0b0;
@@ -103,6 +104,7 @@ fn planned() -> &'static [Draw] {
         all.push(short_rows());
         all.push(no_keys_to_normalise());
         all.push(large_gradients());
+        all.extend(dropout_cases::planned());
         all
     })
 }
