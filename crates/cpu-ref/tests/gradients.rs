@@ -99,7 +99,7 @@ fn attention_cases() -> impl Iterator<Item = (AttentionBackward, Values<f64>)> {
 }
 
 /// What must be among the gradients and options of at least three specs.
-const SEEN: [&str; 21] = [
+const SEEN: [&str; 22] = [
     "d_sink",
     "d_alibi_slopes",
     "d_score_bias",
@@ -121,6 +121,7 @@ const SEEN: [&str; 21] = [
     "gate_last",
     "key_penalty",
     "d_alpha",
+    "dropout",
 ];
 
 #[test]

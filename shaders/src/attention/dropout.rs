@@ -31,3 +31,45 @@ pub(super) fn members(a: &Attention) -> [(&'static str, Param); 4] {
         ("keep_scale", Param::F32(scale)),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use gatefold_core::attention::Dims;
+    use gatefold_core::{AttentionBackward, Dtype};
+
+    use super::*;
+    use crate::{Kernels, Limits, MatrixUnit, Plan};
+
+    fn with(probability: f32, seed: u64) -> Attention {
+        let dims = Dims::new(1, 2, 100, 32);
+        Attention { dropout: Some(Dropout { probability, seed }), dtype: Dtype::F16, ..Attention::softmax(dims) }
+    }
+
+    fn names(plan: &Plan) -> Vec<&str> {
+        plan.steps.iter().map(|s| s.name.as_str()).collect()
+    }
+
+    #[test]
+    fn one_pipeline_serves_every_seed() {
+        let limits = Limits { f16: true, ..Limits::webgpu_default() };
+        let plans = |p: f32, seed: u64| {
+            let (a, limits) = (with(p, seed), &limits);
+            [a.plan(limits).unwrap(), AttentionBackward::new(a).plan(limits).unwrap()]
+        };
+        let (first, other, none) = (plans(0.1, 1), plans(0.5, u64::MAX), plans(0.0, 1));
+        for ((first, other), none) in first.iter().zip(&other).zip(&none) {
+            assert_eq!(names(first), names(other));
+            assert!(names(first).iter().any(|n| n.contains(".dropout.")));
+            assert!(!names(none).iter().any(|n| n.contains("dropout")), "{:?}", names(none));
+            assert_ne!(first.steps.last().map(|s| &s.dispatches), other.steps.last().map(|s| &s.dispatches));
+        }
+    }
+
+    #[test]
+    fn matrix_units_are_not_used() {
+        let limits = Limits { f16: true, matrix: Some(MatrixUnit { edge: 16, lanes: 32 }), ..Limits::webgpu_default() };
+        let of = |p: f32| with(p, 7).plan(&limits).unwrap();
+        assert!(of(0.0).rounds_weights && !of(0.1).rounds_weights);
+        assert!(of(0.1).reasons.iter().any(|r| r.starts_with("no matrix units: dropout")));
+    }
+}
