@@ -1,7 +1,7 @@
 //! What must hold of dropout whatever the numbers.
 
 use gatefold_core::attention::{Dims, Dropout, Normalizer, Sequences, Weight};
-use gatefold_core::{Attention, AttentionMerge};
+use gatefold_core::{Attention, AttentionMerge, AttentionStatistics};
 use gatefold_cpu_ref::data::Rng;
 use gatefold_cpu_ref::{Reference, Values};
 
@@ -90,6 +90,16 @@ fn nothing_to_drop_is_no_dropout() {
         let plain = spec.eval(&inputs(&dims));
         assert_eq!(with(0.0, 3, &spec).eval(&inputs(&dims)).float("o"), plain.float("o"));
     }
+}
+
+#[test]
+fn statistics_are_those_of_all_pairs() {
+    let dims = Dims::new(1, 2, 7, 4);
+    let [spec, _] = both(dims);
+    let mut given = inputs(&dims);
+    given.floats.remove("v");
+    let of = |spec: &Attention| AttentionStatistics::new(spec.clone()).eval(&given).floats;
+    assert_eq!(of(&with(0.5, 3, &spec)), of(&spec));
 }
 
 /// The mask is that of places in a sequence, wherever it lies in memory.
