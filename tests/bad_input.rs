@@ -1,6 +1,8 @@
 //! Bad input is refused before anything runs, by a named error; the call after it gives the same bits as before.
 
-use gatefold_core::attention::{Bias, BlockMap, Causal, Dims, Normalizer, ScoreBias, Sequences, Weight, Window};
+use gatefold_core::attention::{
+    Bias, BlockMap, Causal, Dims, Dropout, Normalizer, ScoreBias, Sequences, Weight, Window,
+};
 use gatefold_core::{
     Attention, AttentionBackward, AttentionMerge, Dtype, Gemm, Op, RowFunction, Rowwise, RowwiseBackward, SpecError,
     Tensor,
@@ -82,6 +84,10 @@ fn attention_options() {
     }
     for softcap in [0.0, -1.0, f32::NAN, f32::INFINITY] {
         t.refuse_spec(&Attention { softcap: Some(softcap), ..base.clone() }, "Option", "softcap");
+    }
+    for probability in [-0.1, 1.0, 1.5, f32::NAN, f32::INFINITY] {
+        let dropout = Some(Dropout { probability, seed: 0 });
+        t.refuse_spec(&Attention { dropout, ..base.clone() }, "Option", "dropout.probability");
     }
     for bias in [f32::NAN, f32::NEG_INFINITY] {
         t.refuse_spec(&Attention { bias: Bias::Const(bias), ..base.clone() }, "Option", "bias");

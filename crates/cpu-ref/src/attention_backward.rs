@@ -19,6 +19,7 @@ use gatefold_core::{Attention, AttentionBackward, Op, SpecError, Tensors};
 use crate::attention::affine;
 use crate::attention::cases;
 use crate::attention::custom::check_rust;
+use crate::attention::dropout::drop;
 use crate::attention::geometry::{Sequence, sequences};
 use crate::attention::injection;
 use crate::attention::penalty;
@@ -70,6 +71,7 @@ enum Shared<R> {
 
 /// A pair's weight and the gradient of its score with and without the softcap.
 struct Pair<R> {
+    /// As it counts after dropout.
     p: R,
     /// With respect to `z`, where the biases are.
     dz: R,
@@ -142,7 +144,7 @@ impl<'a, R: Real> Gradients<'a, R> {
                 self.add_biases(s, h, i, j, R::nan());
                 continue;
             }
-            let Some(pair) = self.pair(score, key, shared, d_o) else {
+            let Some(pair) = self.pair(score, key, shared, d_o, [s.b, h, i, j]) else {
                 continue;
             };
             self.d_v.add(key, pair.p, d_o);
@@ -180,18 +182,19 @@ impl<'a, R: Real> Gradients<'a, R> {
     }
 
     /// `None` for a pair of weight 0 that has no gradient.
-    fn pair(&self, score: Score<R>, key: usize, shared: Shared<R>, d_o: &[R]) -> Option<Pair<R>> {
+    fn pair(&self, score: Score<R>, key: usize, shared: Shared<R>, d_o: &[R], place: [usize; 4]) -> Option<Pair<R>> {
         let (of, zero) = (&self.spec.forward, R::from_f64(0.0));
+        let dropped = |x: R| drop(of, place, x).unwrap_or(zero);
         let (z, slope) = match score {
             Score::Finite { z, slope } => (z, slope),
             Score::PlusInfinity => {
                 let a = weight_at_infinity(of, 1.0);
                 let p = if let Shared::Normalized(share, _) = shared { a * share } else { a };
-                return Some(Pair { p, dz: zero, ds: zero });
+                return Some(Pair { p: dropped(p), dz: zero, ds: zero });
             }
             Score::MinusInfinity | Score::Nan => return None,
         };
-        let d_p = R::dot(d_o, self.scores.values(key));
+        let d_p = dropped(R::dot(d_o, self.scores.values(key)));
         let (p, dz) = match shared {
             Shared::Softmax(lse, delta) => {
                 let p = (z - lse).exp();
@@ -204,7 +207,7 @@ impl<'a, R: Real> Gradients<'a, R> {
         };
         let bends = of.softcap.is_some() || of.custom.score_mod.is_some();
         let ds = if bends { dz * slope } else { dz };
-        Some(Pair { p, dz, ds })
+        Some(Pair { p: dropped(p), dz, ds })
     }
 
     fn add_biases(&mut self, s: &Sequence, h: usize, i: usize, j: usize, dz: R) {

@@ -99,7 +99,7 @@ fn attention_cases() -> impl Iterator<Item = (AttentionBackward, Values<f64>)> {
 }
 
 /// What must be among the gradients and options of at least three specs.
-const SEEN: [&str; 23] = [
+const SEEN: &[&str] = &[
     "d_sink",
     "d_alibi_slopes",
     "d_score_bias",
@@ -123,6 +123,7 @@ const SEEN: [&str; 23] = [
     "d_alpha",
     "d_inject_logit",
     "d_task_vector",
+    "dropout",
 ];
 
 #[test]
@@ -158,7 +159,8 @@ fn attention() {
     }
     assert!(count >= 40, "{count} specs");
     for name in SEEN
-        .into_iter()
+        .iter()
+        .copied()
         .chain(Weight::FUNCTIONS.iter().map(|w| w.label().leak() as &str))
         .chain(Normalizer::ALL[1..].iter().map(|n| n.name()))
     {

@@ -10,7 +10,8 @@ use super::marks::{Marks, reserve_flags};
 use super::split::{Parted, Work};
 use super::tiles::{Stage, Tile};
 use super::{
-    FLAT, Parts, QueryOperand, Variant, check_features, custom, dressed, files, flat_step, masks, query_work, step_work,
+    FLAT, Parts, QueryOperand, Variant, check_features, custom, dressed, dropout, files, flat_step, masks, query_work,
+    step_work,
 };
 use crate::{Kernels, Limits, Plan, PlanError, ShapeClass, Source, Step};
 
@@ -191,6 +192,7 @@ impl Planner<'_> {
         self.layout.grow_to(&layout);
         variant.tile_slots(a, access, tile);
         variant.slots(files::weight(a));
+        variant.slots(dropout::files(a, false));
         variant.slot(files::carry(passes > 1, tile));
         let of_kernel = if kernel == files::BACKWARD_QUERY { loops::backward_query } else { loops::backward_key_value };
         self.steps.push(Step { loops: of_kernel(a, tile, passes), ..variant.step(a, kernel, tile, state, split) });
@@ -216,6 +218,7 @@ impl Planner<'_> {
         let mut variant = Variant::new("attention_backward_score_bias", a);
         variant.tile_slots(a, files::ACCESS_BY_QUERY, &tile);
         variant.slots(files::weight(a));
+        variant.slots(dropout::files(a, false));
         let loops = loops::backward_score_bias(a, &tile, work.stream);
         self.steps.push(Step { loops, ..variant.step(a, files::BACKWARD_SCORE_BIAS, &tile, 0, split) });
         Ok(())

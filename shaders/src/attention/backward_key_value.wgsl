@@ -3,12 +3,12 @@
 //
 //   for each query head of the group, for each tile of queries that see the keys:
 //       sᵀ ← k qᵀ,  dPᵀ ← v d_oᵀ        [TILE_OWN, TILE_STREAM]
-//       P  ← weight(z);  dz ← weight_gradient(z, P, dP);  ds ← dz·cap'(s)
-//       acc_v ← acc_v + Pᵀ d_o          [TILE_OWN, val_dim]
+//       P  ← weight(z);  dz ← weight_gradient(z, P, dropout(dP));  ds ← dz·cap'(s)
+//       acc_v ← acc_v + dropout(P)ᵀ d_o [TILE_OWN, val_dim]
 //       acc_k ← acc_k + dsᵀ q           [TILE_OWN, head_dim]
 //   d_k ← scale·acc_k;  d_v ← acc_v
 //
-// Owns: the rows of d_k and d_v of its tile, padded rows included, and their sums of dz. Slots: access, schedule, weight, softcap, score_mod, mask_mod, bias, sums,
+// Owns: the rows of d_k and d_v of its tile, padded rows included, and their sums of dz. Slots: access, schedule, weight, dropout, softcap, score_mod, mask_mod, bias, sums,
 // carry, finite, load, store. A workgroup is one tile of TILE_OWN keys of one key/value head.
 
 // scores → P, d_scores → ds, in place; seen: no pair of the tile is hidden.
@@ -18,15 +18,17 @@ fn weigh(scores: ptr<function, Scores>, d_scores: ptr<function, Scores>, of_keys
             let i = stream_position(c * 4u + e);
             let keys = keys_of(i);
             let statistics = row_statistics(i);
+            let drop = dropout_row(i);
             if seen {
                 for (var r = 0u; r < OWN; r++) { // unroll
                     let j = own_position(r);
                     let capped = cap((*scores)[r * STREAM4 + c][e] * params.scale);
                     let z = score_seen(i, j, capped, (*of_keys)[r / 4u][r % 4u]);
                     let p = weight_seen(z, statistics);
-                    let dz = weight_gradient(z, p, (*d_scores)[r * STREAM4 + c][e], statistics);
+                    let d_p = dropped((*d_scores)[r * STREAM4 + c][e], drop, j);
+                    let dz = weight_gradient(z, p, d_p, statistics);
                     add_pair(r, i, j, dz);
-                    (*scores)[r * STREAM4 + c][e] = p;
+                    (*scores)[r * STREAM4 + c][e] = dropped(p, drop, j);
                     (*d_scores)[r * STREAM4 + c][e] = dz * score_gradient(capped, i, j);
                 }
             } else {
@@ -35,9 +37,10 @@ fn weigh(scores: ptr<function, Scores>, d_scores: ptr<function, Scores>, of_keys
                     let capped = cap((*scores)[r * STREAM4 + c][e] * params.scale);
                     let z = score(i, j, capped, keys, (*of_keys)[r / 4u][r % 4u]);
                     let p = weight(z, statistics);
-                    let dz = select(weight_gradient(z, p, (*d_scores)[r * STREAM4 + c][e], statistics), 0.0, is_hidden(z));
+                    let d_p = dropped((*d_scores)[r * STREAM4 + c][e], drop, j);
+                    let dz = select(weight_gradient(z, p, d_p, statistics), 0.0, is_hidden(z));
                     add_pair(r, i, j, dz);
-                    (*scores)[r * STREAM4 + c][e] = p;
+                    (*scores)[r * STREAM4 + c][e] = dropped(p, drop, j);
                     (*d_scores)[r * STREAM4 + c][e] = select(dz * score_gradient(capped, i, j), 0.0, is_hidden(z));
                 }
             }

@@ -2,11 +2,11 @@
 //
 //   for each tile of keys that the queries see:
 //       s  ← q kᵀ,  dP ← d_o vᵀ         [TILE_OWN, TILE_STREAM]
-//       P  ← weight(z);  dz ← weight_gradient(z, P, dP);  ds ← dz·cap'(s)
+//       P  ← weight(z);  dz ← weight_gradient(z, P, dropout(dP));  ds ← dz·cap'(s)
 //       acc ← acc + ds k                [TILE_OWN, head_dim]
 //   d_q ← scale·acc
 //
-// Owns: the rows of d_q of its tile, padded rows included, and their sums of dz. Slots: access, schedule, weight, softcap, score_mod, mask_mod, bias, sums, carry,
+// Owns: the rows of d_q of its tile, padded rows included, and their sums of dz. Slots: access, schedule, weight, dropout, softcap, score_mod, mask_mod, bias, sums, carry,
 // finite, load, store. A workgroup is one tile of TILE_OWN queries of one query head.
 
 // scores, d_scores → ds in d_scores; seen: no pair of the tile is hidden.
@@ -19,13 +19,15 @@ fn weigh(scores: ptr<function, Scores>, d_scores: ptr<function, Scores>, seen: b
         let i = own_position(r);
         let keys = keys_of(i);
         let statistics = row_statistics(i);
+        let drop = dropout_row(i);
         if seen {
             for (var c = 0u; c < STREAM4; c++) { // unroll
                 for (var e = 0u; e < 4u; e++) { // unroll
                     let j = stream_position(c * 4u + e);
                     let capped = cap((*scores)[r * STREAM4 + c][e] * params.scale);
                     let z = score_seen(i, j, capped, of_keys[c * 4u + e]);
-                    let dz = weight_gradient(z, weight_seen(z, statistics), (*d_scores)[r * STREAM4 + c][e], statistics);
+                    let d_p = dropped((*d_scores)[r * STREAM4 + c][e], drop, j);
+                    let dz = weight_gradient(z, weight_seen(z, statistics), d_p, statistics);
                     add_pair(r, i, j, dz);
                     (*d_scores)[r * STREAM4 + c][e] = dz * score_gradient(capped, i, j);
                 }
@@ -36,7 +38,8 @@ fn weigh(scores: ptr<function, Scores>, d_scores: ptr<function, Scores>, seen: b
                     let j = stream_position(c * 4u + e);
                     let capped = cap((*scores)[r * STREAM4 + c][e] * params.scale);
                     let z = score(i, j, capped, keys, of_keys[c * 4u + e]);
-                    let dz = select(weight_gradient(z, weight(z, statistics), (*d_scores)[r * STREAM4 + c][e], statistics), 0.0, is_hidden(z));
+                    let d_p = dropped((*d_scores)[r * STREAM4 + c][e], drop, j);
+                    let dz = select(weight_gradient(z, weight(z, statistics), d_p, statistics), 0.0, is_hidden(z));
                     add_pair(r, i, j, dz);
                     (*d_scores)[r * STREAM4 + c][e] = select(dz * score_gradient(capped, i, j), 0.0, is_hidden(z));
                 }

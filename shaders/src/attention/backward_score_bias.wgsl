@@ -1,10 +1,10 @@
 // attention backward, d_score_bias: dz summed over the batch entries and heads that share the bias, for a tile of the bias.
 //
 //   for each (batch, head) that shares this bias:
-//       s ← q kᵀ,  dP ← d_o vᵀ;  total ← total + weight_gradient(z, weight(z), dP)     [TILE_OWN, TILE_STREAM]
+//       s ← q kᵀ,  dP ← d_o vᵀ;  total ← total + weight_gradient(z, weight(z), dropout(dP))   [TILE_OWN, TILE_STREAM]
 //
 // Owns: a tile of d_score_bias. stream_from .. stream_to counts the sharers; a later dispatch adds to what an earlier one left.
-// Slots: access, schedule, weight, softcap, score_mod, mask_mod, bias, load, accumulated values: none. A workgroup is one tile of one bias matrix.
+// Slots: access, schedule, weight, dropout, softcap, score_mod, mask_mod, bias, load, accumulated values: none. A workgroup is one tile of one bias matrix.
 @group(0) @binding(13) var<storage, read_write> d_score_bias: array<f32>;
 
 @compute @workgroup_size(INVOCATIONS)
@@ -35,12 +35,14 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
             let i = own_position(r);
             let keys = keys_of(i);
             let statistics = row_statistics(i);
+            let drop = dropout_row(i);
             for (var c = 0u; c < STREAM4; c++) { // unroll
                 for (var e = 0u; e < 4u; e++) { // unroll
                     let j = stream_position(c * 4u + e);
                     let capped = cap(scores[r * STREAM4 + c][e] * params.scale);
                     let z = score(i, j, capped, keys, of_keys[c * 4u + e]);
-                    let dz = weight_gradient(z, weight(z, statistics), d_scores[r * STREAM4 + c][e], statistics);
+                    let d_p = dropped(d_scores[r * STREAM4 + c][e], drop, j);
+                    let dz = weight_gradient(z, weight(z, statistics), d_p, statistics);
                     total[r * STREAM4 + c][e] += select(dz, 0.0, is_hidden(z));
                 }
             }

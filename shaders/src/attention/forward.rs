@@ -10,7 +10,7 @@ use super::matrix::MatrixTile;
 use super::shares::{Shares, are_grouped, own_rows};
 use super::split::{Split, Work};
 use super::tiles::{Stage, Tile};
-use super::{QueryOperand, Variant, files, loops, masks, query_work, step_work};
+use super::{QueryOperand, Variant, dropout, files, loops, masks, query_work, step_work};
 use crate::{Limits, Plan, PlanError, Step};
 
 /// The forward pass of an attention on an adapter.
@@ -113,6 +113,7 @@ impl<'a> Forward<'a> {
         if !tile.is_matrix() {
             variant.slot(files::rows(self.grouped));
             variant.slot(files::share(self.shares.are_several()));
+            variant.slots(dropout::files(a, true));
             variant.slots.push(files::STORE_ROWS);
         }
         let split = self.split(&self.work, layout)?;

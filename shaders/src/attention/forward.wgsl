@@ -4,11 +4,11 @@
 //       s ← q kᵀ                        [TILE_OWN, TILE_STREAM]
 //       z ← bias(cap(scale·s)), hidden where masked
 //       P ← row_update(z)               softmax: online maximum and sum, acc rescaled; sigmoid: σ(z), nothing else
-//       acc ← acc + P v                 [TILE_OWN, val_dim]
+//       acc ← acc + dropout(P) v        [TILE_OWN, val_dim]
 //   o ← row_end(acc)
 //
 // Owns: the rows of o (and lse) of its tile, padded rows included; or, if keys are shared out, a share's part of them, which
-// forward_combine.wgsl joins. Slots: access, schedule, rows, row, softcap, score_mod, mask_mod, bias, lse, carry, finite, load, store.
+// forward_combine.wgsl joins. Slots: access, schedule, rows, row, dropout, softcap, score_mod, mask_mod, bias, lse, carry, finite, load, store.
 // A workgroup is one tile of TILE_OWN rows: the queries of one query head, or of all heads that share a key/value head.
 
 // Products → scores z, in place; seen: no pair of the tile is hidden.
@@ -72,6 +72,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
         let all = tile_sees(tile, tile + TILE_STREAM);
         form_scores(&scores, all);
         row_update(&scores, &acc, all);
+        drop_weights(&scores);
         accumulate(V, &scores, &acc);
     }
     if suspends() {

@@ -3,7 +3,7 @@
 use gatefold_core::attention::{Bias, Causal, Normalizer, Sequences};
 use gatefold_core::{Attention, Op, Operand, Role};
 
-use super::masks;
+use super::{dropout, masks};
 use crate::{Limits, Packed, Param, PlanError, Scratch};
 
 /// Name of the scratch that holds small inputs, row statistics and waiting accumulators.
@@ -144,6 +144,7 @@ impl Members {
         ];
         all.extend(of_maps(a));
         all.extend(masks::members(a));
+        all.extend(dropout::members(a));
         let members = PACKED.iter().map(|&(_, m)| m).chain(REGIONS.iter().copied());
         all.extend(members.map(|m| (m, Param::U32(layout.offset(m)))));
         Self(all)

@@ -50,6 +50,9 @@ impl MatrixTile {
         if !a.custom.is_empty() {
             return Err("functions of the user's own need scores one by one, which matrix tiles do not have".into());
         }
+        if a.drops().is_some() {
+            return Err("dropout drops weights one by one, which matrix tiles do not have".into());
+        }
         if a.hides_inside() {
             return Err(
                 "sink tokens, documents and block maps hide pairs one by one, which matrix tiles do not do".into()

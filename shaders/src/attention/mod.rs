@@ -9,6 +9,7 @@ mod classes;
 mod custom;
 mod diagnostics;
 mod dressed;
+mod dropout;
 mod files;
 mod forward;
 mod injection;

@@ -74,6 +74,10 @@ struct Params {
     log_width: f32,     //   ln(head_dim)
     key_bias_heads: u32, // 1: key_bias has a row for each key/value head
     key_penalty: f32,   // key_penalty.wgsl: ½·λ·scale
+    seed_low: u32,      // dropout/counter.wgsl
+    seed_high: u32,
+    drop_below: u32,    //   words below it drop their pair
+    keep_scale: f32,    //   1/(1 - p)
 }
 
 @group(0) @binding(0) var<uniform> params: Params;

@@ -24,6 +24,7 @@ use crate::{Cost, Dtype, Op, Operand, SpecError, Tensor, Tensors};
 /// d_alibi_slope_h = −Σ |i + off − j|·dz   d_sink_h = −Σ_i exp(sink_h − lse_i)·delta_i
 /// d_log_norm_i = −delta_i
 /// ```
+/// [`Dropout`](super::Dropout) says what changes with it.
 /// Deterministic: every sum has one owner and a fixed order. Source: Dao, *FlashAttention-2* (arXiv 2307.08691), §3.2.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -28,7 +28,7 @@ use crate::{Cost, Dtype, Op, Operand, Role, SpecError, Tensor, Tensors};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AttentionStatistics {
-    /// The attention that is looked at. Its outputs, values and normaliser make no difference.
+    /// The attention that is looked at. Its outputs, values, normaliser and dropout make no difference.
     pub forward: Attention,
 }
 
@@ -45,7 +45,7 @@ impl AttentionStatistics {
     #[must_use]
     pub fn looked_at(&self) -> Attention {
         let prologue = Prologue { value_scale: None, ..self.forward.prologue };
-        Attention { prologue, epilogue: Epilogue::default(), o_core: false, ..self.forward.clone() }
+        Attention { prologue, epilogue: Epilogue::default(), o_core: false, dropout: None, ..self.forward.clone() }
     }
 
     /// The statistics of the attention after its prologue.

@@ -40,6 +40,48 @@ impl Dims {
     }
 }
 
+impl Attention {
+    /// Rows of `q` in memory per query head: `[batch, q_heads, seq_q]` or `[q_heads, total_q]`.
+    pub fn row_dims(&self) -> Vec<usize> {
+        let d = &self.dims;
+        match self.sequences {
+            Sequences::Packed { total_q, .. } => vec![d.q_heads, total_q],
+            _ => vec![d.batch, d.q_heads, d.seq_q],
+        }
+    }
+
+    pub(super) fn query_dims(&self, width: usize) -> Vec<usize> {
+        let d = &self.dims;
+        match self.sequences {
+            Sequences::Packed { total_q, .. } => vec![total_q, d.q_heads, width],
+            _ => vec![d.batch, d.q_heads, d.seq_q, width],
+        }
+    }
+
+    pub(super) fn key_dims(&self, width: usize) -> Vec<usize> {
+        let d = &self.dims;
+        match self.sequences {
+            Sequences::Packed { total_kv, .. } => vec![total_kv, d.kv_heads, width],
+            Sequences::Paged { page, pages } => vec![pages, page, d.kv_heads, width],
+            _ => vec![d.batch, d.kv_heads, d.seq_kv, width],
+        }
+    }
+
+    pub(super) fn key_bias_dims(&self) -> Vec<usize> {
+        match self.sequences {
+            _ if self.key_bias_per_head => self.key_row_dims(),
+            Sequences::Packed { total_kv, .. } => vec![total_kv],
+            _ => vec![self.dims.batch, self.dims.seq_kv],
+        }
+    }
+
+    pub(super) fn score_bias_dims(&self) -> Option<Vec<usize>> {
+        let d = &self.dims;
+        let pick = |own: bool, n: usize| if own { n } else { 1 };
+        self.score_bias.map(|s| vec![pick(s.per_batch, d.batch), pick(s.per_head, d.q_heads), d.seq_q, d.seq_kv])
+    }
+}
+
 /// Checks the sizes of a spec.
 ///
 /// # Errors

@@ -6,7 +6,7 @@
 //! z_ij = s_ij + bias + head_bias_h + key_bias_j + score_bias_ij − alibi_slope_h·|i + off − j|
 //! a_ij = weight(z_ij) where key j is visible to query i, else 0
 //! P_ij = a_ij / n_i,   n_i = normalizer(a_i1, a_i2, …)
-//! o_i  = epilogue(Σ_j P_ij v̂_j)
+//! o_i  = epilogue(Σ_j dropout(P_ij) v̂_j)
 //! ```
 //!
 //! Sources: Dao, *FlashAttention-2* (arXiv 2307.08691); Ramapuram et al., *Theory, Analysis, and Best Practices for Sigmoid
@@ -20,6 +20,7 @@ mod custom;
 mod diagnose;
 mod diagnostics;
 mod dims;
+mod dropout;
 mod epilogue;
 mod injection;
 mod mask;
@@ -42,6 +43,7 @@ pub use custom::{Custom, CustomWeight, MaskFn, MaskMod, ScoreFn, ScoreMod, Twin,
 pub use diagnose::{Diagnosis, HeadDiagnosis, SINK_THRESHOLD};
 pub use diagnostics::{AttentionStatistics, StatisticsInputs, StatisticsOutputs};
 pub use dims::{Dims, MAX_DIM};
+pub use dropout::Dropout;
 pub use epilogue::{Epilogue, Gate};
 pub use injection::Injection;
 pub use mask::{BlockMap, Causal, Sequences, Window};
@@ -143,6 +145,9 @@ pub struct Attention {
     /// Whether and how there is an input `block_map`, whose zeros hide blocks of pairs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub block_map: Option<BlockMap>,
+    /// Dropout of weights, for training.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dropout: Option<Dropout>,
     /// The user's own slots.
     #[serde(default, skip_serializing_if = "Custom::is_empty")]
     pub custom: Custom,
@@ -195,6 +200,7 @@ impl Attention {
             sink_tokens: None,
             documents: false,
             block_map: None,
+            dropout: None,
             custom: Custom::default(),
             sequences: Sequences::Dense,
             prologue: Prologue::default(),
@@ -219,46 +225,6 @@ impl Attention {
             let s = (1.0 / (self.dims.head_dim as f64).sqrt()) as f32;
             s
         })
-    }
-
-    /// Rows of `q` in memory per query head: `[batch, q_heads, seq_q]` or `[q_heads, total_q]`.
-    pub fn row_dims(&self) -> Vec<usize> {
-        let d = &self.dims;
-        match self.sequences {
-            Sequences::Packed { total_q, .. } => vec![d.q_heads, total_q],
-            _ => vec![d.batch, d.q_heads, d.seq_q],
-        }
-    }
-
-    fn query_dims(&self, width: usize) -> Vec<usize> {
-        let d = &self.dims;
-        match self.sequences {
-            Sequences::Packed { total_q, .. } => vec![total_q, d.q_heads, width],
-            _ => vec![d.batch, d.q_heads, d.seq_q, width],
-        }
-    }
-
-    fn key_dims(&self, width: usize) -> Vec<usize> {
-        let d = &self.dims;
-        match self.sequences {
-            Sequences::Packed { total_kv, .. } => vec![total_kv, d.kv_heads, width],
-            Sequences::Paged { page, pages } => vec![pages, page, d.kv_heads, width],
-            _ => vec![d.batch, d.kv_heads, d.seq_kv, width],
-        }
-    }
-
-    fn key_bias_dims(&self) -> Vec<usize> {
-        match self.sequences {
-            _ if self.key_bias_per_head => self.key_row_dims(),
-            Sequences::Packed { total_kv, .. } => vec![total_kv],
-            _ => vec![self.dims.batch, self.dims.seq_kv],
-        }
-    }
-
-    fn score_bias_dims(&self) -> Option<Vec<usize>> {
-        let d = &self.dims;
-        let pick = |own: bool, n: usize| if own { n } else { 1 };
-        self.score_bias.map(|s| vec![pick(s.per_batch, d.batch), pick(s.per_head, d.q_heads), d.seq_q, d.seq_kv])
     }
 
     /// `q`, `k`, `v`.
@@ -318,6 +284,7 @@ impl Attention {
             return Err(bad("bias", "a finite number", b.to_string()));
         }
         self.check_masks()?;
+        self.dropout.map_or(Ok(()), Dropout::validate)?;
         if self.dtype == Dtype::U32 {
             return Err(bad("dtype", "f32 or f16", "u32".into()));
         }
@@ -376,6 +343,7 @@ impl Op for Attention {
         on(self.score_bias.is_some(), "score_bias");
         on(self.alibi, "alibi");
         on(self.sink, "sink");
+        on(self.dropout.is_some(), "dropout");
         parts.extend(self.mask_labels());
         parts.extend(self.custom.labels());
         parts.extend(self.prologue.label());

@@ -8,7 +8,7 @@ use gatefold_core::attention::{
 use gatefold_core::{Attention, AttentionBackward, Dtype, Op};
 
 use super::draw::{Draw, Plant, inputs, spec};
-use super::{affine_cases, custom_cases, injection, mask_cases, pairs, row_cases};
+use super::{affine_cases, custom_cases, dropout_cases, injection, mask_cases, pairs, row_cases};
 use crate::case::HALVES;
 use crate::data::{Family, Rng};
 use crate::{Case, Reference};
@@ -21,7 +21,8 @@ pub(crate) const PLANNED: u64 = (246
     + 5 * PRESETS.len()
     + affine_cases::COUNT
     + mask_cases::COUNT
-    + injection::COUNT) as u64;
+    + injection::COUNT
+    + dropout_cases::COUNT) as u64;
 
 const FORWARD: u64 = 0x0f0f;
 const BACKWARD: u64 = 0xb0b0;
@@ -105,6 +106,7 @@ fn planned() -> &'static [Draw] {
         all.push(no_keys_to_normalise());
         all.push(large_gradients());
         all.extend(injection::planned());
+        all.extend(dropout_cases::planned());
         all
     })
 }

@@ -89,6 +89,7 @@ pub(crate) fn spec(rng: &mut Rng, divisor: usize) -> Draw {
         sink_tokens: None,
         documents: false,
         block_map: None,
+        dropout: None,
         custom: Custom::default(),
         sequences: draw_sequences(rng, &dims),
         prologue: Prologue::default(),

@@ -20,6 +20,8 @@ pub(crate) mod custom;
 mod custom_cases;
 mod diagnostics;
 pub(crate) mod draw;
+pub(crate) mod dropout;
+mod dropout_cases;
 pub(crate) mod geometry;
 pub(crate) mod injection;
 mod mask_cases;
@@ -68,29 +70,41 @@ const LEAST_F16: [f64; 2] = [1.0 / (1u32 << 29) as f64, 1.0 / (1u32 << 25) as f6
 /// What a stale maximum and the factor cost the exponential of a weight, in units of 2⁻²⁴: its argument is larger by 15 or less.
 const STALE: f64 = 200.0;
 
-/// `Σ_j w_j v_j`; `weights` by row of `v`.
-fn weighted_values<R: Real>(scores: &Scores<'_, R>, weights: impl Iterator<Item = (usize, R)>) -> Vec<R::Sum> {
+/// `Σ_j m_j w_j v_j` of query `(b, h, i)`, with the factors `m` of its dropout; `weights` by key.
+fn weighted_values<R: Real>(
+    scores: &Scores<'_, R>,
+    s: &Sequence,
+    [h, i]: [usize; 2],
+    weights: impl Iterator<Item = (usize, R)>,
+) -> Vec<R::Sum> {
     let mut sums = vec![R::Sum::default(); scores.op.dims.val_dim];
     let least = LEAST_F16[usize::from(scores.op.weight == Weight::Softmax)];
-    for (row, w) in weights {
+    for (j, w) in weights {
         let w = if scores.f16_weights { w.through_f16(least) } else { w };
-        for (sum, &v) in sums.iter_mut().zip(scores.values(row)) {
+        let Some(w) = dropout::drop(scores.op, [s.b, h, i, j], w) else { continue };
+        for (sum, &v) in sums.iter_mut().zip(scores.values(s.key_row(scores.op, h, j))) {
             sum.add_product(w, v);
         }
     }
     sums
 }
 
+/// Largest magnitude that a value of these keys may count with.
+fn largest_value<R: Real>(scores: &Scores<'_, R>, s: &Sequence, h: usize, keys: &[usize]) -> f64 {
+    let scale = scores.op.drops().map_or(1.0, |d| d.scale());
+    scale * keys.iter().map(|&j| scores.largest_value(s.key_row(scores.op, h, j))).fold(0.0, f64::max)
+}
+
 /// A row whose weights are functions of their own scores.
 fn function_output<R: Real>(
     scores: &Scores<'_, R>,
     s: &Sequence,
-    h: usize,
+    [h, i]: [usize; 2],
     seen: &[(usize, Score<R>)],
     log_norm: Option<R>,
 ) -> Row<R> {
     let op = scores.op;
-    let (rows, weights): (Vec<usize>, Vec<R>) = seen
+    let (keys, weights): (Vec<usize>, Vec<R>) = seen
         .iter()
         .map(|&(j, score)| {
             let weight = match score {
@@ -98,17 +112,17 @@ fn function_output<R: Real>(
                 Score::PlusInfinity => weight::weight_at_infinity(op, 1.0),
                 Score::MinusInfinity | Score::Nan => weight::weight_at_infinity(op, -1.0),
             };
-            (s.key_row(op, h, j), weight)
+            (j, weight)
         })
         .filter(|(_, w): &(usize, R)| w.value() != 0.0 || w.uncertainty() != 0.0)
         .unzip();
-    let sums = weighted_values(scores, rows.iter().copied().zip(weights.iter().copied()));
+    let sums = weighted_values(scores, s, [h, i], keys.iter().copied().zip(weights.iter().copied()));
     let sum = weight::row_sum(op.normalizer, &weights, seen.len());
     let o = sums.iter().map(Accumulator::total);
     if op.normalizer == Normalizer::None {
         return Row { o: o.collect(), saved: sum };
     }
-    let largest = rows.iter().map(|&r| scores.largest_value(r)).fold(0.0, f64::max);
+    let largest = largest_value(scores, s, h, &keys);
     // weights of one sign that add up to 1 or less cannot leave the values' hull by more than a kernel's rounding
     let hull = |x: R| if weight::keeps_hull(op) { x.certain_within(x.value().abs() + 1.02 * largest) } else { x };
     let share = weight::row_share(op.normalizer, sum, log_norm);
@@ -118,24 +132,24 @@ fn function_output<R: Real>(
 fn softmax_output<R: Real>(
     scores: &Scores<'_, R>,
     s: &Sequence,
-    h: usize,
+    [h, i]: [usize; 2],
     seen: &[(usize, Score<R>)],
     sink: Option<R>,
 ) -> Row<R> {
     let finite = |&(j, score): &(usize, Score<R>)| match score {
-        Score::Finite { z, .. } => Some((s.key_row(scores.op, h, j), z)),
+        Score::Finite { z, .. } => Some((j, z)),
         _ => None,
     };
-    let (rows, mut logits): (Vec<usize>, Vec<R>) = seen.iter().filter_map(finite).unzip();
+    let (keys, mut logits): (Vec<usize>, Vec<R>) = seen.iter().filter_map(finite).unzip();
     logits.extend(sink);
     let Some(row) = softmax_row(&mut logits, usize::MAX) else {
         return Row::empty(scores.op.dims.val_dim);
     };
-    let largest = rows.iter().map(|&r| scores.largest_value(r)).fold(0.0, f64::max);
+    let largest = largest_value(scores, s, h, &keys);
     // weights are not negative and add up to 1, so a kernel cannot leave the values' hull by more than its rounding
     let bound = |x: R| x.certain_within(x.value().abs() + 1.02 * largest);
     let stale = if scores.f16_weights { STALE } else { 0.0 };
-    let sums = weighted_values(scores, rows.into_iter().zip(logits.into_iter().map(|w| w.charge(stale))));
+    let sums = weighted_values(scores, s, [h, i], keys.into_iter().zip(logits.into_iter().map(|w| w.charge(stale))));
     let total = row.total.charge(stale);
     let o = sums.iter().map(|x| bound((x.total_rescaled(usize::MAX) / total).charge(2.0))).collect();
     Row { o, saved: row.lse }
@@ -175,8 +189,8 @@ impl Reference for Attention {
                     _ if scores.query_is_nan(at) || seen.iter().any(|(_, z)| z.is_nan(self)) => {
                         Row::nan(self, seen.len())
                     }
-                    Weight::Softmax => softmax_output(&scores, &s, h, &seen, given("sink", h)),
-                    _ => function_output(&scores, &s, h, &seen, given("log_norm", stat)),
+                    Weight::Softmax => softmax_output(&scores, &s, [h, i], &seen, given("sink", h)),
+                    _ => function_output(&scores, &s, [h, i], &seen, given("log_norm", stat)),
                 };
                 o[at * width..(at + 1) * width].copy_from_slice(&row.o);
                 saved[stat] = row.saved;

@@ -6,6 +6,7 @@ mod cache;
 mod custom;
 mod decode;
 mod diagnostics;
+mod dropout;
 mod forward;
 mod gemm;
 mod masks;
@@ -32,6 +33,7 @@ const ALL: &[&[Row]] = &[
     weights::ALL,
     custom::ALL,
     masks::ALL,
+    dropout::ALL,
     rows::ALL,
     affine::ALL,
     rowwise::ALL,
