@@ -122,7 +122,7 @@ fn others() -> Vec<Draw> {
 /// Scales that are not finite or too large.
 fn broken() -> Vec<Draw> {
     let plain = Attention { causal: Causal::TopLeft, ..softmax((2, 2), 33, 50, 16) };
-    let per_head = Attention { storage: Storage::INT8_PER_HEAD, ..softmax((4, 2), 30, 44, 16) };
+    let per_head = Attention { storage: Storage::INT8_PER_HEAD, ..softmax((4, 4), 30, 44, 16) };
     let paged = Attention { sequences: Sequences::Paged { page: 7, pages: 19 }, ..softmax((8, 2), 1, 61, 16) };
     let with = |op: &Attention, plant, what| Draw { plant: Some(plant), ..draw(op.clone(), what) };
     vec![

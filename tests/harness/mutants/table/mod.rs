@@ -15,6 +15,7 @@ mod rotary;
 mod rows;
 mod rowwise;
 mod slots;
+mod storage;
 mod weights;
 
 use super::Row;
@@ -26,6 +27,7 @@ const ALL: &[&[Row]] = &[
     merge::ALL,
     rotary::ALL,
     cache::ALL,
+    storage::ALL,
     diagnostics::ALL,
     backward::ALL,
     slots::ALL,
