@@ -226,9 +226,9 @@ fn a_broken_scale_spoils_the_rows_that_see_it() {
             let before = o.iter().zip(&sound).take(20 * DIM).all(|(a, b)| a.to_bits() == b.to_bits());
             assert!(before && o[20 * DIM..].iter().all(|x| x.is_nan()), "{name} {broken}");
         }
-        let largest = f32::from_bits(SCALE_LIMIT.to_bits() - 1);
-        let o = run(&op, &put(&inputs, name, |scales| scales[20] = largest))["o"].to_f32();
-        assert!(o.iter().all(|x| !x.is_nan()), "{name} {largest}");
+        let large = 1e30;
+        let o = run(&op, &put(&inputs, name, |scales| scales[20] = large))["o"].to_f32();
+        assert!(o.iter().all(|x| x.is_finite()), "{name} {large}");
     }
 }
 

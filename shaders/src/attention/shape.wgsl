@@ -24,7 +24,6 @@ struct Params {
     v_shift: u32,
     o_shift: u32,       // o, d_o
     lse_shift: u32,
-    scale_shift: u32,   // k_scale, v_scale
     score_shift: u32,   // score_bias, d_score_bias
     score_batch: u32,   // stride of score_bias in elements per batch entry: 0 if shared
     score_head: u32,    // stride per head: 0 if shared
@@ -67,8 +66,6 @@ struct Params {
     row_sums_at: u32,   // per row: sum of dz, and of |i + off - j| dz
     key_sums_at: u32,   // per key and query head: sum of dz
     flags_at: u32,      // per row and per key: what is not finite
-    k_scale_at: u32,
-    v_scale_at: u32,
     log_norm_at: u32,   // input: per row, the logarithm of its normaliser
     weight_number: f32, // the weight's parameter
     count_power: f32,   // the power of a count that normalises
@@ -77,6 +74,9 @@ struct Params {
     log_width: f32,     //   ln(head_dim)
     key_bias_heads: u32, // 1: key_bias has a row for each key/value head
     key_penalty: f32,   // key_penalty.wgsl: ½·λ·scale
+    scale_shift: u32,   // io/keys_int8.wgsl: of k_scale and v_scale
+    k_scale_at: u32,
+    v_scale_at: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
