@@ -1,11 +1,12 @@
 //! Bad input is refused before anything runs, by a named error; the call after it gives the same bits as before.
 
 use gatefold_core::attention::{
-    Bias, BlockMap, Causal, Dims, Dropout, Normalizer, ScoreBias, Sequences, Weight, Window,
+    Bias, BlockMap, Causal, Dims, Dropout, Epilogue, Normalizer, Prologue, RowNorm, ScoreBias, Sequences, Storage,
+    Weight, Window,
 };
 use gatefold_core::{
-    Attention, AttentionBackward, AttentionMerge, Dtype, Gemm, Op, RowFunction, Rowwise, RowwiseBackward, SpecError,
-    Tensor,
+    Attention, AttentionBackward, AttentionMerge, AttentionStatistics, Dtype, Gemm, Op, RowFunction, Rowwise,
+    RowwiseBackward, SpecError, Tensor,
 };
 use gatefold_shaders::{Kernels, Limits, PlanError};
 use gatefold_tests::bad_calls::{Trial, base, dims, legal, named, zeros};
@@ -200,6 +201,31 @@ fn paged() {
     t.refuse_spec(&with(0, 6), "Dim", "page");
     t.refuse_spec(&with(3, 0), "Dim", "pages");
     t.refuse_spec(&AttentionBackward::new(paged), "Conflict", "attention_backward");
+}
+
+#[test]
+fn int8() {
+    let mut t = Trial::default();
+    let op = Attention { storage: Storage::INT8_PER_TOKEN, ..base() };
+    for (name, right, wrong) in [("k", [2, 2, 7, 2], [2, 2, 7, 8]), ("v", [2, 2, 7, 2], [2, 2, 7, 6])] {
+        t.refuse_with(&op, name, zeros(Dtype::U32, &wrong), "Shape", name);
+        t.refuse_with(&op, name, zeros(Dtype::F32, &right), "Dtype", name);
+    }
+    for name in ["k_scale", "v_scale"] {
+        t.refuse_without(&op, name);
+        t.refuse_with(&op, name, zeros(Dtype::F32, &[2]), "Shape", name);
+        t.refuse_with(&op, name, zeros(Dtype::F16, &[2, 2, 7]), "Dtype", name);
+        t.refuse_with(&base(), name, zeros(Dtype::F32, &[2, 2, 7]), "Unexpected", name);
+        let heads = Attention { storage: Storage::INT8_PER_HEAD, ..base() };
+        t.refuse_with(&heads, name, zeros(Dtype::F32, &[2, 2, 7]), "Shape", name);
+    }
+    t.refuse_spec(&AttentionBackward::new(op.clone()), "Conflict", "attention_backward");
+    t.refuse_spec(&AttentionStatistics::new(op.clone()), "Conflict", "attention_statistics");
+    let norm = Prologue { key_norm: Some(RowNorm::RMS), ..Prologue::default() };
+    let option = "prologue.key_norm, value_scale or key_penalty";
+    t.refuse_spec(&Attention { prologue: norm, ..op.clone() }, "Conflict", option);
+    let epilogue = Epilogue { affine: true, ..Epilogue::default() };
+    t.refuse_spec(&Attention { epilogue, ..op }, "Conflict", "epilogue.affine");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A cache that grows in place: what is appended on the device is what attention reads. Bad input of what goes with it.
 
-use gatefold_core::attention::{CacheLayout, Dims, RotaryPositions, RowLayout, Sequences};
+use gatefold_core::attention::{CacheLayout, Dims, RotaryPositions, RowLayout, SCALE_LIMIT, Sequences, Storage};
 use gatefold_core::{Attention, CacheAppend, Dtype, Op, Operand, RotaryEmbedding, Tensor, Tensors};
 use gatefold_cpu_ref::data::{Family, Rng};
 use gatefold_cpu_ref::{Reference, outputs};
@@ -23,8 +23,10 @@ fn every_bit_is_as_the_definition_says() {
         let want = outputs(&case.op, &case.inputs);
         // a NaN stays one, but a driver may give it other bits
         let same = |(a, b): (f64, f64)| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
-        let all = made["cache"].to_f64().into_iter().zip(want["cache"].to_f64());
-        assert!(all.into_iter().all(same), "seed {seed}");
+        for (name, want) in want.iter() {
+            let all = made[name].to_f64().into_iter().zip(want.to_f64());
+            assert!(all.into_iter().all(same), "seed {seed}: {name}");
+        }
         ran += 1;
     }
     assert!(ran > 40, "{ran}");
@@ -81,8 +83,12 @@ struct Ready {
 }
 
 impl Ready {
+    /// Those of `given` that the op has.
     fn new<O: Kernels>(gpu: &Gpu, op: &O, given: &[(&str, &wgpu::Buffer)]) -> Self {
-        let (bindings, buffers) = bindings(gpu, &op.operands(), given);
+        let operands = op.operands();
+        let has = |name: &str| operands.iter().any(|o| o.name == name);
+        let given: Vec<_> = given.iter().copied().filter(|(name, _)| has(name)).collect();
+        let (bindings, buffers) = bindings(gpu, &operands, &given);
         let prepared = gpu.prepare(&gpu.plan(op).unwrap(), &op.operands(), &bindings).unwrap();
         Self { prepared, buffers }
     }
@@ -104,9 +110,15 @@ fn draw(rng: &mut Rng, dims: [usize; 4]) -> Tensor {
     Tensor::f32(dims, Family::Normal(1.0).fill(rng, dims.iter().product(), 1)).unwrap()
 }
 
+/// What a step of the loop appends to keys or values.
+fn append(cache: CacheLayout, storage: Storage, seq: usize) -> CacheAppend {
+    let layout = RowLayout::TokensFirst;
+    CacheAppend { cache, storage, layout, ..CacheAppend::new(BATCH, HEADS, seq, WIDTH, MAX_LEN) }
+}
+
 /// A decoding loop on the device: two appends and an attention in one encoder, nothing but new rows and lengths uploaded. Its outputs are
 /// those of attention over all keys so far, which the host has kept.
-fn decode(cache: CacheLayout) {
+fn decode(cache: CacheLayout, storage: Storage) {
     let (gpu, mut rng) = (gpu(), Rng::new(77, 7));
     let sequences = match cache {
         CacheLayout::Dense => Sequences::Padded { q: false, kv: true },
@@ -118,43 +130,55 @@ fn decode(cache: CacheLayout) {
         CacheLayout::Dense => BATCH * MAX_LEN,
         CacheLayout::Paged { page, pages } => page * pages,
     };
-    let caches = [0, 1].map(|_| buffer(gpu, (rows * HEADS * WIDTH * 4) as u64));
+    let width = append(cache, storage, 1).row_elements();
+    let caches = [0, 1].map(|_| buffer(gpu, (rows * HEADS * width * 4) as u64));
+    let scales = [0, 1].map(|_| buffer(gpu, (rows * HEADS * 4) as u64));
     // what a program left there before is never looked at
-    caches.iter().for_each(|c| gpu.queue().write_buffer(c, 0, &vec![0xff; usize::try_from(c.size()).unwrap()]));
+    let fill = |c: &wgpu::Buffer| gpu.queue().write_buffer(c, 0, &vec![0xff; usize::try_from(c.size()).unwrap()]);
+    caches.iter().chain(&scales).for_each(fill);
     let mut kept: [Vec<Tensor>; 2] = [Vec::new(), Vec::new()];
     let mut len = 0;
     for seq in STEPS {
-        let append = CacheAppend {
-            cache,
-            layout: RowLayout::TokensFirst,
-            ..CacheAppend::new(BATCH, HEADS, seq, WIDTH, MAX_LEN)
-        };
+        let append = append(cache, storage, seq);
         let dims = Dims { seq_q: seq, seq_kv: MAX_LEN, ..Dims::new(BATCH, HEADS, 1, WIDTH) };
-        let attention = Attention { sequences, ..Attention::softmax(dims) };
+        let attention = Attention { sequences, storage, ..Attention::softmax(dims) };
         let lens = |n: usize| Tensor::u32([BATCH], vec![u32::try_from(n).unwrap(); BATCH]).unwrap();
         let q = draw(&mut rng, [BATCH, HEADS, seq, WIDTH]);
         let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        for (cache, kept) in caches.iter().zip(&mut kept) {
+        for ((cache, scale), kept) in caches.iter().zip(&scales).zip(&mut kept) {
             let x = draw(&mut rng, [BATCH, seq, HEADS, WIDTH]);
-            let ready = Ready::new(gpu, &append, &[("cache", cache)]);
+            let ready = Ready::new(gpu, &append, &[("cache", cache), ("cache_scale", scale)]);
             let inputs = Tensors::new().with("x", x.clone()).with("lens", lens(len));
             ready.write(gpu, &inputs.with("block_table", table.clone()));
             ready.prepared.encode(&mut encoder).unwrap();
             kept.push(x);
         }
         len += seq;
-        let ready = Ready::new(gpu, &attention, &[("k", &caches[0]), ("v", &caches[1])]);
+        let given = [("k", &caches[0]), ("v", &caches[1]), ("k_scale", &scales[0]), ("v_scale", &scales[1])];
+        let ready = Ready::new(gpu, &attention, &given);
         let inputs = Tensors::new().with("q", q.clone()).with("lens_kv", lens(len));
         ready.write(gpu, &inputs.with("block_table", table.clone()));
         ready.prepared.encode(&mut encoder).unwrap();
         gpu.queue().submit([encoder.finish()]);
         let got = read(gpu, ready.buffer("o"));
-        let [k, v] = kept.each_ref().map(|parts| whole(parts, len));
-        let plain = Attention::softmax(Dims { seq_kv: len, ..dims });
-        let want = outputs(&plain, &Tensors::new().with("q", q).with("k", k).with("v", v))["o"].to_f32();
+        let plain = Attention { storage, ..Attention::softmax(Dims { seq_kv: len, ..dims }) };
+        let mut inputs = Tensors::new().with("q", q);
+        for (parts, names) in kept.iter().zip([["k", "k_scale"], ["v", "v_scale"]]) {
+            stored(&whole(parts, len), storage).into_iter().zip(names).for_each(|(t, name)| inputs.insert(name, t));
+        }
+        let want = outputs(&plain, &inputs)["o"].to_f32();
         let close = got.iter().zip(&want).all(|(a, b)| (a - b).abs() < 1e-5);
         assert!(close && got.len() == want.len(), "after {len} keys");
     }
+}
+
+/// All rows as a dense cache has them by the definition, and their scales.
+fn stored(rows: &Tensor, storage: Storage) -> Vec<Tensor> {
+    let len = rows.dims()[2];
+    let op = CacheAppend { storage, ..CacheAppend::new(BATCH, HEADS, len, WIDTH, len) };
+    let lens = Tensor::u32([BATCH], vec![0; BATCH]).unwrap();
+    let made = outputs(&op, &legal(&op).with("x", rows.clone()).with("lens", lens));
+    ["cache", "cache_scale"].into_iter().filter_map(|name| made.get(name).cloned()).collect()
 }
 
 /// `[batch, seq, heads, dim]` parts joined to `[batch, heads, len, dim]`.
@@ -174,12 +198,14 @@ fn whole(parts: &[Tensor], len: usize) -> Tensor {
 
 #[test]
 fn attention_reads_what_was_appended() {
-    decode(CacheLayout::Dense);
+    decode(CacheLayout::Dense, Storage::Float);
+    decode(CacheLayout::Dense, Storage::INT8_PER_TOKEN);
 }
 
 #[test]
 fn attention_reads_pages_that_were_appended() {
-    decode(CacheLayout::Paged { page: PAGE, pages: PAGES });
+    decode(CacheLayout::Paged { page: PAGE, pages: PAGES }, Storage::Float);
+    decode(CacheLayout::Paged { page: PAGE, pages: PAGES }, Storage::INT8_PER_TOKEN);
 }
 
 /// Lengths, counts and pages that the host has not seen: what finds no room is dropped, and nothing else is written.
@@ -268,4 +294,23 @@ fn cache_appends() {
         t.refuse_spec(&bad, "Dim", dim);
     }
     t.refuse_spec(&CacheAppend { dtype: Dtype::U32, ..op }, "Option", "dtype");
+}
+
+#[test]
+fn appends_in_int8() {
+    let mut t = Trial::default();
+    let op = CacheAppend { storage: Storage::INT8_PER_TOKEN, ..CacheAppend::new(2, 3, 4, 10, 10) };
+    t.refuse_without(&op, "cache_scale");
+    t.refuse_with(&op, "cache", zeros(Dtype::F32, &[2, 3, 10, 10]), "Shape", "cache");
+    t.refuse_with(&op, "cache", zeros(Dtype::F32, &[2, 3, 10, 3]), "Dtype", "cache");
+    t.refuse_with(&op, "cache_scale", zeros(Dtype::F32, &[3]), "Shape", "cache_scale");
+    t.refuse_with(&op, "cache_scale", zeros(Dtype::F16, &[2, 3, 10]), "Dtype", "cache_scale");
+    let floats = CacheAppend { storage: Storage::Float, ..op.clone() };
+    t.refuse_with(&floats, "cache_scale", zeros(Dtype::F32, &[2, 3, 10]), "Unexpected", "cache_scale");
+    let heads = CacheAppend { storage: Storage::INT8_PER_HEAD, ..op };
+    t.refuse_without(&heads, "cache_scale");
+    t.refuse_with(&heads, "cache_scale", zeros(Dtype::F32, &[2, 3, 10]), "Shape", "cache_scale");
+    for bad in [-1.0, 1e-39, f32::NAN, f32::INFINITY, SCALE_LIMIT] {
+        t.refuse_with(&heads, "cache_scale", Tensor::f32([3], [1.0, 0.0, bad]).unwrap(), "Value", "cache_scale[2]");
+    }
 }

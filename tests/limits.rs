@@ -101,7 +101,12 @@ fn a_million_groups_are_folded() {
 fn operands_beyond_a_binding_are_split() {
     let limits = Limits { binding_bytes: 8 << 10, ..gpu().limits().clone() };
     let split = |plan: &Plan| plan.steps.iter().flat_map(|s| &s.dispatches).any(|d| !d.windows.is_empty());
+    let scales = |plan: &Plan| {
+        let windows = plan.steps.iter().flat_map(|s| &s.dispatches).flat_map(|d| &d.windows);
+        windows.into_iter().any(|w| w.operand == "v_scale" && w.offset > 0)
+    };
     squeezed::<Attention>(&limits, 6, split);
+    squeezed::<Attention>(&limits, 2, scales);
     squeezed::<AttentionBackward>(&limits, 4, split);
     squeezed::<Rowwise>(&limits, 4, split);
     squeezed::<RowwiseBackward>(&limits, 4, split);

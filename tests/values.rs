@@ -1,6 +1,6 @@
 //! What special values do: each line of the table in `docs/numerics.md`.
 
-use gatefold_core::attention::{Causal, Dims, ScoreBias, Sequences, Weight};
+use gatefold_core::attention::{Causal, Dims, SCALE_LIMIT, ScoreBias, Sequences, Storage, Weight, pack_int8};
 use gatefold_core::{
     Attention, AttentionBackward, Dtype, Op, Role, RowFunction, Rowwise, RowwiseBackward, Tensor, Tensors,
 };
@@ -206,6 +206,29 @@ fn scores_saturate() {
         let outputs = run(&spec, &inputs);
         assert!(outputs["o"].to_f32().iter().all(|x| x.is_finite()), "{weight:?}");
         assert!(outputs.get("lse").is_none_or(|l| l.to_f32().iter().all(|x| x.is_finite())));
+    }
+}
+
+/// A scale that no number of 8 bits can be trusted with spoils the queries that see its row, and no other bit.
+#[test]
+fn a_broken_scale_spoils_the_rows_that_see_it() {
+    let causal = Causal::TopLeft;
+    let op = Attention { causal, storage: Storage::INT8_PER_TOKEN, ..spec(Weight::Softmax) };
+    let bytes: Vec<i8> = (0..SEQ * DIM).map(|n| i8::try_from(n * 89 % 255).unwrap_or(-128)).collect();
+    let packed = pack_int8([1, 1, SEQ, DIM], &bytes).unwrap();
+    let scales = Tensor::f32([1, 1, SEQ], vec![0.01; SEQ]).unwrap();
+    let inputs = draw(&op).with("k", packed.clone()).with("v", packed);
+    let inputs = inputs.with("k_scale", scales.clone()).with("v_scale", scales);
+    let sound = run(&op, &inputs)["o"].to_f32();
+    for name in ["k_scale", "v_scale"] {
+        for broken in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, SCALE_LIMIT, -SCALE_LIMIT] {
+            let o = run(&op, &put(&inputs, name, |scales| scales[20] = broken))["o"].to_f32();
+            let before = o.iter().zip(&sound).take(20 * DIM).all(|(a, b)| a.to_bits() == b.to_bits());
+            assert!(before && o[20 * DIM..].iter().all(|x| x.is_nan()), "{name} {broken}");
+        }
+        let large = 1e30;
+        let o = run(&op, &put(&inputs, name, |scales| scales[20] = large))["o"].to_f32();
+        assert!(o.iter().all(|x| x.is_finite()), "{name} {large}");
     }
 }
 

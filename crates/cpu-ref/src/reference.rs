@@ -60,7 +60,12 @@ impl<R: Real> Values<R> {
 fn stored<R: Real>(dtype: Dtype, dims: Vec<usize>, values: &[R]) -> Tensor {
     let tensor = match dtype {
         Dtype::F16 => Tensor::f16(dims, values.iter().map(|x| half::f16::from_f64(x.value())).collect::<Vec<_>>()),
-        Dtype::F32 | Dtype::U32 => {
+        Dtype::U32 => {
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "words are whole numbers")]
+            let words: Vec<u32> = values.iter().map(|x| x.value() as u32).collect();
+            Tensor::u32(dims, words)
+        }
+        Dtype::F32 => {
             #[allow(clippy::cast_possible_truncation, reason = "rounding to storage is meant")]
             let rounded: Vec<f32> = values.iter().map(|x| x.value() as f32).collect();
             Tensor::f32(dims, rounded)

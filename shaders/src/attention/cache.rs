@@ -1,15 +1,37 @@
-//! The plan of an append: one step, an element of the new rows an invocation.
+//! The plan of an append: one step, an element of the new rows an invocation, or four that make a word of int8.
 
-use gatefold_core::attention::{CacheLayout, RowLayout};
+use gatefold_core::attention::{CacheLayout, RowLayout, Scales, Storage};
 use gatefold_core::{CacheAppend, Dtype, Op};
 
 use crate::plan::{narrow, wgsl_type};
 use crate::source::wgsl;
 use crate::spans::{INVOCATIONS, check_bindings, dispatches};
-use crate::{Kernels, Limits, Param, Plan, PlanError, Step};
+use crate::{Kernels, Limits, Param, Plan, PlanError, Source, Step};
 
 /// Multiply-adds that an element costs: its indices.
 const ELEMENT_WORK: f64 = 24.0;
+/// The same of four elements that are divided by their scale.
+const WORD_WORK: f64 = 250.0;
+
+/// Kernel, the file that finds a row's scale, and their part of the variant's name.
+fn kernel(storage: Storage) -> (Source, Option<Source>, &'static str) {
+    let int8 = wgsl!("attention/cache_int8.wgsl");
+    match storage.scales() {
+        None => (wgsl!("attention/cache.wgsl"), None, ""),
+        Some(Scales::PerToken) => (int8, Some(wgsl!("attention/cache_scale/per_token.wgsl")), ".int8_per_token"),
+        Some(Scales::PerHead) => (int8, Some(wgsl!("attention/cache_scale/per_head.wgsl")), ".int8_per_head"),
+    }
+}
+
+/// Invocations of the kernel that gives each a word, of whole workgroups, and its own members of `params`. A row's words are at most as many as a
+/// workgroup's invocations.
+fn words(op: &CacheAppend) -> (u64, Vec<(&'static str, Param)>) {
+    let (rows, words) = (op.batch as u64 * op.heads as u64 * op.seq as u64, op.row_elements() as u64);
+    let group_rows = u64::from(INVOCATIONS) / words;
+    let members = [("rows", rows), ("group_rows", group_rows), ("words", words)];
+    let groups = rows.div_ceil(group_rows);
+    (groups * u64::from(INVOCATIONS), members.map(|(name, n)| (name, Param::U32(narrow(n)))).into())
+}
 
 fn params(op: &CacheAppend) -> Vec<(&'static str, Param)> {
     let tokens_first = op.layout == RowLayout::TokensFirst;
@@ -51,17 +73,21 @@ impl Kernels for CacheAppend {
             false => (wgsl!("attention/cache/all_rows.wgsl"), ""),
             true => (wgsl!("attention/cache/ragged.wgsl"), ".ragged"),
         };
+        let (kernel, scale, stored) = kernel(self.storage);
+        let (invocations, more) = if self.storage.is_float() { (elements, Vec::new()) } else { words(self) };
+        let work = if self.storage.is_float() { ELEMENT_WORK } else { WORD_WORK };
+        let params = params(self).into_iter().chain(more).collect::<Vec<_>>();
         plan.steps.push(Step {
-            name: format!("cache_append.{name}{ragged}.{}", self.dtype),
-            kernel: wgsl!("attention/cache.wgsl"),
-            slots: vec![place, count],
+            name: format!("cache_append.{name}{ragged}{stored}.{}", self.dtype),
+            kernel,
+            slots: [place, count].into_iter().chain(scale).collect(),
             consts: vec![("INVOCATIONS", INVOCATIONS)],
             aliases: vec![("Elem", wgsl_type(self.dtype))],
             f16: self.dtype == Dtype::F16,
             subgroups: false,
             matrix: false,
             binds: Vec::new(),
-            dispatches: dispatches(elements, ELEMENT_WORK, limits, &params(self)),
+            dispatches: dispatches(invocations, work, limits, &params),
             trips: 0,
             proven: true,
             loops: Vec::new(),

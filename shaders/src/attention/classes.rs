@@ -1,6 +1,6 @@
 //! Shape classes of attention: what one choice of a tile covers, and the tiles that could serve it.
 //!
-//! A class is kernel, weight, storage type, width of the accumulator and count of own positions (queries; keys for `d_k` and `d_v`), both
+//! A class is kernel, weight, storage types, width of the accumulator and count of own positions (queries; keys for `d_k` and `d_v`), both
 //! rounded up to a power of two, the count at most 4,096 and at least 64; and `masked` if a causal mask or a window hides pairs. Batch,
 //! heads, biases and the length of the stream do not count: they change how long a kernel runs, hardly which tile is best.
 
@@ -54,7 +54,8 @@ impl Wanted<'_> {
         let (width, own) = (self.dim().next_power_of_two(), self.positions().clamp(FEWEST, MOST).next_power_of_two());
         let is_masked = a.causal != Causal::None || a.window != Window::default() || a.chunk.is_some();
         let masked = if is_masked { ".masked" } else { "" };
-        format!("{kernel}.{}.{}.width{width}.own{own}{masked}", a.weight.name(), a.dtype)
+        let stored = a.storage.name().map_or(String::new(), |name| format!(".{name}"));
+        format!("{kernel}.{}.{}{stored}.width{width}.own{own}{masked}", a.weight.name(), a.dtype)
     }
 
     /// The class, with the tiles that fit the adapter; `None` if none does, or if there is nothing to run.

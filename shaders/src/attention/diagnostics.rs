@@ -51,7 +51,7 @@ fn step(op: &AttentionStatistics, sweep: Sweep, members: &Members, limits: &Limi
     let split = work.split(members, limits)?;
     let mut variant = Variant::new(sweep.name, a);
     variant.slots.extend([files::SCORE, wgsl!("attention/diagnostics/pair.wgsl"), files::QUERY_ROWS]);
-    variant.slots.extend([wgsl!("attention/finite/exact.wgsl"), wgsl!("attention/io/load_scalar.wgsl")]);
+    variant.slots.extend([wgsl!("attention/finite/exact.wgsl"), files::LOAD_SCALAR, files::KEYS_SCALAR]);
     variant.slots.extend(match a.weight {
         Weight::Softmax => vec![wgsl!("attention/diagnostics/softmax.wgsl")],
         _ => files::phi(a).into_iter().chain([wgsl!("attention/diagnostics/elementwise.wgsl")]).collect(),

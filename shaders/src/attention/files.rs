@@ -3,8 +3,8 @@
 use gatefold_core::attention::{NanPolicy, Normalizer, Sequences, Weight};
 use gatefold_core::{Attention, Dtype};
 
-use super::custom;
 use super::tiles::{Schedule, Tile};
+use super::{custom, storage};
 use crate::Source;
 use crate::source::wgsl;
 
@@ -40,7 +40,12 @@ pub(super) const MARK_OUTPUT: Source = wgsl!("attention/mark/output.wgsl");
 pub(super) const MARK_GRADIENT: Source = wgsl!("attention/mark/gradient.wgsl");
 pub(super) const SCAN_QUERY: Source = wgsl!("attention/scan/query.wgsl");
 pub(super) const SCAN_QUERY_GRADIENT: Source = wgsl!("attention/scan/query_gradient.wgsl");
+const KEYS_VEC4: Source = wgsl!("attention/io/keys_vec4.wgsl");
+pub(super) const LOAD_SCALAR: Source = wgsl!("attention/io/load_scalar.wgsl");
+pub(super) const KEYS_SCALAR: Source = wgsl!("attention/io/keys_scalar.wgsl");
+const KEYS_INT8: Source = wgsl!("attention/io/keys_int8.wgsl");
 pub(super) const SCAN_KEY: Source = wgsl!("attention/scan/key.wgsl");
+pub(super) const SCAN_KEY_INT8: Source = wgsl!("attention/scan/key_int8.wgsl");
 /// Where a row of queries, or of keys, lies: for kernels that take a row, or an element of one, an invocation.
 pub(super) const QUERY_ROWS: Source = wgsl!("attention/row_map/rows/queries.wgsl");
 pub(super) const KEY_ROWS: Source = wgsl!("attention/row_map/rows/keys.wgsl");
@@ -275,12 +280,16 @@ pub(super) fn keys(a: &Attention) -> (Source, &'static str) {
     }
 }
 
-/// Load and store files: vec4 where both widths allow it.
-pub(super) fn io(a: &Attention) -> (Source, Source, &'static str) {
-    if a.dims.head_dim.is_multiple_of(4) && a.dims.val_dim.is_multiple_of(4) {
-        (wgsl!("attention/io/load_vec4.wgsl"), wgsl!("attention/io/store_vec4.wgsl"), "vec4")
+/// Load and store files, and their part of a variant's name: vec4 where both widths allow it.
+pub(super) fn io(a: &Attention) -> (Vec<Source>, Source, String) {
+    let (load, keys, store, part) = if a.dims.head_dim.is_multiple_of(4) && a.dims.val_dim.is_multiple_of(4) {
+        (wgsl!("attention/io/load_vec4.wgsl"), KEYS_VEC4, wgsl!("attention/io/store_vec4.wgsl"), "vec4")
     } else {
-        (wgsl!("attention/io/load_scalar.wgsl"), wgsl!("attention/io/store_scalar.wgsl"), "scalar")
+        (LOAD_SCALAR, KEYS_SCALAR, wgsl!("attention/io/store_scalar.wgsl"), "scalar")
+    };
+    match storage::scale(a) {
+        None => (vec![load, keys], store, part.into()),
+        Some((scale, stored)) => (vec![load, KEYS_INT8, scale], store, format!("{part}.{stored}")),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The plan of the forward pass: its tile, its shares of the keys, and the step that joins them.
 
 use gatefold_core::attention::NanPolicy;
-use gatefold_core::{Attention, Dtype, Op};
+use gatefold_core::{Attention, Dtype};
 
 use super::classes::Wanted;
 use super::layout::{Layout, Members};
@@ -10,7 +10,7 @@ use super::matrix::MatrixTile;
 use super::shares::{Shares, are_grouped, own_rows};
 use super::split::{Split, Work};
 use super::tiles::{Stage, Tile};
-use super::{QueryOperand, Variant, dropout, files, loops, masks, query_work, step_work};
+use super::{QueryOperand, Variant, dropout, files, loops, masks, query_work, step_work, storage};
 use crate::{Limits, Plan, PlanError, Step};
 
 /// The forward pass of an attention on an adapter.
@@ -67,7 +67,7 @@ impl<'a> Forward<'a> {
     /// Adds the steps.
     pub(super) fn plan(&self, plan: &mut Plan) -> Result<(), PlanError> {
         let Self { a, limits, .. } = *self;
-        let mut layout = Layout::new(&a.operands());
+        let mut layout = Layout::new(&storage::beside_scales(a));
         masks::reserve_ranges(a, &mut layout);
         // Split once to learn whether accumulators must wait in side, then again with their place known.
         let passes = self.split(&self.work, &layout)?.passes;

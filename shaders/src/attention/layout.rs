@@ -3,7 +3,7 @@
 use gatefold_core::attention::{Bias, Causal, Normalizer, Sequences};
 use gatefold_core::{Attention, Op, Operand, Role};
 
-use super::{dropout, masks};
+use super::{dropout, masks, storage};
 use crate::{Limits, Packed, Param, PlanError, Scratch};
 
 /// Name of the scratch that holds small inputs, row statistics and waiting accumulators.
@@ -28,6 +28,8 @@ const PACKED: &[(&str, &str)] = &[
     ("document_q", "document_q_at"),
     ("document_kv", "document_kv_at"),
     ("block_map", "block_map_at"),
+    ("k_scale", "k_scale_at"),
+    ("v_scale", "v_scale_at"),
 ];
 /// Regions that kernels write, and the member of `params` that says where.
 const REGIONS: &[&str] =
@@ -139,6 +141,7 @@ impl Members {
             ("v_shift", Param::U32(0)),
             ("o_shift", Param::U32(0)),
             ("lse_shift", Param::U32(0)),
+            ("scale_shift", Param::U32(0)),
             ("score_shift", Param::U32(0)),
             ("key_bias_heads", Param::U32(a.key_bias_per_head.into())),
         ];
@@ -152,7 +155,7 @@ impl Members {
 
     /// What is the same for the steps around the core of `a`, which read the small inputs where the core's plan has them.
     pub(super) fn around_core(a: &Attention) -> Self {
-        Self::new(a, &Layout::new(&a.core().operands()))
+        Self::new(a, &Layout::new(&storage::beside_scales(&a.core())))
     }
 
     /// The same with one member changed.

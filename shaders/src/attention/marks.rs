@@ -1,13 +1,13 @@
 //! Steps that find values that are not finite and mark what depends on them (see `NanPolicy::Exact`).
 
-use gatefold_core::attention::ScoreBias;
+use gatefold_core::attention::{ScoreBias, Storage};
 use gatefold_core::{Attention, Dtype, Op};
 
 use super::backward::{by_bias_matrix, sharers};
 use super::layout::{Layout, Members, key_count, operand_bytes, row_count};
 use super::split::{Parted, Work};
 use super::tiles::{Stage, Tile};
-use super::{FLAT, QueryOperand, files, flat_step, heads_contiguous, masks, query_work};
+use super::{FLAT, QueryOperand, files, flat_step, heads_contiguous, masks, query_work, storage};
 use crate::{Limits, PlanError, Source, Step};
 
 /// Plans the scan and the marks of one op.
@@ -42,7 +42,13 @@ impl<O: Op> Marks<'_, O> {
         let mut steps = vec![self.scan(part, slot, queries, parted, width)?];
         if keys > 0 {
             let parted = vec![self.rows("k", "k_shift", d.head_dim), self.rows("v", "v_shift", d.val_dim)];
-            steps.push(self.scan("key", files::SCAN_KEY, keys, parted, d.head_dim + d.val_dim)?);
+            steps.push(match a.storage {
+                Storage::Float => self.scan("key", files::SCAN_KEY, keys, parted, d.head_dim + d.val_dim)?,
+                // int8 holds nothing but numbers: scales alone are looked at
+                Storage::Int8 { .. } => {
+                    self.scan("key", files::SCAN_KEY_INT8, keys, storage::scales(a, self.op, FLAT.into()), 1)?
+                }
+            });
         }
         let work = Work {
             stream_step: FLAT.into(),
@@ -77,7 +83,8 @@ impl<O: Op> Marks<'_, O> {
         let (visible, mask_part) = files::mask(a);
         let (load, store, io) = files::io(a);
         let (mask_mod, mod_part) = masks::mask_mod(a);
-        let mut slots = vec![files::SHAPE, bias, keys, visible, files::MARK_PAIR, mark, load, store, files::NARROW];
+        let mut slots = vec![files::SHAPE, bias, keys, visible, files::MARK_PAIR, mark, store, files::NARROW];
+        slots.extend(load);
         slots.extend(mask_mod);
         if !gradient {
             slots.push(store_lse);
@@ -105,8 +112,8 @@ impl<O: Op> Marks<'_, O> {
         let (visible, mask_part) = files::mask(a);
         let (load, store, io) = files::io(a);
         let (mask_mod, mod_part) = masks::mask_mod(a);
-        let mut slots =
-            vec![files::SHAPE, bias, files::KEYS_IN_ORDER, visible, files::MARK_PAIR, load, store, files::NARROW];
+        let mut slots = vec![files::SHAPE, bias, files::KEYS_IN_ORDER, visible, files::MARK_PAIR, store, files::NARROW];
+        slots.extend(load);
         slots.extend(mask_mod);
         self.step(&work, &format!("{bias_part}{mask_part}{mod_part}.{io}"), files::MARK_KEY, slots, true)
     }
@@ -121,7 +128,8 @@ impl<O: Op> Marks<'_, O> {
         let (load, _, io) = files::io(a);
         let (visible, mask_part) = files::mask(a);
         let (mask_mod, mod_part) = masks::mask_mod(a);
-        let mut slots = vec![files::SHAPE, files::bias(a).0, files::KEYS_IN_ORDER, visible, files::MARK_PAIR, load];
+        let mut slots = vec![files::SHAPE, files::bias(a).0, files::KEYS_IN_ORDER, visible, files::MARK_PAIR];
+        slots.extend(load);
         slots.extend(mask_mod);
         self.step(&work, &format!("{mask_part}{mod_part}.{io}"), files::MARK_SCORE_BIAS, slots, true)
     }
@@ -150,7 +158,8 @@ impl<O: Op> Marks<'_, O> {
         work.step_trips = width.div_ceil(4) as u64 + 2;
         work.step_work = f64::from(FLAT) * width as f64;
         let (load, _, io) = files::io(self.a);
-        let slots = vec![files::SHAPE, slot, files::KEYS_IN_ORDER, load];
+        let mut slots = vec![files::SHAPE, slot, files::KEYS_IN_ORDER];
+        slots.extend(load);
         self.step(&work, &format!(".{part}.{io}"), files::SCAN, slots, true)
     }
 

@@ -64,6 +64,9 @@ impl MatrixTile {
         if are_grouped(a) {
             return Err("a group's few rows are packed, which matrix tiles do not know".into());
         }
+        if !a.storage.is_float() {
+            return Err("keys and values are int8, which matrix tiles do not know".into());
+        }
         if matches!(a.sequences, Sequences::Paged { .. }) {
             return Err("keys lie in pages, which matrix tiles do not know".into());
         }

@@ -26,6 +26,7 @@ mod row_map;
 mod shares;
 mod split;
 mod statistics;
+mod storage;
 mod tiles;
 
 use gatefold_core::attention::Sequences;
@@ -81,7 +82,8 @@ impl Variant {
     fn step(self, a: &Attention, kernel: Source, tile: &Tile, state: u32, split: Split) -> Step {
         let (load, store, io) = files::io(a);
         let mut slots = self.slots;
-        slots.extend([load, store, files::NARROW]);
+        slots.extend(load);
+        slots.extend([store, files::NARROW]);
         let mut consts = tile.consts();
         consts.push(("STATE_WORDS", state));
         consts.extend(a.weight.degree().map(|n| ("DEGREE", n)));
@@ -138,7 +140,8 @@ impl Parts<'_> {
     }
 
     fn key(&self, operand: &'static str, shift: &'static str, width: usize, whole: u64) -> Parted {
-        let element = self.a.dtype.size() as u64;
+        let (width, dtype) = self.a.storage.row(width, self.a.dtype);
+        let element = dtype.size() as u64;
         let unit_bytes = self.a.dims.seq_kv as u64 * width as u64 * element;
         Parted { operand, shift, bytes: whole, unit_bytes, element }
     }
@@ -194,6 +197,7 @@ fn query_work<O: Op>(
         parts.key("k", "k_shift", d.head_dim, bytes("k")),
         parts.key("v", "v_shift", d.val_dim, bytes("v")),
     ];
+    parted.extend(storage::scales(a, op, d.seq_kv as u64));
     if a.score_bias.is_some() {
         parted.push(parts.score_bias(bytes("score_bias")));
     }

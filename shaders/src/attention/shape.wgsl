@@ -78,6 +78,9 @@ struct Params {
     seed_high: u32,
     drop_below: u32,    //   words below it drop their pair
     keep_scale: f32,    //   1/(1 - p)
+    scale_shift: u32,   // io/keys_int8.wgsl: of k_scale and v_scale
+    k_scale_at: u32,
+    v_scale_at: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
-use gatefold_core::attention::{Causal, Dims, NanPolicy, ScoreBias};
+use gatefold_core::attention::{Causal, Dims, NanPolicy, ScoreBias, Storage};
 use gatefold_core::{
     Attention, AttentionBackward, AttentionMerge, AttentionStatistics, CacheAppend, Dtype, Gemm, Op, Role,
     RotaryEmbedding, RowFunction, Rowwise, RowwiseBackward, for_each_op,
@@ -43,7 +43,9 @@ impl Shown for Attention {
             let dims = Dims { q_heads: 32, seq_q: 1, ..Dims::new(1, 8, 32_768, 128) };
             [Self::softmax, Self::sigmoid].map(|make| Self { dtype, nan_policy: NanPolicy::Trust, ..make(dims) })
         };
-        all.chain([Dtype::F32, Dtype::F16].into_iter().flat_map(decode)).collect()
+        let [half, _] = decode(Dtype::F16);
+        let int8 = Self { storage: Storage::INT8_PER_TOKEN, ..half };
+        all.chain([Dtype::F32, Dtype::F16].into_iter().flat_map(decode)).chain([int8]).collect()
     }
 }
 

@@ -164,6 +164,7 @@ impl Op for AttentionBackward {
             let reason = "pages are shared and rewritten, so a cache has no gradient";
             return Err(SpecError::Conflict { option: "attention_backward", with: "sequences: paged", reason });
         }
+        self.forward.check_float("attention_backward", "what has been rounded to int8 has no gradient")?;
         if self.d_lse && self.forward.weight != Weight::Softmax {
             let reason = "only softmax has a log-sum-exp";
             return Err(SpecError::Conflict { option: "d_lse", with: NO_SOFTMAX, reason });

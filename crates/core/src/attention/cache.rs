@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{MAX_DIM, RowLayout};
+use super::storage::SCALE_LIMIT;
+use super::{MAX_DIM, RowLayout, Scales, Storage};
 use crate::op::{check_addressable, operand_bytes};
 use crate::{Cost, Dtype, Op, Operand, SpecError, Tensor, Tensors};
 
@@ -30,13 +31,21 @@ pub enum CacheLayout {
 ///
 /// | operand | shape | type |
 /// |---|---|---|
-/// | `cache`, updated | `[batch, heads, max_len, dim]` or `[pages, page, heads, dim]` | `dtype` |
+/// | `cache`, updated | `[batch, heads, max_len, dim]` or `[pages, page, heads, dim]` | `dtype`; in int8 u32, and `⌈dim / 4⌉` for `dim` |
+/// | `cache_scale`, updated | as `cache` without the last dimension | f32, if `storage` is int8 with scales per token |
+/// | `cache_scale` | `[heads]` | f32, 0 or 2⁻¹²⁶ to 2¹²¹, if `storage` is int8 with scales per head |
 /// | `x` | `[batch, heads, seq, dim]` or `[batch, seq, heads, dim]` | `dtype` |
 /// | `lens` | `[batch]` | u32: rows in the cache before |
 /// | `lens_new` | `[batch]` | u32, at most `seq`; if `ragged` |
 /// | `block_table` | `[batch, ⌈max_len / page⌉]` | u32, if the cache is paged |
 ///
-/// Values are copied whatever they are. No two rows may be written to one place; a page that others read is for the caller to copy first. Rows
+/// Floats are copied whatever they are. Into a cache in int8 ([`Storage`]) goes `n = round(x / scale)`, to the nearest integer and of two to the
+/// even one, saturated at ±127; the quotient is the exact one, so the result is the same on every device:
+/// - scales per token: `scale = max |x| / 127` of the row, rounded to the nearest f32, is written beside it. A row whose largest magnitude is below
+///   2⁻¹¹⁹ becomes 0 with scale 0; one with a NaN or an infinity becomes 0 with scale NaN, so that attention finds it to be NaN.
+/// - scales per head: given, and only read. What is beyond them saturates, infinities too; a NaN becomes 0, and so does all with scale 0.
+///
+/// No two rows may be written to one place; a page that others read is for the caller to copy first. Rows
 /// beyond `max_len` or in a page that does not exist, which only a caller's own buffers can ask for, are not written.
 ///
 /// `Gpu::run` uploads and downloads the whole cache. In a decoding loop `Gpu::prepare` this op and [`Attention`](super::Attention) over one
@@ -67,6 +76,9 @@ pub struct CacheAppend {
     /// Storage type of `x` and `cache`.
     #[serde(default)]
     pub dtype: Dtype,
+    /// Storage of `cache`, if not in `dtype`.
+    #[serde(default, skip_serializing_if = "Storage::is_float")]
+    pub storage: Storage,
 }
 
 impl CacheAppend {
@@ -82,7 +94,13 @@ impl CacheAppend {
             layout: RowLayout::default(),
             ragged: false,
             dtype: Dtype::F32,
+            storage: Storage::Float,
         }
+    }
+
+    /// Elements of a row of the cache in memory.
+    pub fn row_elements(&self) -> usize {
+        self.storage.row(self.dim, self.dtype).0
     }
 
     /// Rows of `x`, counted over everything.
@@ -118,6 +136,20 @@ impl CacheAppend {
         Ok(())
     }
 
+    /// Scales that are given must be numbers that rows can be divided by.
+    fn check_scales(&self, inputs: &Tensors) -> Result<(), SpecError> {
+        let given = inputs.get("cache_scale").filter(|_| self.storage == Storage::INT8_PER_HEAD);
+        let scales = given.and_then(Tensor::as_f32).unwrap_or_default();
+        let is_legal = |&x: &f32| x == 0.0 || (f32::MIN_POSITIVE..SCALE_LIMIT).contains(&x);
+        match scales.iter().position(|x| !is_legal(x)) {
+            None => Ok(()),
+            Some(index) => {
+                let (expected, given) = ("0, or 2^-126 to less than 2^121".into(), scales[index].to_string());
+                Err(SpecError::Value { operand: "cache_scale".into(), index, expected, given })
+            }
+        }
+    }
+
     /// Pages that are written must exist, and no place may be written twice.
     fn check_table(&self, table: &[u32], lens: &[u32], new: Option<&[u32]>) -> Result<(), SpecError> {
         let CacheLayout::Paged { page, pages } = self.cache else { return Ok(()) };
@@ -147,6 +179,8 @@ impl CacheAppend {
 pub struct CacheInputs {
     /// The cache before.
     pub cache: Tensor,
+    /// Scales of the cache, if it is int8.
+    pub cache_scale: Option<Tensor>,
     /// New rows.
     pub x: Tensor,
     /// Rows in the cache before, per batch entry.
@@ -161,6 +195,7 @@ impl From<CacheInputs> for Tensors {
     fn from(i: CacheInputs) -> Self {
         Self::new()
             .with("cache", i.cache)
+            .with_some("cache_scale", i.cache_scale)
             .with("x", i.x)
             .with("lens", i.lens)
             .with_some("lens_new", i.lens_new)
@@ -173,11 +208,13 @@ impl From<CacheInputs> for Tensors {
 pub struct CacheOutputs {
     /// The cache after.
     pub cache: Tensor,
+    /// Its scales after, if it is int8 and every row has its own.
+    pub cache_scale: Option<Tensor>,
 }
 
 impl From<Tensors> for CacheOutputs {
     fn from(mut t: Tensors) -> Self {
-        Self { cache: t.take("cache").unwrap_or_default() }
+        Self { cache: t.take("cache").unwrap_or_default(), cache_scale: t.take("cache_scale") }
     }
 }
 
@@ -188,19 +225,22 @@ impl Op for CacheAppend {
 
     fn operands(&self) -> Vec<Operand> {
         let &Self { batch, heads, seq, dim, max_len, dtype, .. } = self;
-        let cache = match self.cache {
-            CacheLayout::Dense => [batch, heads, max_len, dim],
-            CacheLayout::Paged { page, pages } => [pages, page, heads, dim],
+        let rows = match self.cache {
+            CacheLayout::Dense => [batch, heads, max_len],
+            CacheLayout::Paged { page, pages } => [pages, page, heads],
         };
+        let (width, stored) = self.storage.row(dim, dtype);
+        let cache = rows.into_iter().chain([width]).collect::<Vec<_>>();
         let x = match self.layout {
             RowLayout::HeadsFirst => [batch, heads, seq, dim],
             RowLayout::TokensFirst => [batch, seq, heads, dim],
         };
-        let mut all = vec![
-            Operand::updated("cache", cache, dtype),
-            Operand::input("x", x, dtype),
-            Operand::input("lens", [batch], Dtype::U32),
-        ];
+        let mut all = vec![Operand::updated("cache", cache, stored)];
+        all.extend(self.storage.scales().map(|scales| match scales {
+            Scales::PerToken => Operand::updated("cache_scale", rows, Dtype::F32),
+            Scales::PerHead => Operand::input("cache_scale", [heads], Dtype::F32),
+        }));
+        all.extend([Operand::input("x", x, dtype), Operand::input("lens", [batch], Dtype::U32)]);
         all.extend(self.ragged.then(|| Operand::input("lens_new", [batch], Dtype::U32)));
         let paged = self.cache != CacheLayout::Dense;
         all.extend(paged.then(|| Operand::input("block_table", [batch, self.table_pages()], Dtype::U32)));
@@ -236,15 +276,19 @@ impl Op for CacheAppend {
 
     /// No FLOPs; the new rows are read and written once.
     fn cost(&self) -> Cost {
-        let moved = 2.0 * self.rows() as f64 * self.dim as f64 * self.dtype.size() as f64;
-        let ints: Vec<_> = self.operands().into_iter().filter(|o| o.dtype == Dtype::U32).collect();
-        Cost { flops: 0.0, bytes: moved + operand_bytes(&ints) }
+        let (width, stored) = self.storage.row(self.dim, self.dtype);
+        let scale = if self.storage.is_float() { 0 } else { Dtype::F32.size() };
+        let row = self.dim * self.dtype.size() + width * stored.size() + scale;
+        let small = |o: &Operand| o.dtype == Dtype::U32 && o.name != "cache";
+        let ints: Vec<_> = self.operands().into_iter().filter(small).collect();
+        Cost { flops: 0.0, bytes: (self.rows() * row) as f64 + operand_bytes(&ints) }
     }
 
     fn label(&self) -> String {
         let mut parts = vec![if self.cache == CacheLayout::Dense { "dense" } else { "paged" }];
         parts.extend((self.layout == RowLayout::TokensFirst).then_some("tokens_first"));
         parts.extend(self.ragged.then_some("ragged"));
+        parts.extend(self.storage.name());
         parts.push(self.dtype.name());
         parts.join(".")
     }
@@ -254,6 +298,7 @@ impl Op for CacheAppend {
     }
 
     fn check_values(&self, inputs: &Tensors) -> Result<(), SpecError> {
+        self.check_scales(inputs)?;
         let ints = |name| inputs.get(name).and_then(Tensor::as_u32);
         let Some(lens) = ints("lens") else { return Ok(()) };
         self.check_lens(lens, ints("lens_new"))?;

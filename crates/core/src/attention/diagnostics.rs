@@ -115,6 +115,7 @@ impl Op for AttentionStatistics {
 
     fn validate(&self) -> Result<(), SpecError> {
         self.forward.validate()?;
+        self.forward.check_float("attention_statistics", "its kernels read floats")?;
         check_addressable(&self.operands())
     }
 

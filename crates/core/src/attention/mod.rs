@@ -30,6 +30,7 @@ mod normalizer;
 mod presets;
 mod prologue;
 mod rotary;
+mod storage;
 mod tensors;
 mod values;
 mod weight;
@@ -53,6 +54,7 @@ pub use normalizer::Normalizer;
 pub use presets::{PRESETS, Preset, alpha_clipped, alpha_mean_after, selective_temperature};
 pub use prologue::{Activation, Prologue, QueryScale, RowNorm};
 pub use rotary::{RotaryEmbedding, RotaryInputs, RotaryOutputs, RotaryPairs, RotaryPositions, RowLayout};
+pub use storage::{SCALE_LIMIT, Scales, Storage, pack_int8};
 pub use tensors::{Inputs, Outputs};
 pub use weight::Weight;
 
@@ -70,6 +72,7 @@ const NO_SOFTMAX: &str = "a weight other than softmax";
 /// | `q` | `[batch, q_heads, seq_q, head_dim]` | `dtype` |
 /// | `k` | `[batch, kv_heads, seq_kv, head_dim]` | `dtype` |
 /// | `v` | `[batch, kv_heads, seq_kv, val_dim]` | `dtype` |
+/// | `k_scale`, `v_scale` | `[batch, kv_heads, seq_kv]` (or as `k` without its last dimension) or `[kv_heads]` | f32, if `storage` is `Int8` (`k` and `v` are u32 then) |
 /// | `lens_q`, `lens_kv` | `[batch]` | u32, if `sequences` is `Padded` |
 /// | `lens_kv`, `block_table` | `[batch]`, `[batch, ⌈seq_kv / page⌉]` | u32, if `sequences` is `Paged` (which also changes `k` and `v`) |
 /// | `cu_seqlens_q`, `cu_seqlens_kv` | `[batch + 1]` | u32, if `sequences` is `Packed` (which also changes the shapes above) |
@@ -175,6 +178,9 @@ pub struct Attention {
     /// Storage type of `q k v o`.
     #[serde(default)]
     pub dtype: Dtype,
+    /// Storage of `k` and `v`, if not in `dtype`. Forward only.
+    #[serde(default, skip_serializing_if = "Storage::is_float")]
+    pub storage: Storage,
 }
 
 impl Attention {
@@ -210,6 +216,7 @@ impl Attention {
             row_sum: false,
             nan_policy: NanPolicy::Exact,
             dtype: Dtype::F32,
+            storage: Storage::Float,
         }
     }
 
@@ -225,16 +232,6 @@ impl Attention {
             let s = (1.0 / (self.dims.head_dim as f64).sqrt()) as f32;
             s
         })
-    }
-
-    /// `q`, `k`, `v`.
-    fn main_inputs(&self) -> Vec<Operand> {
-        let d = &self.dims;
-        vec![
-            Operand::input("q", self.query_dims(d.head_dim), self.dtype),
-            Operand::input("k", self.key_dims(d.head_dim), self.dtype),
-            Operand::input("v", self.key_dims(d.val_dim), self.dtype),
-        ]
     }
 
     /// Lengths and biases.
@@ -293,6 +290,7 @@ impl Attention {
         self.normalizer.validate(self.weight)?;
         self.prologue.validate(self)?;
         self.epilogue.validate(self)?;
+        self.check_storage()?;
         self.check_saved()
     }
 }
@@ -348,6 +346,7 @@ impl Op for Attention {
         parts.extend(self.custom.labels());
         parts.extend(self.prologue.label());
         parts.extend(self.epilogue.label());
+        parts.extend(self.storage.name().map(String::from));
         parts.push(self.dtype.name().into());
         parts.join(".")
     }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// infinite where the weight has no bound ([`Weight::bounded`](super::Weight::bounded)): for softmax `+∞`. Where it has one, the weight is
 /// that: 0 for softmax at `−∞`, 1 for sigmoid at `+∞`. In the backward pass such a row's `d_q` is NaN, and so are `d_k` and `d_v` of every
 /// key that takes part in a pair that is NaN (softmax and row sums: of every key that the row sees). Gradients of biases take in every NaN
-/// that is summed into them.
+/// that is summed into them. Of keys and values in int8 the scales are looked at: what a scale makes NaN ([`Storage`](super::Storage)) is NaN here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NanPolicy {

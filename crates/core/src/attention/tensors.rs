@@ -17,6 +17,10 @@ pub struct Inputs {
     pub k: Tensor,
     /// Values.
     pub v: Tensor,
+    /// Scales of `k`, if it is int8.
+    pub k_scale: Option<Tensor>,
+    /// Scales of `v`, if it is int8.
+    pub v_scale: Option<Tensor>,
     /// Rows of `q` that count, per batch entry.
     pub lens_q: Option<Tensor>,
     /// Rows of `k` and `v` that count, per batch entry.
@@ -71,6 +75,8 @@ impl From<Inputs> for Tensors {
             .with("q", i.q)
             .with("k", i.k)
             .with("v", i.v)
+            .with_some("k_scale", i.k_scale)
+            .with_some("v_scale", i.v_scale)
             .with_some("lens_q", i.lens_q)
             .with_some("lens_kv", i.lens_kv)
             .with_some("cu_seqlens_q", i.cu_seqlens_q)

@@ -3,12 +3,12 @@
 use std::sync::OnceLock;
 
 use gatefold_core::attention::{
-    Bias, Causal, Dims, Epilogue, PRESETS, Prologue, RowNorm, ScoreBias, Sequences, Weight, Window,
+    Bias, Causal, Dims, Epilogue, PRESETS, Prologue, RowNorm, ScoreBias, Sequences, Storage, Weight, Window,
 };
 use gatefold_core::{Attention, AttentionBackward, Dtype, Op};
 
 use super::draw::{Draw, Plant, inputs, spec};
-use super::{affine_cases, custom_cases, dropout_cases, injection, mask_cases, pairs, row_cases};
+use super::{affine_cases, custom_cases, dropout_cases, injection, mask_cases, pairs, row_cases, storage};
 use crate::case::HALVES;
 use crate::data::{Family, Rng};
 use crate::{Case, Reference};
@@ -22,7 +22,8 @@ pub(crate) const PLANNED: u64 = (246
     + affine_cases::COUNT
     + mask_cases::COUNT
     + injection::COUNT
-    + dropout_cases::COUNT) as u64;
+    + dropout_cases::COUNT
+    + storage::COUNT) as u64;
 
 const FORWARD: u64 = 0x0f0f;
 const BACKWARD: u64 = 0xb0b0;
@@ -69,6 +70,7 @@ pub(crate) fn backward(seed: u64) -> Case<AttentionBackward> {
     if matches!(draw.op.sequences, Sequences::Paged { .. }) {
         draw.op.sequences = Sequences::Padded { q: false, kv: true };
     }
+    draw.op.storage = Storage::Float;
     let softmax = draw.op.weight == Weight::Softmax;
     let constant = matches!(draw.op.bias, Bias::Const(_));
     let forward = draw.op.clone().saving(false);
@@ -107,6 +109,7 @@ fn planned() -> &'static [Draw] {
         all.push(large_gradients());
         all.extend(injection::planned());
         all.extend(dropout_cases::planned());
+        all.extend(storage::planned());
         all
     })
 }

@@ -2,12 +2,12 @@
 
 use gatefold_core::attention::{
     Activation, Bias, Causal, Custom, Dims, Epilogue, Gate, NanPolicy, Normalizer, Prologue, QueryScale, RowNorm,
-    ScoreBias, Sequences, Weight, Window,
+    ScoreBias, Sequences, Storage, Weight, Window,
 };
 use gatefold_core::{Attention, Dtype, Op, Operand, Role, Tensor, Tensors};
 
 use super::style::{Style, draw_dims};
-use super::{mask_cases, pairs};
+use super::{mask_cases, pairs, storage};
 use crate::data::{Family, Rng};
 
 /// A spec and how its inputs are to be drawn.
@@ -99,6 +99,7 @@ pub(crate) fn spec(rng: &mut Rng, divisor: usize) -> Draw {
         row_sum: false,
         nan_policy: if style.chance(75) { NanPolicy::Exact } else { NanPolicy::Trust },
         dtype: if style.chance(30) { Dtype::F16 } else { Dtype::F32 },
+        storage: Storage::Float,
     };
     let op = with_rows(&mut rng.clone(), &mut style, finished(rng, op, &drawn));
     let op = if drawn.listed { mask_cases::with_masks(&mut rng.clone(), op) } else { op };
@@ -293,7 +294,7 @@ fn operand(rng: &mut Rng, draw: &Draw, o: &Operand) -> Tensor {
         ("cu_seqlens_q", Sequences::Packed { total_q, .. }) => Some(running(rng, d.batch, d.seq_q, total_q)),
         ("cu_seqlens_kv", Sequences::Packed { total_kv, .. }) => Some(running(rng, d.batch, d.seq_kv, total_kv)),
         ("block_table", Sequences::Paged { pages, .. }) => Some(shuffled(rng, o.len(), pages)),
-        _ => mask_cases::ints(rng, o),
+        _ => mask_cases::ints(rng, o).or_else(|| storage::ints(rng, o)),
     };
     if let Some(ints) = ints {
         return Tensor::u32(o.dims.clone(), ints).expect("as many lengths as batch entries");
@@ -302,6 +303,7 @@ fn operand(rng: &mut Rng, draw: &Draw, o: &Operand) -> Tensor {
         "q" => draw.families[0].fill(rng, rows, width),
         "k" => draw.families[1].fill(rng, rows, width),
         "v" => draw.families[2].fill(rng, rows, width),
+        "k_scale" | "v_scale" => storage::factors(rng, o.len()),
         "alibi_slopes" => Family::Uniform.fill(rng, rows, width).iter().map(|x| x.abs() * 0.5).collect(),
         _ => Family::Normal(1.0).fill(rng, rows, width),
     };

@@ -33,6 +33,7 @@ mod rotary;
 mod row_cases;
 pub(crate) mod rows;
 pub(crate) mod score;
+mod storage;
 mod style;
 pub(crate) mod weight;
 
@@ -157,6 +158,9 @@ fn softmax_output<R: Real>(
 
 impl Reference for Attention {
     fn eval<R: Real>(&self, inputs: &Values<R>) -> Values<R> {
+        if let Some((floats, ready)) = storage::dequantised(self, inputs) {
+            return floats.eval(&ready);
+        }
         if !self.is_core() {
             let ready = rows::prologue(self, inputs);
             let mut outputs = self.core().eval(&ready);

@@ -1,5 +1,6 @@
 //! Numbers that are not finite, put into the inputs of a case.
 
+use gatefold_core::attention::{SCALE_LIMIT, Storage};
 use gatefold_core::{Attention, Tensor, Tensors};
 
 use super::draw::Plant;
@@ -30,12 +31,19 @@ pub(crate) fn plant(rng: &mut Rng, op: &Attention, plant: Plant, inputs: &mut Te
         Plant::InfiniteValue => ("v", d.val_dim, sign * f32::INFINITY),
         Plant::NanValue | Plant::Padding => ("v", d.val_dim, f32::NAN),
     };
+    // what is not finite about int8 is its scale; of values one that is only too large
+    let (name, width, number) = match (op.storage, name, plant) {
+        (Storage::Float, ..) | (_, "q", _) => (name, width, number),
+        (_, "k", _) => ("k_scale", 1, number),
+        (_, _, Plant::InfiniteValue) => ("v_scale", 1, sign * SCALE_LIMIT),
+        _ => ("v_scale", 1, number),
+    };
     let rows = inputs[name].len() / width;
     let cells: Vec<_> = (0..rows.min(2)).map(|_| (rng.below(rows), rng.below(width))).collect();
     inputs.insert(name, overwrite(&inputs[name], width, &cells, number));
 }
 
-/// NaN in all rows of `q`, `k` and `v` beyond the lengths.
+/// NaN in all rows of `q`, `k` and `v` beyond the lengths, of int8 in their scales.
 fn padding(op: &Attention, inputs: &mut Tensors) {
     let d = &op.dims;
     let (mut queries, mut keys) = (Vec::new(), Vec::new());
@@ -45,7 +53,11 @@ fn padding(op: &Attention, inputs: &mut Tensors) {
             keys.extend((s.len_kv..d.seq_kv).map(|j| (s.key_row(op, h, j), 0)));
         }
     }
-    for (name, width, cells) in [("q", d.head_dim, &queries), ("k", d.head_dim, &keys), ("v", d.val_dim, &keys)] {
+    let of_keys = match op.storage {
+        Storage::Float => [("k", d.head_dim, &keys), ("v", d.val_dim, &keys)],
+        Storage::Int8 { .. } => [("k_scale", 1, &keys), ("v_scale", 1, &keys)],
+    };
+    for (name, width, cells) in of_keys.into_iter().chain([("q", d.head_dim, &queries)]) {
         inputs.insert(name, overwrite(&inputs[name], width, cells, f32::NAN));
     }
 }

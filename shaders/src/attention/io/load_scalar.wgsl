@@ -1,22 +1,15 @@
-// Slot io: rows of any width, read one element at a time. A row is known by its first element. Positions beyond a sequence stand for its
-// last row; dims beyond the width are 0.
+// Slot load: rows of queries of any width, read one element at a time. A row is known by its first element. Positions beyond a sequence stand
+// for its last row; dims beyond the width are 0.
 @group(0) @binding(3) var<storage, read> q: array<Elem>;
-@group(0) @binding(4) var<storage, read> k: array<Elem>;
-@group(0) @binding(5) var<storage, read> v: array<Elem>;
 @group(0) @binding(6) var<storage, read> d_o: array<Elem>;
 
 fn last_q(i: u32) -> u32 { return min(i, max(at.len_q, 1u) - 1u); }
-fn last_k(j: u32) -> u32 { return min(j, max(at.len_kv, 1u) - 1u); }
 
 fn q_row(i: u32) -> u32 { return (at.q_row + last_q(i) * at.q_step) * params.head_dim + params.q_shift; }
-fn k_row(j: u32) -> u32 { return key_row(last_k(j)) * params.head_dim + params.k_shift; }
-fn v_row(j: u32) -> u32 { return key_row(last_k(j)) * params.val_dim + params.v_shift; }
 fn d_o_row(i: u32) -> u32 { return (at.q_row + last_q(i) * at.q_step) * params.val_dim + params.o_shift; }
 
 // From a row to the next of its sequence.
 fn q_next() -> u32 { return at.q_step * params.head_dim; }
-fn k_next() -> u32 { return at.k_step * params.head_dim; }
-fn v_next() -> u32 { return at.k_step * params.val_dim; }
 fn d_o_next() -> u32 { return at.q_step * params.val_dim; }
 
 // Which of the dims 4·d4 .. 4·d4+3 exist, and where they are read (the last one stands in for those that do not).
@@ -27,16 +20,6 @@ fn q4(row: u32, skip: u32, d4: u32) -> vec4<f32> {
     let d = dims(d4);
     let e = vec4(row + skip) + min(d, vec4(params.head_dim - 1u));
     return select(vec4(0.0), vec4<f32>(f32(q[e.x]), f32(q[e.y]), f32(q[e.z]), f32(q[e.w])), d < vec4(params.head_dim));
-}
-fn k4(row: u32, skip: u32, d4: u32) -> vec4<f32> {
-    let d = dims(d4);
-    let e = vec4(row + skip) + min(d, vec4(params.head_dim - 1u));
-    return select(vec4(0.0), vec4<f32>(f32(k[e.x]), f32(k[e.y]), f32(k[e.z]), f32(k[e.w])), d < vec4(params.head_dim));
-}
-fn v4(row: u32, skip: u32, d4: u32) -> vec4<f32> {
-    let d = dims(d4);
-    let e = vec4(row + skip) + min(d, vec4(params.val_dim - 1u));
-    return select(vec4(0.0), vec4<f32>(f32(v[e.x]), f32(v[e.y]), f32(v[e.z]), f32(v[e.w])), d < vec4(params.val_dim));
 }
 fn d_o4(row: u32, skip: u32, d4: u32) -> vec4<f32> {
     let d = dims(d4);

@@ -16,6 +16,7 @@ mod rotary;
 mod rows;
 mod rowwise;
 mod slots;
+mod storage;
 mod weights;
 
 use super::Row;
@@ -27,6 +28,7 @@ const ALL: &[&[Row]] = &[
     merge::ALL,
     rotary::ALL,
     cache::ALL,
+    storage::ALL,
     diagnostics::ALL,
     backward::ALL,
     slots::ALL,
