@@ -46,7 +46,7 @@ pub(super) fn planned() -> Vec<Draw> {
         ordinary(with(0.1, 5, Attention { sequences: packed, causal, ..softmax((4, 2), 70, 90) }), ", packed"),
         ordinary(with(0.2, 0x1234_5678_9abc_def0, half), ", padded"),
         ordinary(with(0.5, 9, Attention { score_bias: bias, alibi: true, ..softmax((2, 1), 35, 41) }), ", score bias"),
-        ordinary(with(0.4, 3, Attention { sequences: padded, ..softmax((8, 2), 3, 300) }), ", few queries"),
+        ordinary(with(0.4, 3, Attention { sequences: padded, ..softmax((4, 1), 3, 300) }), ", few queries"),
         ordinary(with(0.4, 3, Attention { causal, ..sigmoid((8, 2), 1, 300) }), ", one query"),
         ordinary(with(0.4, 3, Attention { sequences: paged, ..softmax((4, 2), 5, 90) }), ", paged"),
         ordinary(with(0.5, 6, row_sum.saving(true)), ", row sum"),
