@@ -76,7 +76,7 @@ pub(super) const ALL: &[Row] = &[
         "stream_position(c * 4u + e))",
         "stream_position(c * 4u + e) % params.split_keys)",
         "attention",
-        &["dropout, few queries", "shares of attention_forward"],
+        &["dropout, one query", "shares of attention_forward"],
     ),
     (
         "dropout_by_place_in_a_dispatch",
@@ -85,7 +85,7 @@ pub(super) const ALL: &[Row] = &[
         "stream_position(c * 4u + e))",
         "stream_position(c * 4u + e) - params.stream_from)",
         "attention",
-        &["split", "carry of attention_forward", "!shares of attention_forward", ".dropout"],
+        &["dropout, sigmoid", "split", "carry of attention_forward"],
     ),
     (
         "dropout_left_out_of_values_gradient",
