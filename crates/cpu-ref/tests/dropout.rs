@@ -110,7 +110,7 @@ fn packed_and_padded_sequences_have_one_mask() {
         let padded = with(0.5, 11, &Attention { sequences: Sequences::Padded { q: true, kv: true }, ..base });
         let mut given = inputs(&padded.dims);
         for name in ["lens_q", "lens_kv"] {
-            given.ints.insert(name.into(), lens.map(|n| n as u32).to_vec());
+            given.ints.insert(name.into(), lens.map(|n| u32::try_from(n).unwrap()).to_vec());
         }
         let packed = Attention { sequences: Sequences::Packed { total_q: 14, total_kv: 14 }, ..padded.clone() };
         // [batch, head, seq] → [total, head]

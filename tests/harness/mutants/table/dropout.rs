@@ -13,7 +13,7 @@ pub(super) const ALL: &[Row] = &[
         "x * params.keep_scale",
         "x",
         "",
-        &["dropout, another seed"],
+        &[".dropout"],
     ),
     (
         "dropout_of_the_first_batch_entry",
@@ -22,7 +22,7 @@ pub(super) const ALL: &[Row] = &[
         "at.batch * params.q_heads + at.q_head",
         "at.q_head",
         "",
-        &["dropout, another seed"],
+        &[".dropout"],
     ),
     (
         "dropout_of_key_heads",
@@ -31,17 +31,9 @@ pub(super) const ALL: &[Row] = &[
         "params.q_heads + at.q_head",
         "params.q_heads + at.kv_head",
         "",
-        &["dropout, sigmoid"],
+        &[".dropout"],
     ),
-    (
-        "dropout_by_half_a_seed",
-        COUNTER,
-        "only half of the seed counts",
-        "params.seed_high)",
-        "0u)",
-        "",
-        &["dropout, another seed"],
-    ),
+    ("dropout_by_half_a_seed", COUNTER, "only half of the seed counts", "params.seed_high)", "0u)", "", &[".dropout"]),
     (
         "dropout_by_bytes",
         COUNTER,
@@ -49,7 +41,7 @@ pub(super) const ALL: &[Row] = &[
         "word < params.drop_below",
         "word >> 24u < params.drop_below >> 24u",
         "",
-        &["dropout of most"],
+        &[".dropout"],
     ),
     (
         "dropout_of_the_tiles_first_head",
@@ -58,7 +50,7 @@ pub(super) const ALL: &[Row] = &[
         "        enter_head_of(own_position(r));\n",
         "",
         "attention",
-        &["dropout, few queries", "grouped"],
+        &[".dropout", "grouped"],
     ),
     (
         "dropout_of_places_in_a_tile",
@@ -67,7 +59,7 @@ pub(super) const ALL: &[Row] = &[
         "query_of(own_position(r))",
         "own_position(r)",
         "attention",
-        &["dropout, few queries", "grouped"],
+        &[".dropout", "grouped"],
     ),
     (
         "dropout_by_place_in_a_share",
@@ -76,7 +68,7 @@ pub(super) const ALL: &[Row] = &[
         "stream_position(c * 4u + e))",
         "stream_position(c * 4u + e) % params.split_keys)",
         "attention",
-        &["dropout, few queries", "shares of"],
+        &[".dropout", "shares of attention_forward"],
     ),
     (
         "dropout_by_place_in_a_dispatch",
@@ -85,7 +77,7 @@ pub(super) const ALL: &[Row] = &[
         "stream_position(c * 4u + e))",
         "stream_position(c * 4u + e) - params.stream_from)",
         "attention",
-        &["dropout, another seed", "split"],
+        &[".dropout", "split", "carry of attention_forward"],
     ),
     (
         "dropout_left_out_of_values_gradient",
@@ -94,7 +86,7 @@ pub(super) const ALL: &[Row] = &[
         "= dropped(p, drop, j);\n                    (*d_scores)[r * STREAM4 + c][e] = dz * ",
         "= p;\n                    (*d_scores)[r * STREAM4 + c][e] = dz * ",
         "attention_backward",
-        &["dropout, another seed"],
+        &[".dropout"],
     ),
     (
         "dropout_left_out_of_score_gradient",
@@ -103,7 +95,7 @@ pub(super) const ALL: &[Row] = &[
         "weight_seen(z, statistics), d_p, statistics)",
         "weight_seen(z, statistics), (*d_scores)[r * STREAM4 + c][e], statistics)",
         "attention_backward",
-        &["dropout, another seed"],
+        &[".dropout"],
     ),
     (
         "dropout_left_out_of_bias_gradient",
@@ -112,6 +104,6 @@ pub(super) const ALL: &[Row] = &[
         "weight(z, statistics), d_p, statistics)",
         "weight(z, statistics), d_scores[r * STREAM4 + c][e], statistics)",
         "attention_backward",
-        &["dropout, score bias"],
+        &[".dropout"],
     ),
 ];
