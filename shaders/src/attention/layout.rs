@@ -141,7 +141,6 @@ impl Members {
             ("v_shift", Param::U32(0)),
             ("o_shift", Param::U32(0)),
             ("lse_shift", Param::U32(0)),
-            ("scale_shift", Param::U32(0)),
             ("score_shift", Param::U32(0)),
             ("key_bias_heads", Param::U32(a.key_bias_per_head.into())),
         ];
@@ -182,9 +181,10 @@ impl Members {
 }
 
 /// What maps of rows set to their own.
-fn of_maps(a: &Attention) -> [(&'static str, Param); 4] {
+fn of_maps(a: &Attention) -> [(&'static str, Param); 5] {
     let zero = Param::F32(0.0);
-    [("row_width", size(0)), ("eps", zero), ("log_width", Param::F32(log_width(a))), ("key_penalty", zero)]
+    let log_width = Param::F32(log_width(a));
+    [("row_width", size(0)), ("scale_shift", size(0)), ("eps", zero), ("log_width", log_width), ("key_penalty", zero)]
 }
 
 /// Rows of packed queries and keys.

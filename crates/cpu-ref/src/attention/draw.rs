@@ -1,8 +1,8 @@
 //! Random specs and inputs of attention.
 
 use gatefold_core::attention::{
-    Activation, Bias, Causal, Custom, Dims, Epilogue, Gate, NanPolicy, Normalizer, Prologue, QueryScale, RowNorm,
-    ScoreBias, Sequences, Storage, Weight, Window,
+    Activation, Bias, Causal, Dims, Epilogue, Gate, NanPolicy, Normalizer, Prologue, QueryScale, RowNorm, ScoreBias,
+    Sequences, Weight, Window,
 };
 use gatefold_core::{Attention, Dtype, Op, Operand, Role, Tensor, Tensors};
 
@@ -78,28 +78,16 @@ pub(crate) fn spec(rng: &mut Rng, divisor: usize) -> Draw {
         bias,
         head_bias: style.chance(20),
         key_bias: style.chance(25),
-        key_bias_per_head: false,
         score_bias: style.chance(25).then(|| ScoreBias { per_batch: rng.chance(50), per_head: rng.chance(50) }),
         alibi: style.chance(20),
         sink: softmax && rng.chance(25),
         causal: rng.pick(&[Causal::None, Causal::None, Causal::TopLeft, Causal::BottomRight]),
         window,
-        chunk: None,
-        prefix: None,
-        sink_tokens: None,
-        documents: false,
-        block_map: None,
-        dropout: None,
-        custom: Custom::default(),
         sequences: draw_sequences(rng, &dims),
-        prologue: Prologue::default(),
-        epilogue: Epilogue::default(),
-        o_core: false,
         lse: style.chance(60) && softmax,
-        row_sum: false,
         nan_policy: if style.chance(75) { NanPolicy::Exact } else { NanPolicy::Trust },
         dtype: if style.chance(30) { Dtype::F16 } else { Dtype::F32 },
-        storage: Storage::Float,
+        ..Attention::softmax(dims)
     };
     let op = with_rows(&mut rng.clone(), &mut style, finished(rng, op, &drawn));
     let op = if drawn.listed { mask_cases::with_masks(&mut rng.clone(), op) } else { op };
