@@ -78,6 +78,10 @@ struct Params {
     seed_high: u32,
     drop_below: u32,    //   words below it drop their pair
     keep_scale: f32,    //   1/(1 - p)
+    offset: f32,        // measures.wgsl: taken from measured weights
+    offset_rows: u32,   //   but not in so many first queries of a sequence
+    measures_at: u32,   // per row: cut and scale of weights that are re-weighted
+    levels_at: u32,     // per row: what their gradients are lessened by
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
