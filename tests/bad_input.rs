@@ -1,8 +1,8 @@
 //! Bad input is refused before anything runs, by a named error; the call after it gives the same bits as before.
 
 use gatefold_core::attention::{
-    Bias, BlockMap, Causal, Dims, Dropout, Epilogue, Normalizer, Prologue, RowNorm, ScoreBias, Sequences, Storage,
-    Weight, Window,
+    Bias, BlockMap, Causal, Dims, Dropout, Epilogue, Normalizer, Prologue, Reweight, RowNorm, ScoreBias, Sequences,
+    Storage, Weight, Window,
 };
 use gatefold_core::{
     Attention, AttentionBackward, AttentionMerge, AttentionStatistics, Dtype, Gemm, Op, RowFunction, Rowwise,
@@ -126,6 +126,29 @@ fn attention_normalizers() {
     let too_large = Tensor::f32([2, 4, 5], vec![81.0; 40]).unwrap();
     t.refuse_with(&relu(Normalizer::LearnedExp), "log_norm", too_large, "Value", "log_norm[0]");
     t.refuse_without(&AttentionBackward::new(relu(Normalizer::RowSum)), "row_sum");
+}
+
+#[test]
+fn attention_reweight() {
+    let mut t = Trial::default();
+    let base = Attention::lssar(dims());
+    let with = |r: Reweight| Attention { reweight: Some(r), ..base.clone() };
+    let l = Reweight::LSSAR;
+    t.refuse_spec(&with(Reweight { power: 0, ..l }), "Option", "reweight.power");
+    t.refuse_spec(&with(Reweight { offset: f32::INFINITY, ..l }), "Option", "reweight.offset");
+    t.refuse_spec(&with(Reweight { offset_rows: u32::MAX, ..l }), "Option", "reweight.offset_rows");
+    for (weight, normalizer) in [
+        (Weight::Softmax, Normalizer::None),
+        (Weight::Softplus, Normalizer::Count),
+        (Weight::Identity, Normalizer::RowSum),
+    ] {
+        t.refuse_spec(&Attention { weight, normalizer, ..base.clone() }, "Conflict", "reweight");
+    }
+    let gradient = AttentionBackward::new(base);
+    for name in ["row_sum", "row_mean", "row_max"] {
+        t.refuse_without(&gradient, name);
+        t.refuse_with(&gradient, name, zeros(Dtype::F32, &[2, 4, 7]), "Shape", name);
+    }
 }
 
 #[test]

@@ -57,6 +57,8 @@ pub fn backward_inputs(gpu: &Gpu, forward: &Attention) -> (AttentionBackward, Te
     let d_o = Tensor::float(Dtype::F32, made.o.dims(), vec![0.5; made.o.len()]).unwrap_or_else(|e| panic!("d_o: {e}"));
     let o = forward.kept().contains(&"o").then_some(made.o);
     let (o_core, lse, row_sum) = (made.o_core, made.lse, made.row_sum);
-    let all = BackwardInputs { forward: forward_inputs, o, o_core, lse, row_sum, d_o, d_lse: None };
+    let (row_mean, row_max) = (made.row_mean, made.row_max);
+    let forward_inputs = BackwardInputs { forward: forward_inputs, row_mean, row_max, ..BackwardInputs::default() };
+    let all = BackwardInputs { o, o_core, lse, row_sum, d_o, ..forward_inputs };
     (AttentionBackward::new(forward.clone()), all.into())
 }

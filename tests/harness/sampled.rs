@@ -7,7 +7,7 @@
 use anyhow::{Result, anyhow};
 #[cfg(test)]
 use gatefold_core::attention::PRESETS;
-use gatefold_core::attention::{Causal, Dims, Sequences};
+use gatefold_core::attention::{Causal, Dims, Reweight, Sequences};
 use gatefold_core::{Attention, AttentionBackward, Gemm, Op, Role, Tensor, Tensors};
 use gatefold_cpu_ref::{Bounded, bounded, bounded_as};
 
@@ -81,7 +81,11 @@ fn alone(op: &Attention, inputs: &Tensors, at: Place) -> Result<(Attention, Tens
     };
     let dims = Dims { batch: 1, q_heads: 1, kv_heads: 1, seq_q: 1, ..d };
     let sequences = Sequences::Padded { q: false, kv: true };
-    let one = Attention { dims, sequences, causal: Causal::None, ..op.clone() }.saving(false);
+    // the query alone is not the first of its sequence
+    let off = d.seq_kv as i64 - d.seq_q as i64;
+    let alone = |r: Reweight| Reweight { offset: r.offset_at(op.position(at.row, off)), offset_rows: 0, ..r };
+    let reweight = op.reweight.map(alone);
+    let one = Attention { dims, sequences, causal: Causal::None, reweight, ..op.clone() }.saving(false);
     let mut taken = Tensors::new()
         .with("q", rows(&inputs["q"], query, 1, d.head_dim, vec![1, 1, 1, d.head_dim])?)
         .with("k", rows(&inputs["k"], key, d.seq_kv, d.head_dim, vec![1, 1, d.seq_kv, d.head_dim])?)
@@ -113,7 +117,7 @@ fn worst(exact: &Bounded, output: &str, got: &Tensor) -> Result<f64> {
 fn check_plain(op: &Attention, inputs: &Tensors) -> Result<()> {
     let known =
         ["q", "k", "v", "o", "o_core", "lse", "row_sum", "d_o", "query_scale", "log_norm", "gate", "value_scale"];
-    let more = ["sink", "alpha", "alpha_mean", "q_gain", "k_gain", "o_gain"];
+    let more = ["row_mean", "row_max", "sink", "alpha", "alpha_mean", "q_gain", "k_gain", "o_gain"];
     match inputs.iter().find(|(name, _)| !known.contains(name) && !more.contains(name)) {
         None if op.sequences == Sequences::Dense => Ok(()),
         _ => Err(anyhow!("rows are taken out of dense attention without biases only")),
@@ -154,7 +158,7 @@ pub fn backward(op: &AttentionBackward, inputs: &Tensors, outputs: &Tensors) -> 
                 taken.insert(name, rows(t, query, 1, d.val_dim, vec![1, 1, 1, d.val_dim])?);
             }
         }
-        for name in ["lse", "row_sum"] {
+        for name in ["lse", "row_sum", "row_mean", "row_max"] {
             if let Some(t) = inputs.get(name) {
                 taken.insert(name, rows(t, query, 1, 1, vec![1, 1, 1])?);
             }

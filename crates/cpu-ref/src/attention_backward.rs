@@ -23,6 +23,7 @@ use crate::attention::dropout::drop;
 use crate::attention::geometry::{Sequence, sequences};
 use crate::attention::injection;
 use crate::attention::penalty;
+use crate::attention::reweight::{self, Measure};
 use crate::attention::rows::{self, Kind, Rows as RowsOf};
 use crate::attention::score::{Score, Scores};
 use crate::attention::weight::{row_correction, row_share, weight, weight_at_infinity, weight_slope};
@@ -65,6 +66,8 @@ enum Shared<R> {
     Softmax(R, R),
     /// `1/n` of a normaliser, and what it takes from `d_o·v`.
     Normalized(R, R),
+    /// What re-weighted weights share.
+    Reweighted(reweight::Shared<R>),
     /// Nothing.
     Nothing,
 }
@@ -127,7 +130,7 @@ impl<'a, R: Real> Gradients<'a, R> {
         let whole = self.scores.query_is_nan(row) || (op.couples_row() && any);
         let d_o = &self.inputs.float("d_o")[row * width..(row + 1) * width];
         let delta = op.needs_delta().then(|| self.delta(s, h, i, d_o));
-        let shared = self.shared(s.stat(op, h, i), delta);
+        let shared = self.reweighted(s, (h, i), self.shared(s.stat(op, h, i), delta), if whole { &[] } else { seen });
         self.d_q.nan[row] |= any;
         if let (Shared::Softmax(lse, delta), Some(&sink)) = (shared, self.inputs.float("sink").get(h)) {
             let (p, delta) = if whole { (R::nan(), R::nan()) } else { ((sink - lse).exp(), delta) };
@@ -181,6 +184,30 @@ impl<'a, R: Real> Gradients<'a, R> {
         }
     }
 
+    /// What the weights of a row share if they are re-weighted.
+    fn reweighted(
+        &self,
+        s: &Sequence,
+        (h, i): (usize, usize),
+        shared: Shared<R>,
+        seen: &[(usize, Score<R>)],
+    ) -> Shared<R> {
+        let (op, width) = (&self.spec.forward, self.spec.forward.dims.val_dim);
+        let (row, stat) = (s.query_row(op, h, i), s.stat(op, h, i));
+        let saved = |at: usize| op.measures().get(at).map_or(R::from_f64(0.0), |name| self.inputs.float(name)[stat]);
+        let d_p = |j: usize| {
+            let d_o = &self.inputs.float("d_o")[row * width..(row + 1) * width];
+            let d_p = R::dot(d_o, self.scores.values(s.key_row(op, h, j)));
+            drop(op, [s.b, h, i, j], d_p).unwrap_or_else(|| R::from_f64(0.0))
+        };
+        match (shared, Measure::saved(op, s, i, saved(0), saved(1))) {
+            (Shared::Normalized(share, delta), Some(measure)) => {
+                Shared::Reweighted(reweight::Shared::of(&self.scores, measure, [share, delta], seen, d_p))
+            }
+            _ => shared,
+        }
+    }
+
     /// `None` for a pair of weight 0 that has no gradient.
     fn pair(&self, score: Score<R>, key: usize, shared: Shared<R>, d_o: &[R], place: [usize; 4]) -> Option<Pair<R>> {
         let (of, zero) = (&self.spec.forward, R::from_f64(0.0));
@@ -189,7 +216,11 @@ impl<'a, R: Real> Gradients<'a, R> {
             Score::Finite { z, slope } => (z, slope),
             Score::PlusInfinity => {
                 let a = weight_at_infinity(of, 1.0);
-                let p = if let Shared::Normalized(share, _) = shared { a * share } else { a };
+                let p = match shared {
+                    Shared::Normalized(share, _) => a * share,
+                    Shared::Reweighted(row) => row.p(a),
+                    _ => a,
+                };
                 return Some(Pair { p: dropped(p), dz: zero, ds: zero });
             }
             Score::MinusInfinity | Score::Nan => return None,
@@ -202,6 +233,10 @@ impl<'a, R: Real> Gradients<'a, R> {
             }
             Shared::Normalized(share, correction) => {
                 (weight(of, z) * share, weight_slope(of, z) * (d_p - correction) * share)
+            }
+            Shared::Reweighted(row) => {
+                let a = weight(of, z);
+                (row.p(a), weight_slope(of, z) * row.d_weight(a, d_p))
             }
             Shared::Nothing => (weight(of, z), weight_slope(of, z) * d_p),
         };

@@ -124,6 +124,8 @@ const SEEN: &[&str] = &[
     "d_inject_logit",
     "d_task_vector",
     "dropout",
+    "reweight3",
+    "reweight15",
 ];
 
 #[test]
@@ -136,7 +138,7 @@ fn attention() {
         if op.d_lse {
             upstream.insert("lse".into(), inputs.float("d_lse").to_vec());
         }
-        let names = ["o", "o_core", "lse", "row_sum", "d_o", "d_lse"];
+        let names = ["o", "o_core", "lse", "row_sum", "row_mean", "row_max", "d_o", "d_lse"];
         let mut forward = inputs.clone();
         names.iter().for_each(|&n| drop(forward.floats.remove(n)));
         // the outputs of the forward pass in f64, not rounded to storage

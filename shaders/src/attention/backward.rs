@@ -11,7 +11,7 @@ use super::split::{Parted, Work};
 use super::tiles::{Stage, Tile};
 use super::{
     FLAT, Parts, QueryOperand, Variant, check_features, custom, dressed, dropout, files, flat_step, masks, query_work,
-    step_work,
+    reweight, step_work,
 };
 use crate::{Kernels, Limits, Plan, PlanError, ShapeClass, Source, Step};
 
@@ -72,6 +72,7 @@ impl Kernels for AttentionBackward {
         }
         p.steps.extend(masks::document_ranges(a, &p.layout, limits)?);
         p.row_statistics()?;
+        p.levels()?;
         p.query()?;
         if a.dims.seq_kv > 0 {
             p.key_value()?;
@@ -116,6 +117,10 @@ impl Planner<'_> {
         if a.has_row_statistics() {
             self.layout.reserve("lse_at", row_count(a));
             self.layout.reserve("delta_at", row_count(a));
+        }
+        reweight::reserve(a, &mut self.layout);
+        if a.reweight.is_some() {
+            self.layout.reserve("levels_at", row_count(a));
         }
         if self.sums_rows() {
             self.layout.reserve("row_sums_at", 2 * row_count(a));

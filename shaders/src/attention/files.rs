@@ -4,11 +4,12 @@ use gatefold_core::attention::{NanPolicy, Normalizer, Sequences, Weight};
 use gatefold_core::{Attention, Dtype};
 
 use super::tiles::{Schedule, Tile};
-use super::{custom, storage};
+use super::{custom, reweight, storage};
 use crate::Source;
 use crate::source::wgsl;
 
 pub(super) const FORWARD_COMBINE: Source = wgsl!("attention/forward_combine.wgsl");
+pub(super) const FORWARD_SCORES: Source = wgsl!("attention/forward_scores.wgsl");
 pub(super) const STORE_ROWS: Source = wgsl!("attention/store_rows.wgsl");
 pub(super) const NARROW: Source = wgsl!("attention/narrow/plain.wgsl");
 pub(super) const NARROW_SATURATED: Source = wgsl!("attention/narrow/saturated.wgsl");
@@ -153,6 +154,7 @@ pub(super) fn normalizer(a: &Attention) -> (Source, &'static str) {
 /// What a normaliser takes from `d_o·v`, and where the sum that it is formed from is.
 pub(super) fn correction(a: &Attention) -> (Vec<Source>, &'static str) {
     let (mut slots, part) = match a.normalizer {
+        Normalizer::RowSum if a.reweight.is_some() => (reweight::correction().to_vec(), ".measured"),
         Normalizer::RowSum => (vec![wgsl!("attention/correction/row_sum.wgsl")], ".corrected"),
         Normalizer::ClampedRowSum => (vec![wgsl!("attention/correction/clamped_row_sum.wgsl")], ".corrected"),
         Normalizer::LearnedExp => (vec![wgsl!("attention/correction/learned_exp.wgsl")], ""),
@@ -175,7 +177,8 @@ pub(super) fn row(a: &Attention, tile: &Tile) -> (Vec<Source>, &'static str) {
         (RowKind::Softmax, _) => vec![wgsl!("attention/row/softmax.wgsl")],
         (RowKind::Sigmoid, _) => vec![wgsl!("attention/row/sigmoid.wgsl")],
         (RowKind::Elementwise, _) => {
-            phi(a).into_iter().chain([normalizer, wgsl!("attention/row/elementwise.wgsl")]).collect()
+            let own = reweight::slot(a).into_iter().chain([normalizer, wgsl!("attention/row/elementwise.wgsl")]);
+            phi(a).into_iter().chain(own).collect()
         }
     };
     (slots, part)
@@ -186,6 +189,7 @@ pub(super) fn weight(a: &Attention) -> (Vec<Source>, &'static str) {
     match row_kind(a) {
         RowKind::Softmax => (vec![wgsl!("attention/weight/softmax.wgsl")], ""),
         RowKind::Sigmoid => (vec![wgsl!("attention/weight/sigmoid.wgsl")], ""),
+        RowKind::Elementwise if a.reweight.is_some() => (phi(a).into_iter().chain(reweight::weight()).collect(), ""),
         RowKind::Elementwise => {
             let slots = phi(a).into_iter().chain([wgsl!("attention/weight/elementwise.wgsl")]).collect();
             (slots, if a.weight == Weight::Sigmoid { ".normalized" } else { "" })
@@ -214,6 +218,14 @@ pub(super) fn finite(a: &Attention) -> (Source, &'static str) {
     match a.nan_policy {
         NanPolicy::Exact => (wgsl!("attention/finite/exact.wgsl"), ""),
         NanPolicy::Trust => (wgsl!("attention/finite/trust.wgsl"), ".trust"),
+    }
+}
+
+/// What is saved of a row that is marked.
+pub(super) fn marked(a: &Attention, wanted: Option<&str>) -> (Source, &'static str) {
+    match (wanted, a.reweight) {
+        (Some(_), Some(_)) => (wgsl!("attention/lse/measured.wgsl"), ".measured"),
+        _ => lse(wanted),
     }
 }
 

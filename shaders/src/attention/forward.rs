@@ -10,7 +10,7 @@ use super::matrix::MatrixTile;
 use super::shares::{Shares, are_grouped, own_rows};
 use super::split::{Split, Work};
 use super::tiles::{Stage, Tile};
-use super::{QueryOperand, Variant, dropout, files, loops, masks, query_work, step_work, storage};
+use super::{QueryOperand, Variant, dropout, files, loops, masks, query_work, reweight, step_work, storage};
 use crate::{Limits, Plan, PlanError, Step};
 
 /// The forward pass of an attention on an adapter.
@@ -69,6 +69,13 @@ impl<'a> Forward<'a> {
         let Self { a, limits, .. } = *self;
         let mut layout = Layout::new(&storage::beside_scales(a));
         masks::reserve_ranges(a, &mut layout);
+        reweight::reserve(a, &mut layout);
+        let exact = a.nan_policy == NanPolicy::Exact;
+        if exact {
+            reserve_flags(a, &mut layout);
+        }
+        // The steps run one after another, so what waits in one may wait where it does in another.
+        let measure = a.reweight.map(|_| reweight::measure(a, limits, &layout)).transpose()?;
         // Split once to learn whether accumulators must wait in side, then again with their place known.
         let passes = self.split(&self.work, &layout)?.passes;
         if passes > 1 {
@@ -78,13 +85,15 @@ impl<'a> Forward<'a> {
             let invocations = self.work.units * self.work.groups_per_unit * u64::from(self.tile.invocations());
             layout.reserve("state_at", invocations * u64::from(self.state_words()));
         }
-        let exact = a.nan_policy == NanPolicy::Exact;
+        if let Some((_, used)) = &measure {
+            layout.grow_to(used);
+        }
         if exact {
-            reserve_flags(a, &mut layout);
             plan.steps = Marks { a, op: a, limits, layout: &layout }.scans(false)?;
             plan.reasons.push("scan and mark: NanPolicy::Exact follows values that are not finite".into());
         }
         plan.steps.extend(masks::document_ranges(a, &layout, limits)?);
+        plan.steps.extend(measure.map(|(step, _)| step));
         plan.steps.push(self.tiles(passes, &layout)?);
         if self.shares.are_several() {
             plan.steps.push(self.combine(&layout)?);
@@ -114,7 +123,7 @@ impl<'a> Forward<'a> {
             variant.slot(files::rows(self.grouped));
             variant.slot(files::share(self.shares.are_several()));
             variant.slots(dropout::files(a, true));
-            variant.slots.push(files::STORE_ROWS);
+            variant.slots.extend([files::FORWARD_SCORES, files::STORE_ROWS]);
         }
         let split = self.split(&self.work, layout)?;
         let count = passes as f64 * self.shares.count as f64;

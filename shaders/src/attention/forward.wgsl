@@ -11,38 +11,6 @@
 // forward_combine.wgsl joins. Slots: access, schedule, rows, row, dropout, softcap, score_mod, mask_mod, bias, lse, carry, finite, load, store.
 // A workgroup is one tile of TILE_OWN rows: the queries of one query head, or of all heads that share a key/value head.
 
-// Products → scores z, in place; seen: no pair of the tile is hidden.
-fn form_scores(scores: ptr<function, Scores>, seen: bool) {
-    var of_keys: array<f32, STREAM>;                                // [STREAM]
-    for (var c = 0u; c < STREAM; c++) { // unroll
-        of_keys[c] = key_bias(stream_position(c));
-    }
-    if seen {
-        for (var r = 0u; r < OWN; r++) { // unroll
-            let i = query_of(own_position(r));
-            enter_head_of(own_position(r));
-            for (var c = 0u; c < STREAM4; c++) { // unroll
-                for (var e = 0u; e < 4u; e++) { // unroll
-                    let capped = cap((*scores)[r * STREAM4 + c][e] * params.scale);
-                    (*scores)[r * STREAM4 + c][e] = score_seen(i, stream_position(c * 4u + e), capped, of_keys[c * 4u + e]);
-                }
-            }
-        }
-    } else {
-        for (var r = 0u; r < OWN; r++) { // unroll
-            let i = query_of(own_position(r));
-            let keys = keys_of_row(own_position(r));
-            enter_head_of(own_position(r));
-            for (var c = 0u; c < STREAM4; c++) { // unroll
-                for (var e = 0u; e < 4u; e++) { // unroll
-                    let capped = cap((*scores)[r * STREAM4 + c][e] * params.scale);
-                    (*scores)[r * STREAM4 + c][e] = score(i, stream_position(c * 4u + e), capped, keys, of_keys[c * 4u + e]);
-                }
-            }
-        }
-    }
-}
-
 @compute @workgroup_size(INVOCATIONS)
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(local_invocation_index) invocation: u32) {

@@ -3,7 +3,7 @@
 use gatefold_core::attention::{Bias, Causal, Normalizer, Sequences};
 use gatefold_core::{Attention, Op, Operand, Role};
 
-use super::{dropout, masks, storage};
+use super::{dropout, masks, reweight, storage};
 use crate::{Limits, Packed, Param, PlanError, Scratch};
 
 /// Name of the scratch that holds small inputs, row statistics and waiting accumulators.
@@ -32,8 +32,17 @@ const PACKED: &[(&str, &str)] = &[
     ("v_scale", "v_scale_at"),
 ];
 /// Regions that kernels write, and the member of `params` that says where.
-const REGIONS: &[&str] =
-    &["lse_at", "delta_at", "state_at", "row_sums_at", "key_sums_at", "flags_at", "document_ranges_at"];
+const REGIONS: &[&str] = &[
+    "lse_at",
+    "delta_at",
+    "measures_at",
+    "levels_at",
+    "state_at",
+    "row_sums_at",
+    "key_sums_at",
+    "flags_at",
+    "document_ranges_at",
+];
 
 /// Words of `side` in use.
 #[derive(Debug, Clone)]
@@ -145,7 +154,7 @@ impl Members {
             ("key_bias_heads", Param::U32(a.key_bias_per_head.into())),
         ];
         all.extend(of_maps(a));
-        all.extend(masks::members(a));
+        all.extend(masks::members(a).into_iter().chain(reweight::members(a)));
         all.extend(dropout::members(a));
         let members = PACKED.iter().map(|&(_, m)| m).chain(REGIONS.iter().copied());
         all.extend(members.map(|m| (m, Param::U32(layout.offset(m)))));

@@ -119,6 +119,20 @@ pub(super) fn forward(a: &Attention, tile: &Tile, parts: f64) -> Vec<Loop> {
     vec![Loop { edge, inner, ..Loop::new("main/tile", trips / parts) }]
 }
 
+/// Loops of `measure_rows.wgsl`.
+pub(super) fn measure_rows(a: &Attention, tile: &Tile, passes: usize) -> Vec<Loop> {
+    let (trips, edge) = tiles(a, tile, true);
+    let inner = vec![product(tile, a.dims.head_dim)];
+    vec![Loop { edge, inner, ..Loop::new("main/tile", trips / passes as f64) }]
+}
+
+/// Loops of `backward_levels.wgsl`.
+pub(super) fn backward_levels(a: &Attention, tile: &Tile, passes: usize) -> Vec<Loop> {
+    let (trips, edge) = tiles(a, tile, true);
+    let inner = vec![product(tile, a.dims.head_dim), product(tile, a.dims.val_dim)];
+    vec![Loop { edge, inner, ..Loop::new("main/tile", trips / passes as f64) }]
+}
+
 /// Loops of `backward_query.wgsl`.
 pub(super) fn backward_query(a: &Attention, tile: &Tile, passes: usize) -> Vec<Loop> {
     let (trips, edge) = tiles(a, tile, true);

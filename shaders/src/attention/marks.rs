@@ -7,7 +7,7 @@ use super::backward::{by_bias_matrix, sharers};
 use super::layout::{Layout, Members, key_count, operand_bytes, row_count};
 use super::split::{Parted, Work};
 use super::tiles::{Stage, Tile};
-use super::{FLAT, QueryOperand, files, flat_step, heads_contiguous, masks, query_work, storage};
+use super::{FLAT, QueryOperand, files, flat_step, heads_contiguous, masks, query_work, reweight, storage};
 use crate::{Limits, PlanError, Source, Step};
 
 /// Plans the scan and the marks of one op.
@@ -71,11 +71,12 @@ impl<O: Op> Marks<'_, O> {
         } else {
             written.push(QueryOperand { name: "o", shift: "o_shift", width: d.val_dim, dtype: a.dtype });
         }
+        written.extend(reweight::outputs(a).filter(|_| saved.is_some()));
         written.extend(saved.map(|name| QueryOperand { name, shift: "lse_shift", width: 1, dtype: Dtype::F32 }));
         let mut work = query_work(a, self.op, "attention_mark_query", &tile, self.limits, &written);
         work.groups_per_unit = ((d.group() * d.seq_q) as u64).div_ceil(FLAT.into());
         self.cost(&mut work, seen(a, d.seq_kv), 1);
-        let (store_lse, lse_part) = files::lse(saved);
+        let (store_lse, lse_part) = files::marked(a, saved);
         let mark = if gradient { files::MARK_GRADIENT } else { files::MARK_OUTPUT };
         let part = if gradient { ".gradient" } else { "" };
         let (bias, bias_part) = files::bias(a);

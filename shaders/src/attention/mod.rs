@@ -20,6 +20,7 @@ mod masks;
 mod matrix;
 mod merge;
 mod penalty;
+mod reweight;
 mod rotary;
 mod row_files;
 mod row_map;
@@ -50,7 +51,8 @@ struct Variant {
 
 impl Variant {
     fn new(kernel: &str, a: &Attention) -> Self {
-        Self { name: format!("{kernel}.{}", custom::weight_label(a)), slots: vec![files::SHAPE] }
+        let name = format!("{kernel}.{}{}", custom::weight_label(a), reweight::label(a));
+        Self { name, slots: vec![files::SHAPE] }
     }
 
     /// Adds a slot file whose choice shows in the name.
@@ -87,6 +89,7 @@ impl Variant {
         let mut consts = tile.consts();
         consts.push(("STATE_WORDS", state));
         consts.extend(a.weight.degree().map(|n| ("DEGREE", n)));
+        consts.extend(a.reweight.map(|r| ("POWER", r.power)));
         Step {
             name: format!("{}.{}.{io}.{}", self.name, a.dtype, tile.name()),
             kernel,

@@ -74,13 +74,17 @@ struct Params {
     log_width: f32,     //   ln(head_dim)
     key_bias_heads: u32, // 1: key_bias has a row for each key/value head
     key_penalty: f32,   // key_penalty.wgsl: ½·λ·scale
-    seed_low: u32,      // dropout/counter.wgsl
+    seed_low: u32,      // dropout/counter.wgsl; seed_high as well
     seed_high: u32,
     drop_below: u32,    //   words below it drop their pair
     keep_scale: f32,    //   1/(1 - p)
     scale_shift: u32,   // io/keys_int8.wgsl: of k_scale and v_scale
     k_scale_at: u32,
     v_scale_at: u32,
+    offset: f32,        // measures.wgsl: taken from measured weights
+    offset_rows: u32,   //   but not in so many first queries of a sequence
+    measures_at: u32,   // per row: cut and scale of weights that are re-weighted
+    levels_at: u32,     // per row: what their gradients are lessened by
 }
 
 @group(0) @binding(0) var<uniform> params: Params;

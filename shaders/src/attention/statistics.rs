@@ -65,7 +65,7 @@ impl Planner<'_> {
         }
         let d_lse = self.op.d_lse.then_some("d_lse");
         let learned = (a.normalizer == Normalizer::LearnedExp).then_some("d_log_norm");
-        let numbers = a.saved().into_iter().chain(d_lse).chain(learned);
+        let numbers = a.saved().into_iter().chain(a.measures().iter().copied()).chain(d_lse).chain(learned);
         all.extend(numbers.map(|name| part(name, "lse_shift", 1, Dtype::F32)));
         all
     }

@@ -2,8 +2,8 @@
 
 use gatefold_core::attention::{
     Activation, Bias, BlockMap, CacheLayout, Causal, Dims, Epilogue, Gate, Injection, MaskMod, NanPolicy, Normalizer,
-    Prologue, QueryScale, RotaryPairs, RotaryPositions, RowLayout, RowNorm, ScoreBias, ScoreMod, Sequences, Weight,
-    Window,
+    Prologue, QueryScale, Reweight, RotaryPairs, RotaryPositions, RowLayout, RowNorm, ScoreBias, ScoreMod, Sequences,
+    Weight, Window,
 };
 use gatefold_core::{
     Attention, AttentionBackward, AttentionMerge, AttentionStatistics, CacheAppend, Dtype, Gemm, Op, RotaryEmbedding,
@@ -167,6 +167,15 @@ impl Specs for Attention {
             all.extend(options(&some).into_iter().skip(n % 4).step_by(4));
             all.push(Self { dtype: Dtype::F16, dims: Dims { head_dim: 3 + n, ..dims }, ..some });
         }
+        let by_sum = Self { weight: Weight::Softplus, normalizer: Normalizer::RowSum, ..Self::softmax(dims) };
+        let measured = Self { reweight: Some(Reweight::LSSAR), ..by_sum };
+        all.extend(options(&measured.clone().saving(true)).into_iter().skip(1).step_by(2));
+        all.push(Self {
+            reweight: Some(Reweight { power: 16, ..Reweight::LSSAR }),
+            dtype: Dtype::F16,
+            ..measured.clone()
+        });
+        all.push(Self { dims: Dims { q_heads: 8, seq_q: 1, seq_kv: 5000, ..dims }, ..measured });
         all.extend(custom(&Self { lse: true, ..Self::softmax(dims) }));
         all
     }

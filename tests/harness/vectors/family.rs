@@ -1,7 +1,8 @@
 //! Files of the family format: metadata `case` with `op`, `attrs`, `outputs`, `grads`, `rtol`, `atol`.
 
 use gatefold_core::attention::{
-    Activation, Bias, Causal, Dims, Gate, Normalizer, QueryScale, RowNorm, ScoreBias, Sequences, Weight, Window,
+    Activation, Bias, Causal, Dims, Gate, Normalizer, QueryScale, Reweight, RowNorm, ScoreBias, Sequences, Weight,
+    Window,
 };
 use gatefold_core::{Attention, AttentionBackward, Dtype, RowFunction, Rowwise, RowwiseBackward, Tensors};
 use serde_json::{Map, Value};
@@ -113,6 +114,16 @@ fn weight(attrs: &Map<String, Value>) -> Result<Weight, Stop> {
     })
 }
 
+/// The re-weighting; an offset is 1 and free rows are none if they are not given.
+fn reweight(value: &Value) -> Result<Reweight, Stop> {
+    let whole = |name: &str, otherwise: u64| {
+        let found = value.get(name).map_or(Some(otherwise), Value::as_u64).and_then(|n| u32::try_from(n).ok());
+        found.ok_or_else(|| Stop::Wrong(format!("reweight.{name}: expected a whole number")))
+    };
+    let offset = value.get("offset").map_or(Ok(1.0), |offset| number("reweight.offset", offset))?;
+    Ok(Reweight { power: whole("power", 0)?, offset, offset_rows: whole("offset_free_rows", 0)? })
+}
+
 /// Sets the option that an attribute stands for.
 fn set_attribute(spec: &mut Attention, name: &str, value: &Value) -> Result<(), Stop> {
     let softmax = spec.weight == Weight::Softmax;
@@ -125,6 +136,7 @@ fn set_attribute(spec: &mut Attention, name: &str, value: &Value) -> Result<(), 
             let norm = row_norm(name)?;
             (spec.prologue.query_norm, spec.prologue.key_norm) = (norm, norm);
         }
+        ("reweight", None) if value.is_object() => spec.reweight = Some(reweight(value)?),
         ("key_norm_penalty", None) => spec.prologue.key_penalty = Some(number(name, value)?),
         ("output_norm", Some(name)) => spec.epilogue.norm = row_norm(name)?,
         ("affine", None) if value.is_boolean() => spec.epilogue.affine = value.as_bool() == Some(true),

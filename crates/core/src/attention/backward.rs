@@ -9,7 +9,7 @@ use crate::{Cost, Dtype, Op, Operand, SpecError, Tensor, Tensors};
 /// Gradient of [`Attention`] with respect to every input.
 ///
 /// Inputs: those of the forward op; of its outputs `o` (softmax, row sums that are not detached, a learned normaliser) and `lse` (softmax)
-/// or `row_sum` (normalisers that have one); `o_core` in place of `o` where there is an epilogue; the upstream gradient `d_o` (shape and type of `o`) and, if `d_lse`, that of `lse`. Outputs
+/// or `row_sum` (normalisers that have one), with it `row_mean` and `row_max` (a `reweight`); `o_core` in place of `o` where there is an epilogue; the upstream gradient `d_o` (shape and type of `o`) and, if `d_lse`, that of `lse`. Outputs
 /// `d_q d_k d_v` (shape and type of `q k v`) and, in f32, a gradient for every additive input the spec has: `d_head_bias d_key_bias
 /// d_score_bias d_alibi_slopes d_sink d_log_norm` and those of [`Prologue`](super::Prologue) and [`Epilogue`](super::Epilogue), and with `d_bias` that of the constant bias, `[1]`.
 ///
@@ -18,6 +18,8 @@ use crate::{Cost, Dtype, Op, Operand, SpecError, Tensor, Tensors};
 /// dz_ij = P_ij·(d_o_i·v_j − delta_i)                                                              (softmax)
 /// dz_ij = weight'(z_ij)·(d_o_i·v_j − c_i)/n_i,   c_i = 0, but for                                 (all others)
 ///         delta_i (row sum),   delta_i·sign(row_sum_i) where |row_sum_i| > 1 (clamped row sum)
+/// dz_ij = weight'(z_ij)/(row_max_i − offset_i·row_mean_i)·(h_ij − offset_i/N_i·Σ_k h_ik),                (re-weighted)
+///         h_ij = power·u_ij^(power − 1)·(d_o_i·v_j − delta_i)/row_sum_i where t_ij > 0, else 0,   u_ij = t_ij/max_k t_ik
 /// ds_ij = dz_ij·score_mod'(s_ij)·(1 − (s_ij/softcap)²)
 /// d_q_i = scale·Σ_j ds_ij k_j     d_k_j = scale·Σ_i ds_ij q_i     d_v_j = Σ_i P_ij d_o_i
 /// d_head_bias_h = Σ dz   d_key_bias_j = Σ_hi dz   d_score_bias = dz summed over what it is shared by
@@ -87,6 +89,10 @@ pub struct BackwardInputs {
     pub lse: Option<Tensor>,
     /// Output of the forward op. Normalisers that are formed from what a row sees only.
     pub row_sum: Option<Tensor>,
+    /// Output of the forward op. Re-weighted weights only.
+    pub row_mean: Option<Tensor>,
+    /// Output of the forward op. Re-weighted weights only.
+    pub row_max: Option<Tensor>,
     /// Upstream gradient of `o`.
     pub d_o: Tensor,
     /// Upstream gradient of `lse`.
@@ -101,6 +107,8 @@ impl From<BackwardInputs> for Tensors {
             .with_some("o_core", i.o_core)
             .with_some("lse", i.lse)
             .with_some("row_sum", i.row_sum)
+            .with_some("row_mean", i.row_mean)
+            .with_some("row_max", i.row_max)
             .with_some("d_lse", i.d_lse)
     }
 }

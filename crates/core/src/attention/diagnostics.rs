@@ -116,6 +116,10 @@ impl Op for AttentionStatistics {
     fn validate(&self) -> Result<(), SpecError> {
         self.forward.validate()?;
         self.forward.check_float("attention_statistics", "its kernels read floats")?;
+        if self.forward.reweight.is_some() {
+            let reason = "importance and entropy are those of weights that are not re-weighted";
+            return Err(SpecError::Conflict { option: "reweight", with: "attention_statistics", reason });
+        }
         check_addressable(&self.operands())
     }
 

@@ -4,7 +4,7 @@
 //! q̂ k̂ v̂ = prologue(q, k, v)
 //! s_ij = scale · q̂_i·k̂_j;   s ← softcap·tanh(s / softcap);   s ← score_mod(s, batch, h, i, j)
 //! z_ij = s_ij + bias + head_bias_h + key_bias_j + score_bias_ij − alibi_slope_h·|i + off − j|
-//! a_ij = weight(z_ij) where key j is visible to query i, else 0
+//! a_ij = weight(z_ij) where key j is visible to query i, else 0;   a ← reweight(a)
 //! P_ij = a_ij / n_i,   n_i = normalizer(a_i1, a_i2, …)
 //! o_i  = epilogue(Σ_j dropout(P_ij) v̂_j)
 //! ```
@@ -29,6 +29,7 @@ mod nan_policy;
 mod normalizer;
 mod presets;
 mod prologue;
+mod reweight;
 mod rotary;
 mod storage;
 mod tensors;
@@ -53,6 +54,7 @@ pub use nan_policy::NanPolicy;
 pub use normalizer::Normalizer;
 pub use presets::{PRESETS, Preset, alpha_clipped, alpha_mean_after, selective_temperature};
 pub use prologue::{Activation, Prologue, QueryScale, RowNorm};
+pub use reweight::{LEAST_EXCESS, Reweight};
 pub use rotary::{RotaryEmbedding, RotaryInputs, RotaryOutputs, RotaryPairs, RotaryPositions, RowLayout};
 pub use storage::{SCALE_LIMIT, Scales, Storage, pack_int8};
 pub use tensors::{Inputs, Outputs};
@@ -86,6 +88,7 @@ const NO_SOFTMAX: &str = "a weight other than softmax";
 /// | → `o` | `[batch, q_heads, seq_q, val_dim]` | `dtype` |
 /// | → `lse` | `[batch, q_heads, seq_q]` (packed: `[q_heads, total_q]`) | f32, natural logarithm |
 /// | → `row_sum` | as `lse` | f32: `Σ_j a_ij`, or how many keys the query sees (whatever they hold) if the normaliser counts |
+/// | → `row_mean`, `row_max` | as `lse` | f32, with `row_sum` if there is a `reweight`: of the weights before it |
 ///
 /// A query that sees no key gives `o = 0`, `lse = −∞` (with a sink: `lse = sink`) or `row_sum = 0`, and no gradient.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -99,6 +102,9 @@ pub struct Attention {
     /// What a row of weights is divided by. Softmax divides by its own row sum.
     #[serde(default)]
     pub normalizer: Normalizer,
+    /// Whether and how weights are re-weighted before they are normalised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reweight: Option<Reweight>,
     /// Factor on `q·k`; `None` is `1/√head_dim`.
     #[serde(default)]
     pub scale: Option<f32>,
@@ -190,6 +196,7 @@ impl Attention {
             dims,
             weight: Weight::Softmax,
             normalizer: Normalizer::None,
+            reweight: None,
             scale: None,
             softcap: None,
             bias: Bias::default(),
@@ -288,6 +295,7 @@ impl Attention {
         self.weight.validate()?;
         self.custom.validate(self.weight)?;
         self.normalizer.validate(self.weight)?;
+        self.check_reweight()?;
         self.prologue.validate(self)?;
         self.epilogue.validate(self)?;
         self.check_storage()?;
@@ -307,6 +315,7 @@ impl Op for Attention {
         all.extend(self.o_core.then(|| Operand::output("o_core", self.query_dims(self.dims.val_dim), self.dtype)));
         all.extend(self.lse.then(|| Operand::output("lse", self.row_dims(), Dtype::F32)));
         all.extend(self.row_sum.then(|| Operand::output("row_sum", self.row_dims(), Dtype::F32)));
+        all.extend(self.measure_outputs());
         all
     }
 
@@ -325,6 +334,7 @@ impl Op for Attention {
     fn label(&self) -> String {
         let mut parts = vec![self.weight_label()];
         parts.extend((self.normalizer != Normalizer::None).then(|| self.normalizer.name().to_string()));
+        parts.extend(self.reweight_label());
         let mut on = |yes: bool, name: &str| parts.extend(yes.then(|| name.to_string()));
         on(self.causal == Causal::TopLeft, "causal_top_left");
         on(self.causal == Causal::BottomRight, "causal_bottom_right");

@@ -2,8 +2,8 @@
 //! struct update.
 
 use super::{
-    Activation, Attention, Bias, Causal, Dims, Epilogue, Gate, Injection, Normalizer, Prologue, QueryScale, RowNorm,
-    Sequences, Weight,
+    Activation, Attention, Bias, Causal, Dims, Epilogue, Gate, Injection, Normalizer, Prologue, QueryScale, Reweight,
+    RowNorm, Sequences, Weight,
 };
 
 /// An attention of a paper.
@@ -58,6 +58,7 @@ presets! {
     stable_max, "StableMax", "arXiv 2501.04697";
     affine_scaled, "Affine-scaled attention", "Affine-Scaled Attention (2026), see docs";
     soft_injection, "Soft injection of task vectors", "Soft Injection of Task Embeddings, see docs";
+    lssar, "LSSAR (softplus attention, re-weighted)", "arXiv 2501.13428";
 }
 
 /// `exp(min(z, 5))`, top-left causal: what the ablations of arXiv 2507.23632 share.
@@ -95,6 +96,12 @@ impl Attention {
         let prologue = Prologue { query_norm: norm, key_norm: norm, query_scale, ..Prologue::default() };
         let (weight, normalizer) = (Weight::Softplus, Normalizer::RowSum);
         Self { weight, normalizer, scale: Some(1.0), causal: Causal::BottomRight, prologue, ..Self::softmax(dims) }
+    }
+
+    /// LSSAR: [`lssa`](Self::lssa), of whose weights those above the mean of their row count, to the power of 3 (arXiv 2501.13428). For lengths far
+    /// beyond those of training the paper takes a `reweight.power` of 15.
+    pub fn lssar(dims: Dims) -> Self {
+        Self { reweight: Some(Reweight::LSSAR), ..Self::lssa(dims) }
     }
 
     /// Gated attention G1, one sigmoid gate per output element (*Gated Attention for Large Language Models*, arXiv 2505.06708): input `gate`

@@ -114,6 +114,10 @@ pub struct Outputs {
     pub lse: Option<Tensor>,
     /// `[batch, q_heads, seq_q]`, if asked for.
     pub row_sum: Option<Tensor>,
+    /// `[batch, q_heads, seq_q]`, if asked for and re-weighted.
+    pub row_mean: Option<Tensor>,
+    /// `[batch, q_heads, seq_q]`, if asked for and re-weighted.
+    pub row_max: Option<Tensor>,
 }
 
 impl From<Tensors> for Outputs {
@@ -123,6 +127,8 @@ impl From<Tensors> for Outputs {
             o_core: t.take("o_core"),
             lse: t.take("lse"),
             row_sum: t.take("row_sum"),
+            row_mean: t.take("row_mean"),
+            row_max: t.take("row_max"),
         }
     }
 }

@@ -3,12 +3,14 @@
 use std::sync::OnceLock;
 
 use gatefold_core::attention::{
-    Bias, Causal, Dims, Epilogue, PRESETS, Prologue, RowNorm, ScoreBias, Sequences, Storage, Weight, Window,
+    Bias, Causal, Dims, Epilogue, PRESETS, Preset, Prologue, RowNorm, ScoreBias, Sequences, Storage, Weight, Window,
 };
 use gatefold_core::{Attention, AttentionBackward, Dtype, Op};
 
 use super::draw::{Draw, Plant, inputs, spec};
-use super::{affine_cases, custom_cases, dropout_cases, injection, mask_cases, pairs, row_cases, storage};
+use super::{
+    affine_cases, custom_cases, dropout_cases, injection, mask_cases, pairs, reweight_cases, row_cases, storage,
+};
 use crate::case::HALVES;
 use crate::data::{Family, Rng};
 use crate::{Case, Reference};
@@ -23,7 +25,8 @@ pub(crate) const PLANNED: u64 = (246
     + mask_cases::COUNT
     + injection::COUNT
     + dropout_cases::COUNT
-    + storage::COUNT) as u64;
+    + storage::COUNT
+    + reweight_cases::COUNT) as u64;
 
 const FORWARD: u64 = 0x0f0f;
 const BACKWARD: u64 = 0xb0b0;
@@ -97,7 +100,7 @@ fn planned() -> &'static [Draw] {
         small_weights(&mut all);
         all.extend(custom_cases::planned());
         all.extend(row_cases::planned());
-        presets(&mut all);
+        presets(&PRESETS[..FIRST_PRESETS], &mut all);
         key_biases(&mut all);
         all.extend(affine_cases::planned());
         all.extend(mask_cases::planned());
@@ -110,6 +113,8 @@ fn planned() -> &'static [Draw] {
         all.extend(injection::planned());
         all.extend(dropout_cases::planned());
         all.extend(storage::planned());
+        presets(&PRESETS[FIRST_PRESETS..], &mut all);
+        all.extend(reweight_cases::planned());
         all
     })
 }
@@ -200,9 +205,12 @@ fn biases(weight: Weight, all: &mut Vec<Draw>) {
     all.push(Draw { masked: 30, ..Draw::ordinary(masked, "masked by -inf; may be degenerate") });
 }
 
-/// Every preset: nothing but one key, more keys than queries, fewer, a key that is NaN, rows of zeros.
-fn presets(all: &mut Vec<Draw>) {
-    for preset in PRESETS {
+/// Presets whose cases come first; those of later ones are at the end, so that no seed is another case.
+const FIRST_PRESETS: usize = 29;
+
+/// Each of these presets: nothing but one key, more keys than queries, fewer, a key that is NaN, rows of zeros.
+fn presets(presets: &[Preset], all: &mut Vec<Draw>) {
+    for preset in presets {
         let sizes = [(1, 1), (19, 33), (33, 19), (21, 21), (23, 23)];
         for (n, (seq_q, seq_kv)) in sizes.into_iter().enumerate() {
             let dims = Dims { q_heads: 4, kv_heads: 2, seq_q, seq_kv, ..Dims::new(2, 1, 1, 8) };

@@ -73,6 +73,7 @@ pub(crate) fn spec(rng: &mut Rng, divisor: usize) -> Draw {
         dims,
         weight,
         normalizer,
+        reweight: None,
         scale: rng.chance(30).then(|| rng.pick(&[1.0, 0.125, 0.3, -0.2, 0.0])),
         softcap: style.chance(25).then(|| rng.pick(&[0.5, 1.0, 10.0, 50.0])),
         bias,
@@ -261,8 +262,8 @@ fn draw_plant(rng: &mut Rng, op: &Attention, masked: usize) -> Option<Plant> {
 /// The inputs of the forward op, and of its gradient if `more` names `d_o` or `d_lse`.
 pub(crate) fn inputs(rng: &mut Rng, draw: &Draw, operands: &[Operand]) -> Tensors {
     let mut all = Tensors::new();
-    for o in operands.iter().filter(|o| o.role == Role::Input && !matches!(o.name, "o" | "o_core" | "lse" | "row_sum"))
-    {
+    let made = ["o", "o_core", "lse", "row_sum", "row_mean", "row_max"];
+    for o in operands.iter().filter(|o| o.role == Role::Input && !made.contains(&o.name)) {
         all.insert(o.name, operand(rng, draw, o));
     }
     if let Some(plant) = draw.plant {

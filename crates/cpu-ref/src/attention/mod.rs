@@ -29,6 +29,8 @@ mod merge;
 mod pairs;
 pub(crate) mod penalty;
 mod plant;
+pub(crate) mod reweight;
+mod reweight_cases;
 mod rotary;
 mod row_cases;
 pub(crate) mod rows;
@@ -44,24 +46,27 @@ use crate::real::Accumulator;
 use crate::rowwise::softmax_row;
 use crate::{Case, Real, Reference, Values};
 use geometry::{Sequence, sequences};
+use reweight::Measure;
 use rows::{Kind, Rows};
 use score::{Score, Scores};
 
-/// One output row and the number that is saved of it: `lse` or `row_sum`.
+/// One output row and the numbers that are saved of it: `lse` or `row_sum`; what re-weighted weights are measured by.
 struct Row<R> {
     o: Vec<R>,
     saved: R,
+    measures: [R; 2],
 }
 
 impl<R: Real> Row<R> {
     fn empty(width: usize) -> Self {
-        Self { o: vec![R::from_f64(0.0); width], saved: R::from_f64(f64::NEG_INFINITY) }
+        let zero = R::from_f64(0.0);
+        Self { o: vec![zero; width], saved: R::from_f64(f64::NEG_INFINITY), measures: [zero; 2] }
     }
 
     /// A count of keys is a number whatever they hold.
     fn nan(op: &Attention, seen: usize) -> Self {
         let saved = if op.couples_row() { R::nan() } else { R::from_f64(seen as f64) };
-        Self { o: vec![R::nan(); op.dims.val_dim], saved }
+        Self { o: vec![R::nan(); op.dims.val_dim], saved, measures: [R::nan(); 2] }
     }
 }
 
@@ -117,17 +122,21 @@ fn function_output<R: Real>(
         })
         .filter(|(_, w): &(usize, R)| w.value() != 0.0 || w.uncertainty() != 0.0)
         .unzip();
-    let sums = weighted_values(scores, s, [h, i], keys.iter().copied().zip(weights.iter().copied()));
-    let sum = weight::row_sum(op.normalizer, &weights, seen.len());
+    let measure = Measure::of(op, s, i, &weights, seen.len());
+    let formed = measure.map_or_else(|| weights.clone(), |m| m.weights(&weights));
+    let sums = weighted_values(scores, s, [h, i], keys.iter().copied().zip(formed.iter().copied()));
+    let sum = weight::row_sum(op.normalizer, &formed, seen.len());
     let o = sums.iter().map(Accumulator::total);
+    let measures = measure.map_or([R::from_f64(0.0); 2], |m| [m.mean, m.most]);
     if op.normalizer == Normalizer::None {
-        return Row { o: o.collect(), saved: sum };
+        return Row { o: o.collect(), saved: sum, measures };
     }
     let largest = largest_value(scores, s, h, &keys);
     // weights of one sign that add up to 1 or less cannot leave the values' hull by more than a kernel's rounding
     let hull = |x: R| if weight::keeps_hull(op) { x.certain_within(x.value().abs() + 1.02 * largest) } else { x };
     let share = weight::row_share(op.normalizer, sum, log_norm);
-    Row { o: o.map(|x| hull(x * share)).collect(), saved: sum }
+    let saved = measure.map_or(sum, |m| R::sum(weights.iter().map(|&a| m.weight(a))));
+    Row { o: o.map(|x| hull(x * share)).collect(), saved, measures }
 }
 
 fn softmax_output<R: Real>(
@@ -153,7 +162,7 @@ fn softmax_output<R: Real>(
     let sums = weighted_values(scores, s, [h, i], keys.into_iter().zip(logits.into_iter().map(|w| w.charge(stale))));
     let total = row.total.charge(stale);
     let o = sums.iter().map(|x| bound((x.total_rescaled(usize::MAX) / total).charge(2.0))).collect();
-    Row { o, saved: row.lse }
+    Row { o, saved: row.lse, measures: [R::from_f64(0.0); 2] }
 }
 
 impl Reference for Attention {
@@ -183,6 +192,7 @@ impl Reference for Attention {
         let mut o = vec![R::from_f64(0.0); rows * width];
         let unseen = if self.weight == Weight::Softmax { f64::NEG_INFINITY } else { 0.0 };
         let mut saved = vec![R::from_f64(unseen); rows];
+        let mut measures = [vec![R::from_f64(0.0); rows], vec![R::from_f64(0.0); rows]];
         let mut seen = Vec::new();
         for s in sequences(self, inputs) {
             for (h, i) in (0..self.dims.q_heads).flat_map(|h| (0..s.len_q).map(move |i| (h, i))) {
@@ -198,12 +208,14 @@ impl Reference for Attention {
                 };
                 o[at * width..(at + 1) * width].copy_from_slice(&row.o);
                 saved[stat] = row.saved;
+                measures.iter_mut().zip(row.measures).for_each(|(all, x)| all[stat] = x);
             }
         }
         let mut outputs = Values { floats: [("o".to_string(), o)].into(), ints: [].into(), ..Values::default() };
-        if let Some(name) = self.saved().filter(|&name| self.operands().iter().any(|o| o.name == name)) {
-            outputs.floats.insert(name.into(), saved);
-        }
+        let returned = |name: &&str| self.operands().iter().any(|o| o.name == *name);
+        outputs.floats.extend(self.saved().filter(returned).map(|name| (name.to_string(), saved)));
+        let measures = self.measures().iter().filter(|name| returned(name)).zip(measures);
+        outputs.floats.extend(measures.map(|(name, all)| (name.to_string(), all)));
         outputs
     }
 

@@ -16,7 +16,7 @@ pub(super) fn sigmoid<R: Real>(z: R) -> R {
 }
 
 /// `zᵖ`.
-fn power<R: Real>(z: R, p: u32) -> R {
+pub(super) fn power<R: Real>(z: R, p: u32) -> R {
     (0..p).fold(R::from_f64(1.0), |product, n| if n == 0 { z } else { product * z })
 }
 

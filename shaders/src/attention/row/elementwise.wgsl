@@ -1,4 +1,5 @@
-// Slot row: weights that are a function φ of their own score (slot phi), divided by a number per row (slot normalizer). Every invocation that
+// Slot row: weights that are a function φ of their own score (slot phi), re-weighted or not (slot reweight), divided by a number per row (slot
+// normalizer). Every invocation that
 // holds scores of a row sums what they contribute to that number: the parts are summed at the end. No maximum, no rescale.
 var<private> row_total: array<f32, OWN>;
 
@@ -6,6 +7,7 @@ fn row_begin(with_sink: bool) {
     for (var r = 0u; r < OWN; r++) { // unroll
         row_total[r] = 0.0;
     }
+    reweight_begin();
 }
 
 // scores → weights, in place; seen: no score of the tile is hidden. A hidden score has weight 0.
@@ -14,7 +16,7 @@ fn row_update(scores: ptr<function, Scores>, acc: ptr<function, Accumulator>, se
         for (var c = 0u; c < STREAM4; c++) { // unroll
             let z = (*scores)[r * STREAM4 + c];
             let hidden = z < vec4(HIDDEN_BELOW);
-            let a = select(phi4(select(z, vec4(0.0), hidden)), vec4(0.0), hidden);
+            let a = reweighted4(r, select(phi4(select(z, vec4(0.0), hidden)), vec4(0.0), hidden));
             let part = summand4(a, hidden);
             row_total[r] += (part.x + part.y) + (part.z + part.w);
             (*scores)[r * STREAM4 + c] = a;

@@ -3,6 +3,7 @@
 use super::super::Row;
 
 const FORWARD: &str = "attention/forward.wgsl";
+const SCORES: &str = "attention/forward_scores.wgsl";
 const SHAPE: &str = "attention/shape.wgsl";
 const MASK: &str = "attention/mask/plain.wgsl";
 const SOFTMAX: &str = "attention/row/softmax.wgsl";
@@ -13,7 +14,7 @@ const LANES: &str = "attention/schedule/lanes.wgsl";
 pub(super) const KERNELS: &[Row] = &[
     (
         "scale_missing",
-        FORWARD,
+        SCORES,
         "scores of tiles at an edge are not scaled",
         "[e] * params.scale);\n                    (*scores)[r * STREAM4 + c][e] = score(",
         "[e]);\n                    (*scores)[r * STREAM4 + c][e] = score(",
@@ -22,7 +23,7 @@ pub(super) const KERNELS: &[Row] = &[
     ),
     (
         "scale_missing_inside",
-        FORWARD,
+        SCORES,
         "scores of tiles that are wholly seen are not scaled",
         "[e] * params.scale);\n                    (*scores)[r * STREAM4 + c][e] = score_seen(",
         "[e]);\n                    (*scores)[r * STREAM4 + c][e] = score_seen(",

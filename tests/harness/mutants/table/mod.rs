@@ -12,6 +12,7 @@ mod gemm;
 mod masks;
 mod matrix;
 mod merge;
+mod reweight;
 mod rotary;
 mod rows;
 mod rowwise;
@@ -33,6 +34,7 @@ const ALL: &[&[Row]] = &[
     backward::ALL,
     slots::ALL,
     weights::ALL,
+    reweight::ALL,
     custom::ALL,
     masks::ALL,
     dropout::ALL,
