@@ -7,6 +7,7 @@ pub mod bad_calls;
 pub mod compare;
 pub mod conformance;
 pub mod expectations;
+pub mod metamorphic;
 pub mod mutants;
 pub mod profile;
 pub mod report;

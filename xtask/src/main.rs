@@ -4,6 +4,7 @@
 
 mod bench;
 mod docs;
+mod failures;
 mod inspect;
 mod isa;
 mod peers;

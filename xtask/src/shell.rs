@@ -1,8 +1,9 @@
 //! Running other programs, and the root of the repository.
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use anyhow::{Context, Result, anyhow, bail};
 
@@ -58,21 +59,39 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// What a command writes to standard output, line by line shown as it comes, after `name` if several run at once; and its exit status.
+/// What a command writes, line by line shown as it comes, after `name` if several run at once; and its exit status.
 pub(crate) fn tee(command: &mut Command, name: &str) -> Result<(String, Option<i32>)> {
-    use std::io::{BufRead, BufReader};
-    let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| format!("starting {}", typed(command)))?;
-    let mut text = String::new();
-    if let Some(out) = child.stdout.take() {
-        for line in BufReader::new(out).split(b'\n') {
-            let line = String::from_utf8_lossy(&line.context("reading what a command writes")?).into_owned();
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut child = child.with_context(|| format!("starting {}", typed(command)))?;
+    let text = Mutex::new(String::new());
+    let keep = |line: &str| {
+        let mut text = text.lock().unwrap_or_else(PoisonError::into_inner);
+        text.extend([line, "\n"]);
+    };
+    let (out, errors) = (child.stdout.take(), child.stderr.take());
+    std::thread::scope(|scope| {
+        let beside = scope.spawn(|| {
+            each_line(errors, |line| {
+                keep(line);
+                eprintln!("{name}{line}");
+            })
+        });
+        let shown = each_line(out, |line| {
+            keep(line);
             println!("{name}{line}");
-            text.push_str(&line);
-            text.push('\n');
-        }
-    }
+        });
+        beside.join().unwrap_or_else(|_| bail!("reading what a command writes panicked")).and(shown)
+    })?;
     let status = child.wait().with_context(|| format!("waiting for {}", typed(command)))?;
-    Ok((text, status.code()))
+    Ok((text.into_inner().unwrap_or_else(PoisonError::into_inner), status.code()))
+}
+
+/// Calls `tell` for every line, as it comes.
+fn each_line(source: Option<impl std::io::Read>, mut tell: impl FnMut(&str)) -> Result<()> {
+    for line in source.into_iter().flat_map(|s| BufReader::new(s).split(b'\n')) {
+        tell(&String::from_utf8_lossy(&line.context("reading what a command writes")?));
+    }
+    Ok(())
 }
 
 /// Whether a program of that name is on the search path.

@@ -8,7 +8,7 @@ use gatefold_tests::adapters::{Driver, installed_drivers};
 use gatefold_tests::conformance::op_names;
 
 use crate::verify::{NO_ADAPTER, vector_folders};
-use crate::{isa, peers, setup, shell, tidy};
+use crate::{failures, isa, peers, setup, shell, tidy};
 
 /// `cargo xtask test`.
 #[derive(Debug, clap::Args)]
@@ -47,6 +47,34 @@ impl std::ops::AddAssign for Count {
     }
 }
 
+/// What came of a stage or a part of it: its checks, and the lines that say which failed.
+#[derive(Debug, Default)]
+struct Outcome {
+    count: Count,
+    failures: Vec<String>,
+}
+
+impl Outcome {
+    /// By what a process wrote, `who` it is if there are several.
+    fn heard(count: Count, who: &str, log: &str) -> Self {
+        let failures = if count.failed == 0 { Vec::new() } else { failures::of_log(who, log) };
+        Self { count, failures }
+    }
+
+    /// A failure in words.
+    fn failed(why: String) -> Self {
+        println!("  {why}");
+        Self { count: Count::one(false), failures: vec![why] }
+    }
+}
+
+impl std::ops::AddAssign for Outcome {
+    fn add_assign(&mut self, other: Self) {
+        self.count += other.count;
+        self.failures.extend(other.failures);
+    }
+}
+
 /// A number before a word: `12 passed` in `… 12 passed; 0 failed`.
 fn number_before(line: &str, word: &str) -> usize {
     let words: Vec<_> = line.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).collect();
@@ -63,41 +91,47 @@ fn sum(text: &str, begin: &str, words: [&str; 2]) -> Count {
     all
 }
 
+/// A command that counts as one check.
+fn one(mut command: std::process::Command) -> Result<Outcome> {
+    println!("  $ {}", shell::typed(&command));
+    let (log, code) = shell::tee(&mut command, "")?;
+    Ok(Outcome::heard(Count::one(code == Some(0)), "", &log))
+}
+
 /// A cargo command that counts as one check.
-fn cargo(args: &[&str], env: &[(&str, &str)]) -> Result<Count> {
+fn cargo(args: &[&str], env: &[(&str, &str)]) -> Result<Outcome> {
     let mut command = shell::cargo();
     command.args(args).envs(env.iter().copied());
-    println!("  $ {}", shell::typed(&command));
-    Ok(Count::one(command.status()?.success()))
+    one(command)
 }
 
 /// The workspace, and the package that is not in it.
-fn format() -> Result<Count> {
+fn format() -> Result<Outcome> {
     let mut all = cargo(&["fmt", "--all", "--check"], &[])?;
     all += cargo(&["fmt", "--manifest-path", peers::MANIFEST, "--check"], &[])?;
     Ok(all)
 }
 
-fn layout() -> Result<Count> {
+fn layout() -> Result<Outcome> {
     let (files, faults) = tidy::faults()?;
     faults.iter().for_each(|f| println!("  {f}"));
     println!("  {files} files");
-    Ok(Count { passed: files.saturating_sub(faults.len()), failed: faults.len() })
+    let count = Count { passed: files.saturating_sub(faults.len()), failed: faults.len() };
+    Ok(Outcome { count, failures: faults })
 }
 
 /// Unit, integration and documentation tests, and the examples, which must also run.
-fn tests() -> Result<Count> {
+fn tests() -> Result<Outcome> {
     let mut command = shell::cargo();
     command.args(["test", "--workspace", "--no-fail-fast", "--color", "never"]);
     println!("  $ {}", shell::typed(&command));
     let (text, code) = shell::tee(&mut command, "")?;
-    let mut count = Count::told(sum(&text, "test result:", ["passed", "failed"]), code == Some(0));
+    let count = Count::told(sum(&text, "test result:", ["passed", "failed"]), code == Some(0));
+    let mut all = Outcome::heard(count, "", &text);
     for example in examples() {
-        let mut command = shell::built_example(&example)?;
-        println!("  $ {}", shell::typed(&command));
-        count += Count::one(command.status()?.success());
+        all += one(shell::built_example(&example)?)?;
     }
-    Ok(count)
+    Ok(all)
 }
 
 /// Names of the library's examples.
@@ -113,46 +147,46 @@ fn examples() -> Vec<String> {
 }
 
 /// Conformance of one op with only this driver visible; `None` where its hardware is absent.
-fn conformance_on(driver: &Driver, op: &str) -> Result<Option<Count>> {
+fn conformance_on(driver: &Driver, op: &str) -> Result<Option<Outcome>> {
     let mut command = shell::again()?;
     driver.alone_in(&mut command);
     command.args(["conformance", "--sub-process", "--op", op]).current_dir(shell::root());
     let (text, code) = shell::tee(&mut command, &format!("  {}: ", driver.name))?;
     let has_adapter = code != Some(i32::from(NO_ADAPTER));
-    Ok(has_adapter.then(|| Count::told(op_lines(&text), code == Some(0))))
+    let who = format!("{} {op}", driver.name);
+    Ok(has_adapter.then(|| Outcome::heard(Count::told(op_lines(&text), code == Some(0)), &who, &text)))
 }
 
 /// Every op on every driver, a process each, as many at a time as there are cores: compiling, which takes most of the time, keeps one busy.
-fn conformance() -> Result<Count> {
+fn conformance() -> Result<Outcome> {
     let drivers = installed_drivers();
     // Gradients have the most kernels: first, so that no core waits for them at the end.
     let mut ops = op_names();
     ops.sort_by_key(|op| !op.ends_with("backward"));
     let jobs: Vec<_> = ops.iter().flat_map(|op| drivers.iter().map(move |driver| (driver, *op))).collect();
     let (next, cores) = (AtomicUsize::new(0), std::thread::available_parallelism().map_or(1, usize::from));
-    let work = || -> Result<Vec<Option<Count>>> {
-        let mut counts = Vec::new();
+    let work = || -> Result<Vec<Option<Outcome>>> {
+        let mut outcomes = Vec::new();
         while let Some((driver, op)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-            counts.push(conformance_on(driver, op)?);
+            outcomes.push(conformance_on(driver, op)?);
         }
-        Ok(counts)
+        Ok(outcomes)
     };
     let found: Vec<_> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
         workers.into_iter().map(|w| w.join().unwrap_or_else(|_| bail!("a worker panicked"))).collect()
     });
-    let mut all = Count::default();
+    let mut all = Outcome::default();
     let mut runs = 0;
-    for counts in found {
-        for count in counts?.into_iter().flatten() {
+    for outcomes in found {
+        for outcome in outcomes?.into_iter().flatten() {
             runs += 1;
-            all += count;
+            all += outcome;
         }
     }
     // Nothing tested is not a success.
     if runs == 0 {
-        println!("  no driver has an adapter. {}", setup::advice());
-        all.failed += 1;
+        all += Outcome::failed(format!("no driver has an adapter. {}", setup::advice()));
     }
     Ok(all)
 }
@@ -166,27 +200,29 @@ fn op_lines(text: &str) -> Count {
     all
 }
 
-fn vectors() -> Result<Count> {
+fn vectors() -> Result<Outcome> {
     vector_folders().iter().for_each(|f| println!("  {}", f.display()));
     let mut command = shell::again()?;
     let (text, code) = shell::tee(command.args(["vectors", "--quiet"]), "")?;
-    Ok(Count::told(sum(&text, "vectors:", ["passed", "failed"]), code == Some(0)))
+    let count = Count::told(sum(&text, "vectors:", ["passed", "failed"]), code == Some(0));
+    Ok(Outcome::heard(count, "", &text))
 }
 
 /// The kernels' machine code against the saved figures. Where RADV is not there (or too new to have a null device), that is said.
-fn machine_code() -> Result<Count> {
+fn machine_code() -> Result<Outcome> {
     let mut command = shell::again()?;
     command.args(["isa", "--against", "benches/isa.json"]);
     println!("  $ {}", shell::typed(&command));
     let (text, code) = shell::tee(&mut command, "  ")?;
     if code == Some(i32::from(isa::MISSING)) {
         println!("  NOT CHECKED: no RADV with a null device");
-        return Ok(Count::default());
+        return Ok(Outcome::default());
     }
-    Ok(Count::told(sum(&text, "isa:", ["passed", "failed"]), code == Some(0)))
+    let count = Count::told(sum(&text, "isa:", ["passed", "failed"]), code == Some(0));
+    Ok(Outcome::heard(count, "", &text))
 }
 
-type Stage = (&'static str, fn() -> Result<Count>);
+type Stage = (&'static str, fn() -> Result<Outcome>);
 
 /// The stages, quickest first: what is wrong is said early. Mutants are a test target of the workspace and run with the tests.
 const STAGES: [Stage; 8] = [
@@ -209,22 +245,25 @@ impl Suite {
         let clock = Instant::now();
         let mut all = Count::default();
         let wanted = |name: &str| self.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
-        let mut lines = Vec::new();
+        let (mut lines, mut failures) = (Vec::new(), Vec::new());
         for (name, stage) in STAGES.iter().filter(|(name, _)| wanted(name)) {
             println!("== {name}");
             let start = Instant::now();
-            let count = stage().unwrap_or_else(|e| {
-                println!("  {e:#}");
-                Count::one(false)
-            });
+            let Outcome { count, failures: named } = stage().unwrap_or_else(|e| Outcome::failed(format!("{e:#}")));
             let seconds = start.elapsed().as_secs_f64();
             let line = format!("{name}: {} passed, {} failed, {seconds:.0} s", count.passed, count.failed);
             println!("   {line}\n");
             lines.push(line);
+            failures.push((*name, named));
             all += count;
         }
         println!("== in all, {:.0} s", clock.elapsed().as_secs_f64());
         lines.iter().for_each(|l| println!("   {l}"));
+        let failures = failures::summary(&failures);
+        if !failures.is_empty() {
+            println!("== what failed");
+            failures.iter().for_each(|l| println!("{l}"));
+        }
         println!("{} passed, {} failed", all.passed, all.failed);
         Ok(u8::from(all.failed > 0 || all.passed == 0))
     }

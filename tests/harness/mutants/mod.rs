@@ -98,7 +98,11 @@ impl Mutant {
         self.reach.iter().all(|word| word.strip_prefix('!').map_or(text.contains(word), |no| !text.contains(no)))
     }
 
-    fn mutate(&self, plan: &Plan) -> Result<Plan, String> {
+    /// The plan with the fault in every kernel that has the target.
+    ///
+    /// # Errors
+    /// If the mutant no longer fits its target.
+    pub fn mutate(&self, plan: &Plan) -> Result<Plan, String> {
         let mut mutated = plan.clone();
         for step in &mut mutated.steps {
             if !reaches(step, self.target) {
