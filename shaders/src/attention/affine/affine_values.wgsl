@@ -20,7 +20,6 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     var sum = 0.0;
     for (var h = 0u; h < group; h++) { sum += range_sum(query_segment(at.kv_head * group + h), queries, d); }
     let core = f32(d_v[row.start + d]);
-    // An infinity is what was too large for f16: it saturates. What is not finite by its inputs is marked as NaN.
-    let broken = sum_is_broken | ((bitcast<u32>(core) & 0x7fffffffu) > 0x7f800000u);
-    d_v[row.start + d] = Elem(select(saturated(saturated(core, 0.0) + sum, 0.0), bitcast<f32>(NAN_BITS), broken));
+    let broken = sum_is_broken | is_not_finite(bitcast<u32>(core));
+    d_v[row.start + d] = Elem(select(saturated(core + sum, 0.0), bitcast<f32>(NAN_BITS), broken));
 }
