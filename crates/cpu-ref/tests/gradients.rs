@@ -99,7 +99,7 @@ fn attention_cases() -> impl Iterator<Item = (AttentionBackward, Values<f64>)> {
 }
 
 /// What must be among the gradients and options of at least three specs.
-const SEEN: [&str; 23] = [
+const SEEN: [&str; 25] = [
     "d_sink",
     "d_alibi_slopes",
     "d_score_bias",
@@ -123,6 +123,8 @@ const SEEN: [&str; 23] = [
     "d_alpha",
     "d_inject_logit",
     "d_task_vector",
+    "d_rho",
+    "global_frobenius",
 ];
 
 #[test]

@@ -10,7 +10,8 @@ use super::marks::{Marks, reserve_flags};
 use super::split::{Parted, Work};
 use super::tiles::{Stage, Tile};
 use super::{
-    FLAT, Parts, QueryOperand, Variant, check_features, custom, dressed, files, flat_step, masks, query_work, step_work,
+    FLAT, Parts, QueryOperand, Variant, check_features, custom, dressed, files, flat_step, frobenius, masks,
+    query_work, step_work,
 };
 use crate::{Kernels, Limits, Plan, PlanError, ShapeClass, Source, Step};
 
@@ -116,6 +117,7 @@ impl Planner<'_> {
             self.layout.reserve("lse_at", row_count(a));
             self.layout.reserve("delta_at", row_count(a));
         }
+        frobenius::reserve(a, &mut self.layout);
         if self.sums_rows() {
             self.layout.reserve("row_sums_at", 2 * row_count(a));
         }
@@ -233,6 +235,9 @@ impl Planner<'_> {
         }
         if a.sink {
             self.reduce_rows("d_sink", heads, rows / heads)?;
+        }
+        if a.normalizer.of_head().is_some() {
+            self.reduce_rows("d_rho", heads, a.dims.batch as u64)?;
         }
         if self.op.d_bias {
             self.reduce_rows("d_bias", 1, rows)?;

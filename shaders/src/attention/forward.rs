@@ -10,7 +10,7 @@ use super::matrix::MatrixTile;
 use super::shares::{Shares, are_grouped, own_rows};
 use super::split::{Split, Work};
 use super::tiles::{Stage, Tile};
-use super::{QueryOperand, Variant, files, loops, masks, query_work, step_work};
+use super::{QueryOperand, Variant, files, frobenius, loops, masks, query_work, step_work};
 use crate::{Limits, Plan, PlanError, Step};
 
 /// The forward pass of an attention on an adapter.
@@ -69,6 +69,7 @@ impl<'a> Forward<'a> {
         let Self { a, limits, .. } = *self;
         let mut layout = Layout::new(&a.operands());
         masks::reserve_ranges(a, &mut layout);
+        frobenius::reserve(a, &mut layout);
         // Split once to learn whether accumulators must wait in side, then again with their place known.
         let passes = self.split(&self.work, &layout)?.passes;
         if passes > 1 {
@@ -94,6 +95,7 @@ impl<'a> Forward<'a> {
             let marked = self.saved.filter(|_| a.couples_row());
             plan.steps.push(Marks { a, op: a, limits, layout: &layout }.queries(false, marked)?);
         }
+        plan.steps.extend(frobenius::scale_rows(a, &layout, limits)?);
         let (side, packed) = layout.finish(limits)?;
         plan.scratch.push(side);
         plan.packed = packed;

@@ -25,13 +25,14 @@ const PACKED: &[(&str, &str)] = &[
     ("alibi_slopes", "slopes_at"),
     ("sink", "sink_at"),
     ("log_norm", "log_norm_at"),
+    ("rho", "rho_at"),
     ("document_q", "document_q_at"),
     ("document_kv", "document_kv_at"),
     ("block_map", "block_map_at"),
 ];
 /// Regions that kernels write, and the member of `params` that says where.
 const REGIONS: &[&str] =
-    &["lse_at", "delta_at", "state_at", "row_sums_at", "key_sums_at", "flags_at", "document_ranges_at"];
+    &["lse_at", "delta_at", "state_at", "row_sums_at", "key_sums_at", "flags_at", "document_ranges_at", "heads_at"];
 
 /// Words of `side` in use.
 #[derive(Debug, Clone)]
@@ -122,6 +123,7 @@ impl Members {
             ("bias_from_len", Param::U32(from_len.into())),
             ("weight_number", Param::F32(a.weight.number().unwrap_or(0.0))),
             ("count_power", Param::F32(count_power(a))),
+            ("norm_eps", Param::F32(a.normalizer.of_head().unwrap_or(0.0))),
             ("low_shift", Param::I32(low)),
             ("high_shift", Param::I32(high)),
             ("top_left", Param::U32((a.causal == Causal::TopLeft).into())),

@@ -12,6 +12,7 @@ mod dressed;
 mod files;
 mod forward;
 mod injection;
+mod frobenius;
 mod layout;
 mod loops;
 mod marks;
@@ -235,7 +236,10 @@ impl Kernels for Attention {
             plan.reasons.push("no queries: nothing to run".into());
             return Ok(plan);
         }
-        Forward::new(self, limits, &mut plan)?.plan(&mut plan)?;
+        match self.normalizer.of_head() {
+            Some(_) => frobenius::forward(self, limits, &mut plan)?,
+            None => Forward::new(self, limits, &mut plan)?.plan(&mut plan)?,
+        }
         custom::check_names(&plan.steps)?;
         Ok(plan)
     }

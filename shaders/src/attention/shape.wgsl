@@ -74,6 +74,9 @@ struct Params {
     log_width: f32,     //   ln(head_dim)
     key_bias_heads: u32, // 1: key_bias has a row for each key/value head
     key_penalty: f32,   // key_penalty.wgsl: ½·λ·scale
+    rho_at: u32,        // global/: input, a number per query head
+    heads_at: u32,      //   per batch entry and query head: two sums over its rows
+    norm_eps: f32,      //   what keeps its norm from 0
 }
 
 @group(0) @binding(0) var<uniform> params: Params;

@@ -162,6 +162,7 @@ impl Specs for Attention {
         for (n, &weight) in Weight::FUNCTIONS.iter().enumerate() {
             let with = |normalizer| Self { weight, normalizer, ..Self::softmax(dims) }.saving(true);
             all.extend(Normalizer::ALL.map(with));
+            all.push(with(Normalizer::GlobalFrobenius(1e-6)));
             // a few options each: all of them with every weight would be many texts that differ in one function
             let some = with(Normalizer::ALL[n % Normalizer::ALL.len()]);
             all.extend(options(&some).into_iter().skip(n % 4).step_by(4));

@@ -58,6 +58,7 @@ presets! {
     stable_max, "StableMax", "arXiv 2501.04697";
     affine_scaled, "Affine-scaled attention", "Affine-Scaled Attention (2026), see docs";
     soft_injection, "Soft injection of task vectors", "Soft Injection of Task Embeddings, see docs";
+    infsa, "InfSA (infinite self-attention, pure)", "arXiv 2603.00175";
 }
 
 /// `exp(min(z, 5))`, top-left causal: what the ablations of arXiv 2507.23632 share.
@@ -140,6 +141,15 @@ impl Attention {
     pub fn normalized(dims: Dims) -> Self {
         let (weight, normalizer) = (Weight::Identity, Normalizer::LearnedExp);
         Self { weight, normalizer, scale: Some(1.0), causal: Causal::BottomRight, ..Self::softmax(dims) }
+    }
+
+    /// InfSA, the pure form: `rho·R / (‖R‖_F + 10⁻⁶)`, `R = relu(q·k / head_dim)`, over all pairs of a batch entry and head. Give 0.95 for the input
+    /// `rho [q_heads]`, as the paper starts.
+    pub fn infsa(dims: Dims) -> Self {
+        #[allow(clippy::cast_possible_truncation, reason = "rounding to f32 is meant")]
+        let scale = (1.0 / dims.head_dim as f64) as f32;
+        let (weight, normalizer) = (Weight::Relu, Normalizer::GlobalFrobenius(1e-6));
+        Self { weight, normalizer, scale: Some(scale), ..Self::softmax(dims) }
     }
 
     /// Softmax off by one: `exp(s_ij) / (1 + Σ_j exp(s_ij))`. Give zeros for the input `sink [q_heads]`.

@@ -3,12 +3,12 @@
 use std::sync::OnceLock;
 
 use gatefold_core::attention::{
-    Bias, Causal, Dims, Epilogue, PRESETS, Prologue, RowNorm, ScoreBias, Sequences, Weight, Window,
+    Bias, Causal, Dims, Epilogue, PRESETS, Preset, Prologue, RowNorm, ScoreBias, Sequences, Weight, Window,
 };
 use gatefold_core::{Attention, AttentionBackward, Dtype, Op};
 
 use super::draw::{Draw, Plant, inputs, spec};
-use super::{affine_cases, custom_cases, injection, mask_cases, pairs, row_cases};
+use super::{affine_cases, custom_cases, frobenius_cases, injection, mask_cases, pairs, row_cases};
 use crate::case::HALVES;
 use crate::data::{Family, Rng};
 use crate::{Case, Reference};
@@ -21,7 +21,11 @@ pub(crate) const PLANNED: u64 = (246
     + 5 * PRESETS.len()
     + affine_cases::COUNT
     + mask_cases::COUNT
-    + injection::COUNT) as u64;
+    + injection::COUNT
+    + frobenius_cases::COUNT) as u64;
+
+/// Presets whose cases come before others; those of later ones follow all, so that no case gets another number.
+const FIRST_PRESETS: usize = 29;
 
 const FORWARD: u64 = 0x0f0f;
 const BACKWARD: u64 = 0xb0b0;
@@ -94,7 +98,7 @@ fn planned() -> &'static [Draw] {
         small_weights(&mut all);
         all.extend(custom_cases::planned());
         all.extend(row_cases::planned());
-        presets(&mut all);
+        presets(&PRESETS[..FIRST_PRESETS], &mut all);
         key_biases(&mut all);
         all.extend(affine_cases::planned());
         all.extend(mask_cases::planned());
@@ -105,6 +109,8 @@ fn planned() -> &'static [Draw] {
         all.push(no_keys_to_normalise());
         all.push(large_gradients());
         all.extend(injection::planned());
+        presets(&PRESETS[FIRST_PRESETS..], &mut all);
+        all.extend(frobenius_cases::planned());
         all
     })
 }
@@ -196,8 +202,8 @@ fn biases(weight: Weight, all: &mut Vec<Draw>) {
 }
 
 /// Every preset: nothing but one key, more keys than queries, fewer, a key that is NaN, rows of zeros.
-fn presets(all: &mut Vec<Draw>) {
-    for preset in PRESETS {
+fn presets(of: &[Preset], all: &mut Vec<Draw>) {
+    for preset in of {
         let sizes = [(1, 1), (19, 33), (33, 19), (21, 21), (23, 23)];
         for (n, (seq_q, seq_kv)) in sizes.into_iter().enumerate() {
             let dims = Dims { q_heads: 4, kv_heads: 2, seq_q, seq_kv, ..Dims::new(2, 1, 1, 8) };

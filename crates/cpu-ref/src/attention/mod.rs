@@ -20,6 +20,8 @@ pub(crate) mod custom;
 mod custom_cases;
 mod diagnostics;
 pub(crate) mod draw;
+pub(crate) mod frobenius;
+mod frobenius_cases;
 pub(crate) mod geometry;
 pub(crate) mod injection;
 mod mask_cases;
@@ -105,7 +107,7 @@ fn function_output<R: Real>(
     let sums = weighted_values(scores, rows.iter().copied().zip(weights.iter().copied()));
     let sum = weight::row_sum(op.normalizer, &weights, seen.len());
     let o = sums.iter().map(Accumulator::total);
-    if op.normalizer == Normalizer::None {
+    if op.normalizer == Normalizer::None || op.normalizer.of_head().is_some() {
         return Row { o: o.collect(), saved: sum };
     }
     let largest = rows.iter().map(|&r| scores.largest_value(r)).fold(0.0, f64::max);
@@ -182,6 +184,7 @@ impl Reference for Attention {
                 saved[stat] = row.saved;
             }
         }
+        frobenius::divide(self, inputs, &saved, &mut o);
         let mut outputs = Values { floats: [("o".to_string(), o)].into(), ints: [].into(), ..Values::default() };
         if let Some(name) = self.saved().filter(|&name| self.operands().iter().any(|o| o.name == name)) {
             outputs.floats.insert(name.into(), saved);

@@ -8,6 +8,7 @@ mod decode;
 mod diagnostics;
 mod forward;
 mod gemm;
+mod global;
 mod masks;
 mod matrix;
 mod merge;
@@ -34,6 +35,7 @@ const ALL: &[&[Row]] = &[
     masks::ALL,
     rows::ALL,
     affine::ALL,
+    global::ALL,
     rowwise::ALL,
     gemm::ALL,
     matrix::ALL,
