@@ -98,6 +98,8 @@ struct Gradients<'a, R: Real> {
     head: Option<Head<R>>,
     rho: Vec<R::Sum>,
     bias: R::Sum,
+    /// `Σ_j dz` by row of `q`, for a penalty on queries.
+    row_sums: Vec<R::Sum>,
 }
 
 impl<'a, R: Real> Gradients<'a, R> {
@@ -121,6 +123,7 @@ impl<'a, R: Real> Gradients<'a, R> {
             head: None,
             rho: like("rho"),
             bias: R::Sum::default(),
+            row_sums: vec![R::Sum::default(); inputs.float("q").len() / d.head_dim],
         }
     }
 
@@ -249,6 +252,9 @@ impl<'a, R: Real> Gradients<'a, R> {
         if spec.d_bias {
             self.bias.add(dz);
         }
+        if op.prologue.query_penalty.is_some() {
+            self.row_sums[s.query_row(op, h, i)].add(dz);
+        }
     }
 
     /// Kernels sum the biases' gradients in stages: along a row or column, over those, then over batch entries and heads.
@@ -271,7 +277,9 @@ impl<'a, R: Real> Gradients<'a, R> {
         put(f.normalizer == Normalizer::LearnedExp, "d_log_norm", self.log_norm);
         put(f.normalizer.of_head().is_some(), "d_rho", staged(&self.rho));
         put(self.spec.d_bias, "d_bias", vec![self.bias.total_in_depth(depth)]);
-        put(true, "d_q", self.d_q.finish(Some(scale)));
+        let mut d_q = self.d_q.finish(Some(scale));
+        penalty::subtract_query_gradient(f, self.scores.q, &self.row_sums, &mut d_q);
+        put(true, "d_q", d_q);
         put(true, "d_k", self.d_k.finish(Some(scale)));
         put(true, "d_v", self.d_v.finish(None));
         outputs

@@ -99,7 +99,7 @@ fn attention_cases() -> impl Iterator<Item = (AttentionBackward, Values<f64>)> {
 }
 
 /// What must be among the gradients and options of at least three specs.
-const SEEN: [&str; 25] = [
+const SEEN: [&str; 26] = [
     "d_sink",
     "d_alibi_slopes",
     "d_score_bias",
@@ -125,6 +125,7 @@ const SEEN: [&str; 25] = [
     "d_task_vector",
     "d_rho",
     "global_frobenius",
+    "query_penalty",
 ];
 
 #[test]

@@ -11,7 +11,7 @@ use super::split::{Parted, Work};
 use super::tiles::{Stage, Tile};
 use super::{
     FLAT, Parts, QueryOperand, Variant, check_features, custom, dressed, files, flat_step, frobenius, masks,
-    query_work, step_work,
+    query_penalty, query_work, step_work,
 };
 use crate::{Kernels, Limits, Plan, PlanError, ShapeClass, Source, Step};
 
@@ -71,6 +71,7 @@ impl Kernels for AttentionBackward {
             p.reasons.push("scan and mark: NanPolicy::Exact follows values that are not finite".into());
         }
         p.steps.extend(masks::document_ranges(a, &p.layout, limits)?);
+        p.steps.extend(query_penalty::forward(a, self, &p.layout, limits)?);
         p.row_statistics()?;
         p.query()?;
         if a.dims.seq_kv > 0 {
@@ -88,10 +89,12 @@ impl Kernels for AttentionBackward {
             }
             p.steps.extend(steps);
         }
+        p.steps.extend(query_penalty::backward(a, self, &p.layout, limits)?);
         p.reductions()?;
         let (side, packed) = p.layout.finish(limits)?;
         plan.scratch.push(side);
         plan.packed = packed;
+        plan.rounds_rows = query_penalty::rounds(a);
         custom::check_names(&p.steps)?;
         plan.steps = p.steps;
         plan.reasons = p.reasons;
@@ -108,7 +111,8 @@ impl Kernels for AttentionBackward {
 impl Planner<'_> {
     /// Whether the d_q kernel must leave sums of dz per row.
     fn sums_rows(&self) -> bool {
-        self.op.forward.head_bias || self.op.forward.alibi || self.op.d_bias
+        let a = &self.op.forward;
+        a.head_bias || a.alibi || self.op.d_bias || a.prologue.query_penalty.is_some()
     }
 
     fn reserve_rows(&mut self) {
@@ -118,6 +122,7 @@ impl Planner<'_> {
             self.layout.reserve("delta_at", row_count(a));
         }
         frobenius::reserve(a, &mut self.layout);
+        query_penalty::reserve(a, &mut self.layout);
         if self.sums_rows() {
             self.layout.reserve("row_sums_at", 2 * row_count(a));
         }

@@ -204,6 +204,8 @@ pub(super) fn softcap(a: &Attention) -> (Vec<Source>, &'static str) {
 pub(super) fn bias(a: &Attention) -> (Source, &'static str) {
     if a.score_bias.is_some() {
         (wgsl!("attention/bias/dense.wgsl"), ".score_bias")
+    } else if a.prologue.query_penalty.is_some() {
+        (wgsl!("attention/bias/penalised.wgsl"), ".penalised")
     } else if a.key_bias || a.alibi {
         (wgsl!("attention/bias/positional.wgsl"), ".positional")
     } else {

@@ -10,7 +10,7 @@ use super::matrix::MatrixTile;
 use super::shares::{Shares, are_grouped, own_rows};
 use super::split::{Split, Work};
 use super::tiles::{Stage, Tile};
-use super::{QueryOperand, Variant, files, frobenius, loops, masks, query_work, step_work};
+use super::{QueryOperand, Variant, files, frobenius, loops, masks, query_penalty, query_work, step_work};
 use crate::{Limits, Plan, PlanError, Step};
 
 /// The forward pass of an attention on an adapter.
@@ -70,6 +70,7 @@ impl<'a> Forward<'a> {
         let mut layout = Layout::new(&a.operands());
         masks::reserve_ranges(a, &mut layout);
         frobenius::reserve(a, &mut layout);
+        query_penalty::reserve(a, &mut layout);
         // Split once to learn whether accumulators must wait in side, then again with their place known.
         let passes = self.split(&self.work, &layout)?.passes;
         if passes > 1 {
@@ -86,6 +87,7 @@ impl<'a> Forward<'a> {
             plan.reasons.push("scan and mark: NanPolicy::Exact follows values that are not finite".into());
         }
         plan.steps.extend(masks::document_ranges(a, &layout, limits)?);
+        plan.steps.extend(query_penalty::forward(a, a, &layout, limits)?);
         plan.steps.push(self.tiles(passes, &layout)?);
         if self.shares.are_several() {
             plan.steps.push(self.combine(&layout)?);

@@ -31,8 +31,17 @@ const PACKED: &[(&str, &str)] = &[
     ("block_map", "block_map_at"),
 ];
 /// Regions that kernels write, and the member of `params` that says where.
-const REGIONS: &[&str] =
-    &["lse_at", "delta_at", "state_at", "row_sums_at", "key_sums_at", "flags_at", "document_ranges_at", "heads_at"];
+const REGIONS: &[&str] = &[
+    "lse_at",
+    "delta_at",
+    "state_at",
+    "row_sums_at",
+    "key_sums_at",
+    "flags_at",
+    "document_ranges_at",
+    "heads_at",
+    "query_penalty_at",
+];
 
 /// Words of `side` in use.
 #[derive(Debug, Clone)]
@@ -180,9 +189,10 @@ impl Members {
 }
 
 /// What maps of rows set to their own.
-fn of_maps(a: &Attention) -> [(&'static str, Param); 4] {
+fn of_maps(a: &Attention) -> [(&'static str, Param); 5] {
     let zero = Param::F32(0.0);
-    [("row_width", size(0)), ("eps", zero), ("log_width", Param::F32(log_width(a))), ("key_penalty", zero)]
+    let log_width = Param::F32(log_width(a));
+    [("row_width", size(0)), ("eps", zero), ("log_width", log_width), ("key_penalty", zero), ("query_penalty", zero)]
 }
 
 /// Rows of packed queries and keys.

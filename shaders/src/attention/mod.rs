@@ -20,6 +20,7 @@ mod masks;
 mod matrix;
 mod merge;
 mod penalty;
+mod query_penalty;
 mod rotary;
 mod row_files;
 mod row_map;

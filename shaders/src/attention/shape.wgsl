@@ -74,6 +74,8 @@ struct Params {
     log_width: f32,     //   ln(head_dim)
     key_bias_heads: u32, // 1: key_bias has a row for each key/value head
     key_penalty: f32,   // key_penalty.wgsl: ½·λ·scale
+    query_penalty: f32, // query_penalty.wgsl: the same of queries
+    query_penalty_at: u32, // per row: what is taken from its scores
     rho_at: u32,        // global/: input, a number per query head
     heads_at: u32,      //   per batch entry and query head: two sums over its rows
     norm_eps: f32,      //   what keeps its norm from 0

@@ -8,7 +8,9 @@ use gatefold_core::attention::{
 use gatefold_core::{Attention, AttentionBackward, Dtype, Op};
 
 use super::draw::{Draw, Plant, inputs, spec};
-use super::{affine_cases, custom_cases, frobenius_cases, injection, mask_cases, pairs, row_cases};
+use super::{
+    affine_cases, custom_cases, distance_cases, frobenius_cases, injection, mask_cases, pairs, row_cases,
+};
 use crate::case::HALVES;
 use crate::data::{Family, Rng};
 use crate::{Case, Reference};
@@ -22,7 +24,8 @@ pub(crate) const PLANNED: u64 = (246
     + affine_cases::COUNT
     + mask_cases::COUNT
     + injection::COUNT
-    + frobenius_cases::COUNT) as u64;
+    + frobenius_cases::COUNT
+    + distance_cases::COUNT) as u64;
 
 /// Presets whose cases come before others; those of later ones follow all, so that no case gets another number.
 const FIRST_PRESETS: usize = 29;
@@ -109,8 +112,10 @@ fn planned() -> &'static [Draw] {
         all.push(no_keys_to_normalise());
         all.push(large_gradients());
         all.extend(injection::planned());
-        presets(&PRESETS[FIRST_PRESETS..], &mut all);
+        presets(&PRESETS[FIRST_PRESETS..=FIRST_PRESETS], &mut all);
         all.extend(frobenius_cases::planned());
+        presets(&PRESETS[FIRST_PRESETS + 1..], &mut all);
+        all.extend(distance_cases::planned());
         all
     })
 }

@@ -19,6 +19,7 @@ pub(crate) mod cases;
 pub(crate) mod custom;
 mod custom_cases;
 mod diagnostics;
+mod distance_cases;
 pub(crate) mod draw;
 pub(crate) mod frobenius;
 mod frobenius_cases;
