@@ -94,9 +94,9 @@ impl Kernels for AttentionBackward {
         let (side, packed) = p.layout.finish(limits)?;
         plan.scratch.push(side);
         plan.packed = packed;
-        plan.rounds_rows = query_penalty::rounds(a);
         custom::check_names(&p.steps)?;
-        plan.steps = p.steps;
+        plan.rounds_rows = query_penalty::rounds(a);
+        plan.steps = if plan.rounds_rows { dressed::saturated(p.steps, a.dtype).collect() } else { p.steps };
         plan.reasons = p.reasons;
         Ok(plan)
     }

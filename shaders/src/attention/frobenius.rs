@@ -4,6 +4,7 @@
 use gatefold_core::{Attention, Dtype, Op};
 
 use super::backward::Planner;
+use super::dressed::saturated;
 use super::forward::Forward;
 use super::layout::{Layout, Members, operand_bytes, row_count};
 use super::row_map::{largest, sized};
@@ -30,6 +31,7 @@ fn heads(a: &Attention) -> u64 {
 /// Plans the forward pass of an attention whose heads have a normaliser, `row_sum` in a scratch where it is not an output.
 pub(super) fn forward(a: &Attention, limits: &Limits, plan: &mut Plan) -> Result<(), PlanError> {
     Forward::new(&a.clone().saving(true), limits, plan)?.plan(plan)?;
+    plan.steps = saturated(std::mem::take(&mut plan.steps), a.dtype).collect();
     if !a.row_sum {
         plan.scratch.push(sized("row_sum", row_count(a) * 4));
     }

@@ -8,9 +8,7 @@ use gatefold_core::attention::{
 use gatefold_core::{Attention, AttentionBackward, Dtype, Op};
 
 use super::draw::{Draw, Plant, inputs, spec};
-use super::{
-    affine_cases, custom_cases, distance_cases, frobenius_cases, injection, mask_cases, pairs, row_cases,
-};
+use super::{affine_cases, custom_cases, distance_cases, frobenius_cases, injection, mask_cases, pairs, row_cases};
 use crate::case::HALVES;
 use crate::data::{Family, Rng};
 use crate::{Case, Reference};
