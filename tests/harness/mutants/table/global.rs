@@ -55,6 +55,6 @@ pub(super) const ALL: &[Row] = &[
         "(n * params.q_heads + head)",
         "head",
         "attention_backward",
-        &["whole heads", "B2"],
+        &["whole heads, causal"],
     ),
 ];
