@@ -126,6 +126,16 @@ fn attention_normalizers() {
     let too_large = Tensor::f32([2, 4, 5], vec![81.0; 40]).unwrap();
     t.refuse_with(&relu(Normalizer::LearnedExp), "log_norm", too_large, "Value", "log_norm[0]");
     t.refuse_without(&AttentionBackward::new(relu(Normalizer::RowSum)), "row_sum");
+    let mut long = Attention { score_bias: Some(ScoreBias::default()), ..base() };
+    long.prologue.query_penalty = Some(1.0);
+    t.refuse_spec(&long, "Conflict", "prologue.query_penalty");
+    long.prologue.query_penalty = Some(f32::NAN);
+    t.refuse_spec(&long, "Option", "prologue.query_penalty");
+    t.refuse_spec(&relu(Normalizer::GlobalFrobenius(0.0)), "Option", "normalizer");
+    let of_head = relu(Normalizer::GlobalFrobenius(1e-6));
+    t.refuse_without(&of_head, "rho");
+    t.refuse_with(&of_head, "rho", Tensor::f32([4], vec![1.0, 0.0, 1.0, 1.0]).unwrap(), "Value", "rho[1]");
+    t.refuse_without(&AttentionBackward::new(of_head), "row_sum");
 }
 
 #[test]

@@ -26,7 +26,7 @@ fn check(part: &str, at_least: usize) {
 
 #[test]
 fn attention() {
-    check("attention", 66);
+    check("attention", 69);
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn what_is_not_offered_is_named() {
     let case = |attrs: serde_json::Value| serde_json::json!({ "op": "attention", "attrs": attrs, "outputs": [], "grads": [], "rtol": 1e-4, "atol": 1e-5 });
     for (attrs, named) in [
         (serde_json::json!({"weight": "cosine"}), "weight cosine"),
-        (serde_json::json!({"weight": "relu", "normaliser": "frobenius"}), "normaliser frobenius"),
+        (serde_json::json!({"weight": "relu", "normaliser": "spectral"}), "normaliser spectral"),
         (serde_json::json!({"reweight": 3}), "reweight 3"),
         (serde_json::json!({"qk_norm": "batch"}), "norm batch"),
         (serde_json::json!({"output_norm": "group"}), "norm group"),

@@ -20,6 +20,7 @@ use crate::attention::affine;
 use crate::attention::cases;
 use crate::attention::custom::check_rust;
 use crate::attention::dropout::drop;
+use crate::attention::frobenius::Head;
 use crate::attention::geometry::{Sequence, sequences};
 use crate::attention::injection;
 use crate::attention::penalty;
@@ -68,6 +69,8 @@ enum Shared<R> {
     Normalized(R, R),
     /// What re-weighted weights share.
     Reweighted(reweight::Shared<R>),
+    /// What the pairs of a head share.
+    Head(Head<R>),
     /// Nothing.
     Nothing,
 }
@@ -96,7 +99,12 @@ struct Gradients<'a, R: Real> {
     slopes: Vec<R::Sum>,
     sink: Vec<R::Sum>,
     log_norm: Vec<R>,
+    /// Of the head at hand, if its pairs share something.
+    head: Option<Head<R>>,
+    rho: Vec<R::Sum>,
     bias: R::Sum,
+    /// `Σ_j dz` by row of `q`, for a penalty on queries.
+    row_sums: Vec<R::Sum>,
 }
 
 impl<'a, R: Real> Gradients<'a, R> {
@@ -117,7 +125,18 @@ impl<'a, R: Real> Gradients<'a, R> {
             slopes: like("alibi_slopes"),
             sink: like("sink"),
             log_norm: vec![R::from_f64(0.0); inputs.float("log_norm").len()],
+            head: None,
+            rho: like("rho"),
             bias: R::Sum::default(),
+            row_sums: vec![R::Sum::default(); inputs.float("q").len() / d.head_dim],
+        }
+    }
+
+    /// A head, before its rows.
+    fn enter(&mut self, s: &Sequence, h: usize) {
+        self.head = Head::new(&self.spec.forward, self.inputs, s, h);
+        if let Some(head) = self.head {
+            self.rho[h].add(head.d_rho);
         }
     }
 
@@ -126,8 +145,9 @@ impl<'a, R: Real> Gradients<'a, R> {
         let op: &Attention = &self.spec.forward;
         let (row, width) = (s.query_row(op, h, i), op.dims.val_dim);
         let is_nan = |z: &Score<R>| z.is_nan(op);
-        let any = self.scores.query_is_nan(row) || seen.iter().any(|(_, z)| is_nan(z));
-        let whole = self.scores.query_is_nan(row) || (op.couples_row() && any);
+        let lost = self.scores.query_is_nan(row) || self.head.is_some_and(|head| head.is_broken());
+        let any = lost || seen.iter().any(|(_, z)| is_nan(z));
+        let whole = lost || (op.couples_row() && any);
         let d_o = &self.inputs.float("d_o")[row * width..(row + 1) * width];
         let delta = op.needs_delta().then(|| self.delta(s, h, i, d_o));
         let shared = self.reweighted(s, (h, i), self.shared(s.stat(op, h, i), delta), if whole { &[] } else { seen });
@@ -176,6 +196,7 @@ impl<'a, R: Real> Gradients<'a, R> {
         match (op.weight, op.normalizer) {
             (Weight::Softmax, _) => Shared::Softmax(saved, delta),
             (_, Normalizer::None) => Shared::Nothing,
+            (_, Normalizer::GlobalFrobenius(_)) => self.head.map_or(Shared::Nothing, Shared::Head),
             (_, normalizer) => {
                 let log_norm = self.inputs.float("log_norm").get(stat).copied();
                 let share = row_share(normalizer, saved, log_norm);
@@ -217,7 +238,7 @@ impl<'a, R: Real> Gradients<'a, R> {
             Score::PlusInfinity => {
                 let a = weight_at_infinity(of, 1.0);
                 let p = match shared {
-                    Shared::Normalized(share, _) => a * share,
+                    Shared::Normalized(share, _) | Shared::Head(Head { share, .. }) => a * share,
                     Shared::Reweighted(row) => row.p(a),
                     _ => a,
                 };
@@ -237,6 +258,10 @@ impl<'a, R: Real> Gradients<'a, R> {
             Shared::Reweighted(row) => {
                 let a = weight(of, z);
                 (row.p(a), weight_slope(of, z) * row.d_weight(a, d_p))
+            }
+            Shared::Head(head) => {
+                let a = weight(of, z);
+                (a * head.share, weight_slope(of, z) * (d_p * head.share - a * head.correction))
             }
             Shared::Nothing => (weight(of, z), weight_slope(of, z) * d_p),
         };
@@ -262,6 +287,9 @@ impl<'a, R: Real> Gradients<'a, R> {
         if spec.d_bias {
             self.bias.add(dz);
         }
+        if op.prologue.query_penalty.is_some() {
+            self.row_sums[s.query_row(op, h, i)].add(dz);
+        }
     }
 
     /// Kernels sum the biases' gradients in stages: along a row or column, over those, then over batch entries and heads.
@@ -282,8 +310,11 @@ impl<'a, R: Real> Gradients<'a, R> {
         put(f.alibi, "d_alibi_slopes", staged(&self.slopes));
         put(f.sink, "d_sink", staged(&self.sink));
         put(f.normalizer == Normalizer::LearnedExp, "d_log_norm", self.log_norm);
+        put(f.normalizer.of_head().is_some(), "d_rho", staged(&self.rho));
         put(self.spec.d_bias, "d_bias", vec![self.bias.total_in_depth(depth)]);
-        put(true, "d_q", self.d_q.finish(Some(scale)));
+        let mut d_q = self.d_q.finish(Some(scale));
+        penalty::subtract_query_gradient(f, self.scores.q, &self.row_sums, &mut d_q);
+        put(true, "d_q", d_q);
         put(true, "d_k", self.d_k.finish(Some(scale)));
         put(true, "d_v", self.d_v.finish(None));
         outputs
@@ -358,6 +389,7 @@ impl Reference for AttentionBackward {
         let mut seen = Vec::new();
         for s in sequences(&self.forward, inputs) {
             for h in 0..self.forward.dims.q_heads {
+                all.enter(&s, h);
                 for i in 0..s.len_q {
                     all.scores.row(&s, h, i, &mut seen);
                     all.add_row(&s, h, i, &seen);

@@ -126,6 +126,9 @@ const SEEN: &[&str] = &[
     "dropout",
     "reweight3",
     "reweight15",
+    "d_rho",
+    "global_frobenius",
+    "query_penalty",
 ];
 
 #[test]

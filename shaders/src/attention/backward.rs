@@ -10,8 +10,8 @@ use super::marks::{Marks, reserve_flags};
 use super::split::{Parted, Work};
 use super::tiles::{Stage, Tile};
 use super::{
-    FLAT, Parts, QueryOperand, Variant, check_features, custom, dressed, dropout, files, flat_step, masks, query_work,
-    reweight, step_work,
+    FLAT, Parts, QueryOperand, Variant, check_features, custom, dressed, dropout, files, flat_step, frobenius, masks,
+    query_penalty, query_work, reweight, step_work,
 };
 use crate::{Kernels, Limits, Plan, PlanError, ShapeClass, Source, Step};
 
@@ -71,6 +71,7 @@ impl Kernels for AttentionBackward {
             p.reasons.push("scan and mark: NanPolicy::Exact follows values that are not finite".into());
         }
         p.steps.extend(masks::document_ranges(a, &p.layout, limits)?);
+        p.steps.extend(query_penalty::forward(a, self, &p.layout, limits)?);
         p.row_statistics()?;
         p.levels()?;
         p.query()?;
@@ -89,12 +90,14 @@ impl Kernels for AttentionBackward {
             }
             p.steps.extend(steps);
         }
+        p.steps.extend(query_penalty::backward(a, self, &p.layout, limits)?);
         p.reductions()?;
         let (side, packed) = p.layout.finish(limits)?;
         plan.scratch.push(side);
         plan.packed = packed;
         custom::check_names(&p.steps)?;
-        plan.steps = p.steps;
+        plan.rounds_rows = query_penalty::rounds(a);
+        plan.steps = if plan.rounds_rows { dressed::saturated(p.steps, a.dtype).collect() } else { p.steps };
         plan.reasons = p.reasons;
         Ok(plan)
     }
@@ -109,7 +112,8 @@ impl Kernels for AttentionBackward {
 impl Planner<'_> {
     /// Whether the d_q kernel must leave sums of dz per row.
     fn sums_rows(&self) -> bool {
-        self.op.forward.head_bias || self.op.forward.alibi || self.op.d_bias
+        let a = &self.op.forward;
+        a.head_bias || a.alibi || self.op.d_bias || a.prologue.query_penalty.is_some()
     }
 
     fn reserve_rows(&mut self) {
@@ -122,6 +126,8 @@ impl Planner<'_> {
         if a.reweight.is_some() {
             self.layout.reserve("levels_at", row_count(a));
         }
+        frobenius::reserve(a, &mut self.layout);
+        query_penalty::reserve(a, &mut self.layout);
         if self.sums_rows() {
             self.layout.reserve("row_sums_at", 2 * row_count(a));
         }
@@ -241,6 +247,9 @@ impl Planner<'_> {
         }
         if a.sink {
             self.reduce_rows("d_sink", heads, rows / heads)?;
+        }
+        if a.normalizer.of_head().is_some() {
+            self.reduce_rows("d_rho", heads, a.dims.batch as u64)?;
         }
         if self.op.d_bias {
             self.reduce_rows("d_bias", 1, rows)?;

@@ -5,7 +5,7 @@ use gatefold_core::{Attention, AttentionStatistics, Op};
 
 use super::layout::{Layout, Members, operand_bytes, row_count};
 use super::split::{Parted, Work};
-use super::{FLAT, Variant, check_features, custom, dressed, files, flat_step, masks};
+use super::{FLAT, Variant, check_features, custom, dressed, files, flat_step, masks, query_penalty};
 use crate::source::wgsl;
 use crate::{Kernels, Limits, Plan, PlanError, Source, Step};
 
@@ -84,7 +84,9 @@ impl Kernels for AttentionStatistics {
         layout.reserve("state_at", row_count(a) * ROW_WORDS);
         let keys: u64 = self.key_dims().iter().map(|&n| n as u64).product();
         layout.reserve("key_sums_at", keys * KEY_WORDS);
+        query_penalty::reserve(a, &mut layout);
         let members = Members::new(a, &layout);
+        plan.steps.extend(query_penalty::forward(a, self, &layout, limits)?);
         for sweep in sweeps(a) {
             plan.steps.push(step(self, sweep, &members, limits)?);
         }

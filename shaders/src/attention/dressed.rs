@@ -27,18 +27,22 @@ pub(super) fn bound(a: &Attention, global: &'static str) -> &'static str {
 
 fn renamed(steps: Vec<Step>, a: &Attention) -> impl Iterator<Item = Step> {
     let binds = renames(a);
-    let saturates = a.dtype == Dtype::F16;
+    saturated(steps, a.dtype).map(move |step| Step { binds: binds.clone(), ..step })
+}
+
+/// The steps, which saturate what they store, since others read it again.
+pub(super) fn saturated(steps: Vec<Step>, dtype: Dtype) -> impl Iterator<Item = Step> {
     steps.into_iter().map(move |mut step| {
         // what marks is NaN, and stays so
         let marks = [files::MARK_QUERY, files::MARK_KEY].contains(&step.kernel);
-        if saturates
+        if dtype == Dtype::F16
             && !marks
             && let Some(slot) = step.slots.iter_mut().find(|slot| **slot == files::NARROW)
         {
             *slot = files::NARROW_SATURATED;
             step.name.push_str(".saturated");
         }
-        Step { binds: binds.clone(), ..step }
+        step
     })
 }
 

@@ -51,6 +51,7 @@ pub(super) const SCAN_KEY_INT8: Source = wgsl!("attention/scan/key_int8.wgsl");
 pub(super) const QUERY_ROWS: Source = wgsl!("attention/row_map/rows/queries.wgsl");
 pub(super) const KEY_ROWS: Source = wgsl!("attention/row_map/rows/keys.wgsl");
 pub(super) const TANH: Source = wgsl!("common/tanh.wgsl");
+pub(super) const OUTPUT_DELTA: Source = wgsl!("attention/output_delta.wgsl");
 pub(super) const REDUCE_KEYS: Source = wgsl!("attention/reduce_keys.wgsl");
 
 /// Score slots of a kernel that forms none.
@@ -148,6 +149,7 @@ pub(super) fn normalizer(a: &Attention) -> (Source, &'static str) {
         Normalizer::RootCount => (wgsl!("attention/normalizer/root_count.wgsl"), ".root_count"),
         Normalizer::CountPower(_) => (wgsl!("attention/normalizer/count_power.wgsl"), ".count_power"),
         Normalizer::LearnedExp => (wgsl!("attention/normalizer/learned_exp.wgsl"), ".learned_exp"),
+        Normalizer::GlobalFrobenius(_) => (wgsl!("attention/normalizer/global_frobenius.wgsl"), ".global_frobenius"),
     }
 }
 
@@ -160,7 +162,7 @@ pub(super) fn correction(a: &Attention) -> (Vec<Source>, &'static str) {
         Normalizer::LearnedExp => (vec![wgsl!("attention/correction/learned_exp.wgsl")], ""),
         _ => (vec![wgsl!("attention/correction/none.wgsl")], ""),
     };
-    slots.extend(a.needs_delta().then_some(wgsl!("attention/output_delta.wgsl")));
+    slots.extend(a.needs_delta().then_some(OUTPUT_DELTA));
     slots.push(match a.saved() {
         Some(_) => wgsl!("attention/saved/row_sum.wgsl"),
         None => wgsl!("attention/saved/none.wgsl"),
@@ -191,8 +193,12 @@ pub(super) fn weight(a: &Attention) -> (Vec<Source>, &'static str) {
         RowKind::Sigmoid => (vec![wgsl!("attention/weight/sigmoid.wgsl")], ""),
         RowKind::Elementwise if a.reweight.is_some() => (phi(a).into_iter().chain(reweight::weight()).collect(), ""),
         RowKind::Elementwise => {
-            let slots = phi(a).into_iter().chain([wgsl!("attention/weight/elementwise.wgsl")]).collect();
-            (slots, if a.weight == Weight::Sigmoid { ".normalized" } else { "" })
+            let (file, part) = match (a.normalizer.of_head(), a.weight) {
+                (Some(_), _) => (wgsl!("attention/weight/global.wgsl"), ".global"),
+                (None, Weight::Sigmoid) => (wgsl!("attention/weight/elementwise.wgsl"), ".normalized"),
+                _ => (wgsl!("attention/weight/elementwise.wgsl"), ""),
+            };
+            (phi(a).into_iter().chain([file]).collect(), part)
         }
     }
 }
@@ -207,6 +213,8 @@ pub(super) fn softcap(a: &Attention) -> (Vec<Source>, &'static str) {
 pub(super) fn bias(a: &Attention) -> (Source, &'static str) {
     if a.score_bias.is_some() {
         (wgsl!("attention/bias/dense.wgsl"), ".score_bias")
+    } else if a.prologue.query_penalty.is_some() {
+        (wgsl!("attention/bias/penalised.wgsl"), ".penalised")
     } else if a.key_bias || a.alibi {
         (wgsl!("attention/bias/positional.wgsl"), ".positional")
     } else {
@@ -305,12 +313,15 @@ pub(super) fn io(a: &Attention) -> (Vec<Source>, Source, String) {
     }
 }
 
-/// Reduction files by the gradient they write.
+/// Reduction files by the gradient, or the number of a head, that they write.
 pub(super) fn reduction(output: &'static str) -> Source {
     match output {
         "d_head_bias" => wgsl!("attention/reduction/head_bias.wgsl"),
         "d_alibi_slopes" => wgsl!("attention/reduction/alibi.wgsl"),
         "d_sink" => wgsl!("attention/reduction/sink.wgsl"),
+        "d_rho" => wgsl!("attention/reduction/rho.wgsl"),
+        "head_squares" => wgsl!("attention/reduction/head_squares.wgsl"),
+        "head_delta" => wgsl!("attention/reduction/head_delta.wgsl"),
         _ => wgsl!("attention/reduction/bias.wgsl"),
     }
 }

@@ -10,7 +10,10 @@ use super::matrix::MatrixTile;
 use super::shares::{Shares, are_grouped, own_rows};
 use super::split::{Split, Work};
 use super::tiles::{Stage, Tile};
-use super::{QueryOperand, Variant, dropout, files, loops, masks, query_work, reweight, step_work, storage};
+use super::{
+    QueryOperand, Variant, dropout, files, frobenius, loops, masks, query_penalty, query_work, reweight, step_work,
+    storage,
+};
 use crate::{Limits, Plan, PlanError, Step};
 
 /// The forward pass of an attention on an adapter.
@@ -69,6 +72,8 @@ impl<'a> Forward<'a> {
         let Self { a, limits, .. } = *self;
         let mut layout = Layout::new(&storage::beside_scales(a));
         masks::reserve_ranges(a, &mut layout);
+        frobenius::reserve(a, &mut layout);
+        query_penalty::reserve(a, &mut layout);
         reweight::reserve(a, &mut layout);
         let exact = a.nan_policy == NanPolicy::Exact;
         if exact {
@@ -93,6 +98,7 @@ impl<'a> Forward<'a> {
             plan.reasons.push("scan and mark: NanPolicy::Exact follows values that are not finite".into());
         }
         plan.steps.extend(masks::document_ranges(a, &layout, limits)?);
+        plan.steps.extend(query_penalty::forward(a, a, &layout, limits)?);
         plan.steps.extend(measure.map(|(step, _)| step));
         plan.steps.push(self.tiles(passes, &layout)?);
         if self.shares.are_several() {
@@ -103,6 +109,7 @@ impl<'a> Forward<'a> {
             let marked = self.saved.filter(|_| a.couples_row());
             plan.steps.push(Marks { a, op: a, limits, layout: &layout }.queries(false, marked)?);
         }
+        plan.steps.extend(frobenius::scale_rows(a, &layout, limits)?);
         let (side, packed) = layout.finish(limits)?;
         plan.scratch.push(side);
         plan.packed = packed;

@@ -65,8 +65,8 @@ impl<'a> Injection<'a> {
         let mut steps = vec![self.step("attention_injection_backward", kernel, &binds, (rows, self.width()))?];
         let mut scratch = vec![sized("d_o_core", stored), sized(TERMS[0], terms[0]), sized(TERMS[1], terms[1])];
         let first = self.rows().blocked(BLOCK);
-        let sums = first.count * first.length.max(1) * self.width() * 4;
-        scratch.extend(SUMS.map(|name| sized(name, sums)));
+        let levels = [first.length, first.blocks(BLOCK)].into_iter().take_while(|&blocks| blocks > 1);
+        scratch.extend(levels.zip(SUMS).map(|(blocks, name)| sized(name, first.count * blocks * self.width() * 4)));
         steps.extend(self.sum(TERMS[0], "d_task_vector", self.width()));
         steps.extend(self.sum(TERMS[1], "d_inject_logit", 1));
         Ok((steps, scratch))

@@ -25,6 +25,7 @@ const PACKED: &[(&str, &str)] = &[
     ("alibi_slopes", "slopes_at"),
     ("sink", "sink_at"),
     ("log_norm", "log_norm_at"),
+    ("rho", "rho_at"),
     ("document_q", "document_q_at"),
     ("document_kv", "document_kv_at"),
     ("block_map", "block_map_at"),
@@ -42,6 +43,8 @@ const REGIONS: &[&str] = &[
     "key_sums_at",
     "flags_at",
     "document_ranges_at",
+    "heads_at",
+    "query_penalty_at",
 ];
 
 /// Words of `side` in use.
@@ -133,6 +136,7 @@ impl Members {
             ("bias_from_len", Param::U32(from_len.into())),
             ("weight_number", Param::F32(a.weight.number().unwrap_or(0.0))),
             ("count_power", Param::F32(count_power(a))),
+            ("norm_eps", Param::F32(a.normalizer.of_head().unwrap_or(0.0))),
             ("low_shift", Param::I32(low)),
             ("high_shift", Param::I32(high)),
             ("top_left", Param::U32((a.causal == Causal::TopLeft).into())),
@@ -190,10 +194,12 @@ impl Members {
 }
 
 /// What maps of rows set to their own.
-fn of_maps(a: &Attention) -> [(&'static str, Param); 5] {
+fn of_maps(a: &Attention) -> [(&'static str, Param); 6] {
     let zero = Param::F32(0.0);
     let log_width = Param::F32(log_width(a));
-    [("row_width", size(0)), ("scale_shift", size(0)), ("eps", zero), ("log_width", log_width), ("key_penalty", zero)]
+    let zeros = ["eps", "key_penalty", "query_penalty"].map(|name| (name, zero));
+    let [eps, key, query] = zeros;
+    [("row_width", size(0)), ("scale_shift", size(0)), eps, ("log_width", log_width), key, query]
 }
 
 /// Rows of packed queries and keys.

@@ -12,6 +12,7 @@ mod dressed;
 mod dropout;
 mod files;
 mod forward;
+mod frobenius;
 mod injection;
 mod layout;
 mod loops;
@@ -20,6 +21,7 @@ mod masks;
 mod matrix;
 mod merge;
 mod penalty;
+mod query_penalty;
 mod reweight;
 mod rotary;
 mod row_files;
@@ -243,7 +245,10 @@ impl Kernels for Attention {
             plan.reasons.push("no queries: nothing to run".into());
             return Ok(plan);
         }
-        Forward::new(self, limits, &mut plan)?.plan(&mut plan)?;
+        match self.normalizer.of_head() {
+            Some(_) => frobenius::forward(self, limits, &mut plan)?,
+            None => Forward::new(self, limits, &mut plan)?.plan(&mut plan)?,
+        }
         custom::check_names(&plan.steps)?;
         Ok(plan)
     }

@@ -85,6 +85,11 @@ struct Params {
     offset_rows: u32,   //   but not in so many first queries of a sequence
     measures_at: u32,   // per row: cut and scale of weights that are re-weighted
     levels_at: u32,     // per row: what their gradients are lessened by
+    query_penalty: f32, // query_penalty.wgsl: the same of queries
+    query_penalty_at: u32, // per row: what is taken from its scores
+    rho_at: u32,        // global/: input, a number per query head
+    heads_at: u32,      //   per batch entry and query head: two sums over its rows
+    norm_eps: f32,      //   what keeps its norm from 0
 }
 
 @group(0) @binding(0) var<uniform> params: Params;

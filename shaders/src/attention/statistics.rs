@@ -7,7 +7,7 @@ use super::backward::Planner;
 use super::layout::{Members, operand_bytes};
 use super::split::{Parted, Work};
 use super::{FLAT, files, flat_step, heads_contiguous};
-use crate::PlanError;
+use crate::{PlanError, Source};
 
 impl Planner<'_> {
     /// Softmax's `lse` and `delta`, or a normaliser's `1/n` and what it takes from `d_o·v`.
@@ -18,18 +18,10 @@ impl Planner<'_> {
                 .push(format!("no row preprocess: {} without a normaliser keeps no row statistics", a.weight.name()));
             return Ok(());
         }
+        if a.normalizer.of_head().is_some() {
+            return self.head_statistics();
+        }
         let softmax = a.weight == Weight::Softmax;
-        let d = &a.dims;
-        let rows = (d.batch * d.q_heads * d.seq_q) as u64;
-        let kernel = "attention_row_numbers";
-        let work = Work {
-            divisible: heads_contiguous(a),
-            parted: self.row_operands(),
-            step_trips: d.val_dim as u64,
-            step_work: f64::from(FLAT) * d.val_dim as f64,
-            ..Work::flat(kernel, rows.div_ceil(FLAT.into()), 1)
-        };
-        let split = work.split(&Members::new(a, &self.layout), self.limits)?;
         let mut slots = vec![files::SHAPE];
         let part = if softmax {
             let (d_lse, part) = files::d_lse(self.op.d_lse);
@@ -42,6 +34,23 @@ impl Planner<'_> {
             slots.extend(correction);
             format!("{name}{part}")
         };
+        self.row_numbers(&part, slots)
+    }
+
+    /// The step that leaves two numbers of every row.
+    pub(super) fn row_numbers(&mut self, part: &str, slots: Vec<Source>) -> Result<(), PlanError> {
+        let a = &self.op.forward;
+        let d = &a.dims;
+        let rows = (d.batch * d.q_heads * d.seq_q) as u64;
+        let kernel = "attention_row_numbers";
+        let work = Work {
+            divisible: heads_contiguous(a),
+            parted: self.row_operands(),
+            step_trips: d.val_dim as u64,
+            step_work: f64::from(FLAT) * d.val_dim as f64,
+            ..Work::flat(kernel, rows.div_ceil(FLAT.into()), 1)
+        };
+        let split = work.split(&Members::new(a, &self.layout), self.limits)?;
         self.steps.push(flat_step(
             format!("{kernel}{part}.{}", a.dtype),
             (files::ROW_NUMBERS, slots),

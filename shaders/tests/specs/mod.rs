@@ -78,6 +78,7 @@ fn options(base: &Attention) -> Vec<Attention> {
         with(|a| a.key_bias = true),
         with(|a| (a.key_bias, a.key_bias_per_head) = (true, true)),
         with(|a| (a.key_bias, a.prologue.key_penalty) = (true, Some(1.0))),
+        with(|a| (a.prologue.key_penalty, a.prologue.query_penalty) = (Some(1.0), Some(1.0))),
         with(|a| a.score_bias = Some(ScoreBias { per_batch: true, per_head: true })),
         with(|a| a.score_bias = Some(ScoreBias { per_batch: false, per_head: false })),
         with(|a| a.alibi = true),
@@ -113,6 +114,7 @@ fn dressed(base: &Attention) -> Vec<Attention> {
             query_scale: Some(if n % 2 == 0 { QueryScale::Given } else { QueryScale::LogKeys }),
             value_scale: Some(activation),
             key_penalty: (n == 1).then_some(0.5),
+            query_penalty: None,
         };
         for per_head in [false, true] {
             let gate = Some(Gate { activation, per_head });
@@ -162,6 +164,7 @@ impl Specs for Attention {
         for (n, &weight) in Weight::FUNCTIONS.iter().enumerate() {
             let with = |normalizer| Self { weight, normalizer, ..Self::softmax(dims) }.saving(true);
             all.extend(Normalizer::ALL.map(with));
+            all.push(with(Normalizer::GlobalFrobenius(1e-6)));
             // a few options each: all of them with every weight would be many texts that differ in one function
             let some = with(Normalizer::ALL[n % Normalizer::ALL.len()]);
             all.extend(options(&some).into_iter().skip(n % 4).step_by(4));

@@ -4,7 +4,7 @@ use gatefold_core::attention::{
     Activation, Bias, Causal, Dims, Gate, Normalizer, QueryScale, Reweight, RowNorm, ScoreBias, Sequences, Weight,
     Window,
 };
-use gatefold_core::{Attention, AttentionBackward, Dtype, RowFunction, Rowwise, RowwiseBackward, Tensors};
+use gatefold_core::{Attention, AttentionBackward, Dtype, RowFunction, Rowwise, RowwiseBackward, Tensor, Tensors};
 use serde_json::{Map, Value};
 
 use super::archive::{Archive, Array};
@@ -28,6 +28,7 @@ pub(super) fn read(file: &Archive) -> Result<Case, Stop> {
     let attrs = file.case.get("attrs").and_then(Value::as_object).unwrap_or(&none);
     let mut case = match op {
         "attention" => attention(file, attrs)?,
+        "infsa_attention" => infsa(file, attrs)?,
         "softmax" => rowwise(file, attrs, RowFunction::Softmax)?,
         "log_softmax" => rowwise(file, attrs, RowFunction::LogSoftmax)?,
         "logsumexp" => rowwise(file, attrs, RowFunction::LogSumExp)?,
@@ -82,6 +83,8 @@ fn normalizer(name: &str) -> Option<Normalizer> {
         "clamp_one" => Normalizer::ClampedRowSum,
         "count" => Normalizer::Count,
         "learned_exp" => Normalizer::LearnedExp,
+        // none is given: one that f32 does not see
+        "frobenius" => Normalizer::GlobalFrobenius(1e-18),
         _ => return None,
     })
 }
@@ -225,6 +228,25 @@ fn attention(file: &Archive, attrs: &Map<String, Value>) -> Result<Case, Stop> {
     for (name, value) in attrs.iter().filter(|(name, value)| !(cancels && *name == "normaliser" && *value == "none")) {
         set_attribute(&mut spec, name, value)?;
     }
+    attention_case(file, spec, 1.0)
+}
+
+/// InfSA by the names of its paper.
+fn infsa(file: &Archive, attrs: &Map<String, Value>) -> Result<Case, Stop> {
+    let mut spec = Attention::infsa(dims_of(file.need("q")?, file.need("k")?, file.need("v")?)?);
+    let mut rho = 0.95;
+    for (name, value) in attrs {
+        match name.as_str() {
+            "rho" => rho = number(name, value)?,
+            "eps" => spec.normalizer = Normalizer::GlobalFrobenius(number(name, value)?),
+            _ => return unsupported(format!("{name} {value}")),
+        }
+    }
+    attention_case(file, spec, rho)
+}
+
+/// The case of a spec, but for what inputs tell of it.
+fn attention_case(file: &Archive, mut spec: Attention, rho: f32) -> Result<Case, Stop> {
     let outputs = listed(file);
     let known = |name: &str| ["q", "k", "v", "d_o", "d_lse"].contains(&name) || SIDE_INPUTS.contains(&name);
     if let Some(other) = file.arrays.keys().find(|n| !known(n) && !outputs.contains(n)) {
@@ -246,6 +268,10 @@ fn attention(file: &Archive, attrs: &Map<String, Value>) -> Result<Case, Stop> {
         spec.score_bias = Some(ScoreBias { per_batch: own(0), per_head: own(1) });
     }
     let mut inputs = Tensors::new();
+    if spec.normalizer.of_head().is_some() {
+        let heads = spec.dims.q_heads;
+        inputs.insert("rho", Tensor::f32([heads], vec![rho; heads]).map_err(|e| e.to_string())?);
+    }
     for name in ["q", "k", "v"].iter().chain(&SIDE_INPUTS) {
         if let Some(array) = file.get(name)? {
             let dtype = if name.starts_with("lens") { Dtype::U32 } else { Dtype::F32 };

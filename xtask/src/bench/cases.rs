@@ -1,7 +1,7 @@
 //! What is timed: ops at shapes, each with the smaller twins that its kernels are checked on.
 
 use anyhow::Result;
-use gatefold_core::attention::{Causal, Dims, NanPolicy, PRESETS, Sequences};
+use gatefold_core::attention::{Causal, Dims, NanPolicy, PRESETS};
 use gatefold_core::{Attention, AttentionBackward, Dtype, Gemm, Op, RowFunction, Rowwise, RowwiseBackward, Tensors};
 use gatefold_cpu_ref::Reference;
 use gatefold_shaders::{Kernels, Plan};
@@ -237,9 +237,10 @@ pub(super) struct Scope {
     pub(super) presets: bool,
 }
 
-/// Every preset at one shape, forward and backward. Of padded sequences nothing but the lengths would be new.
+/// Every preset at one shape, forward and backward, of which rows can be checked each by itself. Of padded sequences nothing but the lengths would
+/// be new.
 fn presets(cases: &mut Vec<Case>, dims: Dims) {
-    let ops = PRESETS.iter().map(|p| (p.build)(dims)).filter(|a| a.sequences == Sequences::Dense);
+    let ops = PRESETS.iter().map(|p| (p.build)(dims)).filter(sampled::is_by_row);
     let ops: Vec<_> = ops.filter(|a| preset_name(a).is_some()).collect();
     cases.extend(ops.iter().cloned().map(Case::Attention));
     cases.extend(ops.into_iter().map(|a| Case::AttentionBackward(AttentionBackward::new(a))));

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Attention, Bias, Inputs, NO_SOFTMAX, Normalizer, Sequences, Weight};
+use super::{Attention, Bias, Inputs, NO_SOFTMAX, Sequences, Weight};
 use crate::op::{check_addressable, operand_bytes};
 use crate::{Cost, Dtype, Op, Operand, SpecError, Tensor, Tensors};
 
@@ -11,20 +11,21 @@ use crate::{Cost, Dtype, Op, Operand, SpecError, Tensor, Tensors};
 /// Inputs: those of the forward op; of its outputs `o` (softmax, row sums that are not detached, a learned normaliser) and `lse` (softmax)
 /// or `row_sum` (normalisers that have one), with it `row_mean` and `row_max` (a `reweight`); `o_core` in place of `o` where there is an epilogue; the upstream gradient `d_o` (shape and type of `o`) and, if `d_lse`, that of `lse`. Outputs
 /// `d_q d_k d_v` (shape and type of `q k v`) and, in f32, a gradient for every additive input the spec has: `d_head_bias d_key_bias
-/// d_score_bias d_alibi_slopes d_sink d_log_norm` and those of [`Prologue`](super::Prologue) and [`Epilogue`](super::Epilogue), and with `d_bias` that of the constant bias, `[1]`.
+/// d_score_bias d_alibi_slopes d_sink d_log_norm d_rho` and those of [`Prologue`](super::Prologue) and [`Epilogue`](super::Epilogue), and with `d_bias` that of the constant bias, `[1]`.
 ///
 /// ```text
 /// delta_i = d_o_i·o_i − d_lse_i
 /// dz_ij = P_ij·(d_o_i·v_j − delta_i)                                                              (softmax)
 /// dz_ij = weight'(z_ij)·(d_o_i·v_j − c_i)/n_i,   c_i = 0, but for                                 (all others)
-///         delta_i (row sum),   delta_i·sign(row_sum_i) where |row_sum_i| > 1 (clamped row sum)
+///         delta_i (row sum),   delta_i·sign(row_sum_i) where |row_sum_i| > 1 (clamped row sum),
+///         a_ij·Σ_i delta_i/(rho_h·‖A‖_F) (global Frobenius)
 /// dz_ij = weight'(z_ij)/(row_max_i − offset_i·row_mean_i)·(h_ij − offset_i/N_i·Σ_k h_ik),                (re-weighted)
 ///         h_ij = power·u_ij^(power − 1)·(d_o_i·v_j − delta_i)/row_sum_i where t_ij > 0, else 0,   u_ij = t_ij/max_k t_ik
 /// ds_ij = dz_ij·score_mod'(s_ij)·(1 − (s_ij/softcap)²)
 /// d_q_i = scale·Σ_j ds_ij k_j     d_k_j = scale·Σ_i ds_ij q_i     d_v_j = Σ_i P_ij d_o_i
 /// d_head_bias_h = Σ dz   d_key_bias_j = Σ_hi dz   d_score_bias = dz summed over what it is shared by
 /// d_alibi_slope_h = −Σ |i + off − j|·dz   d_sink_h = −Σ_i exp(sink_h − lse_i)·delta_i
-/// d_log_norm_i = −delta_i
+/// d_log_norm_i = −delta_i   d_rho_h = Σ delta_i/rho_h
 /// ```
 /// [`Dropout`](super::Dropout) says what changes with it.
 /// Deterministic: every sum has one owner and a fixed order. Source: Dao, *FlashAttention-2* (arXiv 2307.08691), §3.2.
@@ -72,6 +73,8 @@ fn gradient_name(input: &str) -> &'static str {
         "alpha" => "d_alpha",
         "inject_logit" => "d_inject_logit",
         "task_vector" => "d_task_vector",
+        "log_norm" => "d_log_norm",
+        "rho" => "d_rho",
         _ => "d_o_gain",
     }
 }
@@ -159,7 +162,7 @@ impl Op for AttentionBackward {
         all.extend(f.score_bias_dims().map(|dims| Operand::output("d_score_bias", dims, Dtype::F32)));
         all.extend(out(f.alibi, "d_alibi_slopes", vec![d.q_heads]));
         all.extend(out(f.sink, "d_sink", vec![d.q_heads]));
-        all.extend(out(f.normalizer == Normalizer::LearnedExp, "d_log_norm", f.row_dims()));
+        all.extend(f.normalizer.operand(f).map(|(name, dims)| Operand::output(gradient_name(name), dims, Dtype::F32)));
         all.extend(out(self.d_bias, "d_bias", vec![1]));
         all.extend(self.row_gradients());
         all

@@ -33,7 +33,7 @@ pub struct AttentionStatistics {
 }
 
 /// Inputs of an attention that make no difference.
-const UNREAD: [&str; 2] = ["v", "log_norm"];
+const UNREAD: [&str; 3] = ["v", "log_norm", "rho"];
 
 impl AttentionStatistics {
     /// The statistics of `forward`.

@@ -84,10 +84,11 @@ const NO_SOFTMAX: &str = "a weight other than softmax";
 /// | `document_q`, `document_kv` | `[batch, seq_q]`, `[batch, seq_kv]` (packed: `[total_q]`, `[total_kv]`) | u32, if `documents` |
 /// | `block_map` | `[batch or 1, q_heads or 1, ⌈seq_q / q⌉, ⌈seq_kv / kv⌉]` | u32 |
 /// | `log_norm` | `[batch, q_heads, seq_q]` (packed: `[q_heads, total_q]`) | f32, if `normalizer` is `LearnedExp` |
+/// | `rho` | `[q_heads]`, not 0 | f32, if `normalizer` is `GlobalFrobenius` |
 /// | those of [`Prologue`] and [`Epilogue`] | | |
 /// | → `o` | `[batch, q_heads, seq_q, val_dim]` | `dtype` |
 /// | → `lse` | `[batch, q_heads, seq_q]` (packed: `[q_heads, total_q]`) | f32, natural logarithm |
-/// | → `row_sum` | as `lse` | f32: `Σ_j a_ij`, or how many keys the query sees (whatever they hold) if the normaliser counts |
+/// | → `row_sum` | as `lse` | f32: `Σ_j a_ij`, `Σ_j a_ij²` (`GlobalFrobenius`), or how many keys the query sees (whatever they hold) if the normaliser counts |
 /// | → `row_mean`, `row_max` | as `lse` | f32, with `row_sum` if there is a `reweight`: of the weights before it |
 ///
 /// A query that sees no key gives `o = 0`, `lse = −∞` (with a sink: `lse = sink`) or `row_sum = 0`, and no gradient.
@@ -266,8 +267,7 @@ impl Attention {
         all.extend(self.alibi.then(|| Operand::input("alibi_slopes", [d.q_heads], Dtype::F32)));
         all.extend(self.sink.then(|| Operand::input("sink", [d.q_heads], Dtype::F32)));
         all.extend(self.mask_inputs());
-        let learned = self.normalizer == Normalizer::LearnedExp;
-        all.extend(learned.then(|| Operand::input("log_norm", self.row_dims(), Dtype::F32)));
+        all.extend(self.normalizer.operand(self).map(|(name, dims)| Operand::input(name, dims, Dtype::F32)));
         all.extend(self.prologue.inputs(self));
         all.extend(self.epilogue.inputs(self));
         all

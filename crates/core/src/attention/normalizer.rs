@@ -31,10 +31,13 @@ pub enum Normalizer {
     /// `exp(log_norm_i)`: a number per query from an input `log_norm`, −80 to 80, which has a gradient (*Understanding the differences in
     /// Foundation Models*, arXiv 2405.15731).
     LearnedExp,
+    /// `(‖A‖_F + ε) / rho_h`, `‖A‖_F = √Σ_ij a_ij²` over all pairs of a batch entry and query head that are seen, ε of 10⁻¹⁸ to 16, with an input
+    /// `rho [q_heads]` (InfSA, arXiv 2603.00175). A NaN anywhere makes all rows of its batch entry and head NaN.
+    GlobalFrobenius(f32),
 }
 
 impl Normalizer {
-    /// Every normaliser, the power of a count with a usual number.
+    /// Every normaliser of a row by itself, the power of a count with a usual number.
     pub const ALL: [Self; 9] = [
         Self::None,
         Self::RowSum,
@@ -59,22 +62,36 @@ impl Normalizer {
             Self::RootCount => "root_count",
             Self::CountPower(_) => "count_power",
             Self::LearnedExp => "learned_exp",
+            Self::GlobalFrobenius(_) => "global_frobenius",
         }
     }
 
-    /// Whether it is formed from what a row sees: that sum (of weights, or of ones) is the output `row_sum`, which the gradient needs.
+    /// Whether it is formed from what a row sees: that sum (of weights, of their squares, or of ones) is the output `row_sum`, which the gradient
+    /// needs.
     pub const fn has_row_sum(self) -> bool {
         !matches!(self, Self::None | Self::LearnedExp)
     }
 
     /// Whether one weight that is not a number makes all of its row so.
     pub const fn couples_row(self) -> bool {
-        matches!(self, Self::RowSum | Self::DetachedRowSum | Self::ClampedRowSum | Self::DetachedClampedRowSum)
+        matches!(
+            self,
+            Self::RowSum
+                | Self::DetachedRowSum
+                | Self::ClampedRowSum
+                | Self::DetachedClampedRowSum
+                | Self::GlobalFrobenius(_)
+        )
+    }
+
+    /// Whether all rows of a batch entry and head share it; its ε.
+    pub const fn of_head(self) -> Option<f32> {
+        if let Self::GlobalFrobenius(eps) = self { Some(eps) } else { None }
     }
 
     /// Whether its gradient needs `o`, for `delta = d_o·o`.
     pub const fn needs_delta(self) -> bool {
-        matches!(self, Self::RowSum | Self::ClampedRowSum | Self::LearnedExp)
+        matches!(self, Self::RowSum | Self::ClampedRowSum | Self::LearnedExp | Self::GlobalFrobenius(_))
     }
 
     pub(super) fn validate(self, weight: Weight) -> Result<(), SpecError> {
@@ -82,13 +99,20 @@ impl Normalizer {
             let reason = "softmax divides by its own row sum; an exponential with another normaliser is exp_clamp";
             return Err(SpecError::Conflict { option: "normalizer", with: "weight: softmax", reason });
         }
+        let expected = match self {
+            Self::CountPower(power) if !(-4.0..=4.0).contains(&power) => "a power of -4 to 4",
+            Self::GlobalFrobenius(eps) if !(1e-18..=16.0).contains(&eps) => "an eps of 1e-18 to 16",
+            _ => return Ok(()),
+        };
+        Err(SpecError::Option { option: "normalizer", expected: expected.into(), given: format!("{self:?}") })
+    }
+
+    /// The input that a normaliser has, which has a gradient.
+    pub(super) fn operand(self, a: &Attention) -> Option<(&'static str, Vec<usize>)> {
         match self {
-            Self::CountPower(power) if !(-4.0..=4.0).contains(&power) => Err(SpecError::Option {
-                option: "normalizer",
-                expected: "a power of -4 to 4".into(),
-                given: format!("{self:?}"),
-            }),
-            _ => Ok(()),
+            Self::LearnedExp => Some(("log_norm", a.row_dims())),
+            Self::GlobalFrobenius(_) => Some(("rho", vec![a.dims.q_heads])),
+            _ => None,
         }
     }
 }
@@ -187,8 +211,9 @@ mod tests {
                 assert!(matches!(d_lse.validate(), Err(SpecError::Conflict { option: "d_lse", .. })));
             }
         }
-        let bad = Normalizer::CountPower(f32::INFINITY);
-        assert!(matches!(bad.validate(Weight::Relu), Err(SpecError::Option { option: "normalizer", .. })));
+        for bad in [Normalizer::CountPower(f32::INFINITY), Normalizer::GlobalFrobenius(0.0)] {
+            assert!(matches!(bad.validate(Weight::Relu), Err(SpecError::Option { option: "normalizer", .. })));
+        }
     }
 
     #[test]

@@ -59,6 +59,8 @@ presets! {
     affine_scaled, "Affine-scaled attention", "Affine-Scaled Attention (2026), see docs";
     soft_injection, "Soft injection of task vectors", "Soft Injection of Task Embeddings, see docs";
     lssar, "LSSAR (softplus attention, re-weighted)", "arXiv 2501.13428";
+    infsa, "InfSA (infinite self-attention, pure)", "arXiv 2603.00175";
+    soft_products, "SOFT, its products with Gaussian kernels", "arXiv 2207.03341";
 }
 
 /// `exp(min(z, 5))`, top-left causal: what the ablations of arXiv 2507.23632 share.
@@ -147,6 +149,23 @@ impl Attention {
     pub fn normalized(dims: Dims) -> Self {
         let (weight, normalizer) = (Weight::Identity, Normalizer::LearnedExp);
         Self { weight, normalizer, scale: Some(1.0), causal: Causal::BottomRight, ..Self::softmax(dims) }
+    }
+
+    /// InfSA, the pure form: `rho·R / (‖R‖_F + 10⁻⁶)`, `R = relu(q·k / head_dim)`, over all pairs of a batch entry and head. Give 0.95 for the input
+    /// `rho [q_heads]`, as the paper starts.
+    pub fn infsa(dims: Dims) -> Self {
+        #[allow(clippy::cast_possible_truncation, reason = "rounding to f32 is meant")]
+        let scale = (1.0 / dims.head_dim as f64) as f32;
+        let (weight, normalizer) = (Weight::Relu, Normalizer::GlobalFrobenius(1e-6));
+        Self { weight, normalizer, scale: Some(scale), ..Self::softmax(dims) }
+    }
+
+    /// The products with Gaussian kernels of *Softmax-free Linear Transformers* (arXiv 2207.03341): `Σ_j κ(q_i, k_j) v_j`,
+    /// `κ(a, b) = exp(−½‖a − b‖²/√head_dim)`. SOFT's output `κ(Q, Q̃)·A†·κ(Q, Q̃)ᵀ·V`, `Q̃` its landmarks, is two calls around the caller's inverse:
+    /// with `q = Q̃, k = Q, v = V`, then, `X` being `A†` times that, with `q = Q, k = Q̃, v = X`. Take the mean of the landmarks off both first.
+    pub fn soft_products(dims: Dims) -> Self {
+        let prologue = Prologue { key_penalty: Some(1.0), query_penalty: Some(1.0), ..Prologue::default() };
+        Self { weight: Weight::ExpClamp(0.0), prologue, ..Self::softmax(dims) }
     }
 
     /// Softmax off by one: `exp(s_ij) / (1 + Σ_j exp(s_ij))`. Give zeros for the input `sink [q_heads]`.

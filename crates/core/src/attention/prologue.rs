@@ -127,12 +127,18 @@ pub struct Prologue {
     /// `λ`: `½·λ·scale·‖k̂_j‖²` is taken from every score of a key, −16 to 16. With 1 the softmax is that of the distances
     /// `−½·scale·‖q̂_i − k̂_j‖²` (*All Routes Lead to Collapse*, arXiv 2606.22325).
     pub key_penalty: Option<f32>,
+    /// `λ`: `½·λ·scale·‖q̂_i‖²` is taken from every score of a query, −16 to 16; not with `score_bias`. With 1 here and for the keys, scores are
+    /// `−½·scale·‖q̂_i − k̂_j‖²`, formed as differences: they lose digits where rows are long against their distances, so take a common offset off
+    /// rows first (SOFT, arXiv 2207.03341, takes [`ExpClamp(0)`](super::Weight::ExpClamp) of them).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub query_penalty: Option<f32>,
 }
 
 impl Prologue {
     /// Whether there is nothing to do.
     pub fn is_none(&self) -> bool {
-        !self.scales_queries() && self.key_norm.is_none() && self.value_scale.is_none() && self.key_penalty.is_none()
+        let rows = self.scales_queries() || self.key_norm.is_some() || self.value_scale.is_some();
+        !rows && self.key_penalty.is_none() && self.query_penalty.is_none()
     }
 
     /// Whether queries are changed.
@@ -166,9 +172,16 @@ impl Prologue {
             let reason = "it may hide keys inside the range that is counted";
             return conflict("prologue.query_scale: log_keys", with, reason);
         }
-        if self.key_penalty.is_some_and(|x| !(-16.0..=16.0).contains(&x)) {
-            let (expected, given) = ("-16 to 16".into(), format!("{:?}", self.key_penalty));
-            return Err(SpecError::Option { option: "prologue.key_penalty", expected, given });
+        for (option, penalty) in
+            [("prologue.key_penalty", self.key_penalty), ("prologue.query_penalty", self.query_penalty)]
+        {
+            if penalty.is_some_and(|x| !(-16.0..=16.0).contains(&x)) {
+                let (expected, given) = ("-16 to 16".into(), format!("{penalty:?}"));
+                return Err(SpecError::Option { option, expected, given });
+            }
+        }
+        if self.query_penalty.is_some() && a.score_bias.is_some() {
+            return conflict("prologue.query_penalty", "score_bias", "no kernel reads both");
         }
         if a.key_bias_per_head && !a.key_bias {
             return conflict("key_bias_per_head", "key_bias: false", "there is no bias that it could be");
@@ -193,6 +206,7 @@ impl Prologue {
         }));
         all.extend(self.value_scale.map(|s| format!("value_{}", s.name())));
         all.extend(self.key_penalty.map(|_| "key_penalty".into()));
+        all.extend(self.query_penalty.map(|_| "query_penalty".into()));
         all
     }
 }
@@ -207,12 +221,12 @@ impl Attention {
         }
     }
 
-    /// The attention between prologue and epilogue: from `q̂ k̂ v̂` to `o_core`. A penalty on keys is a key bias of it.
+    /// The attention between prologue and epilogue: from `q̂ k̂ v̂` to `o_core`. A penalty on keys is a key bias of it; one on queries it has itself.
     #[must_use]
     pub fn core(&self) -> Self {
         let penalty = self.prologue.key_penalty.is_some();
         Self {
-            prologue: Prologue::default(),
+            prologue: Prologue { query_penalty: self.prologue.query_penalty, ..Prologue::default() },
             epilogue: Epilogue::default(),
             o_core: false,
             key_bias: self.key_bias || penalty,
@@ -223,13 +237,22 @@ impl Attention {
 
     /// `½·λ·scale` of a penalty on keys, rounded to f32 as the kernels use it.
     pub fn half_penalty(&self) -> Option<f32> {
+        self.prologue.key_penalty.map(|x| self.half(x))
+    }
+
+    /// The same of a penalty on queries.
+    pub fn half_query_penalty(&self) -> Option<f32> {
+        self.prologue.query_penalty.map(|x| self.half(x))
+    }
+
+    fn half(&self, penalty: f32) -> f32 {
         #[allow(clippy::cast_possible_truncation, reason = "rounding to f32 is meant")]
-        let half = |x: f32| (0.5 * f64::from(x) * f64::from(self.scale_value())) as f32;
-        self.prologue.key_penalty.map(half)
+        let half = (0.5 * f64::from(penalty) * f64::from(self.scale_value())) as f32;
+        half
     }
 
     /// Whether the core is all there is.
     pub fn is_core(&self) -> bool {
-        self.prologue.is_none() && self.epilogue.is_none()
+        Prologue { query_penalty: None, ..self.prologue }.is_none() && self.epilogue.is_none()
     }
 }

@@ -47,6 +47,8 @@ pub struct Inputs {
     pub sink: Option<Tensor>,
     /// Logarithm of what each row of weights is divided by.
     pub log_norm: Option<Tensor>,
+    /// Factor on weights that a norm of all of them divides, per query head.
+    pub rho: Option<Tensor>,
     /// Factor per dim on normalised queries.
     pub q_gain: Option<Tensor>,
     /// Factor per dim on normalised keys.
@@ -90,6 +92,7 @@ impl From<Inputs> for Tensors {
             .with_some("alibi_slopes", i.alibi_slopes)
             .with_some("sink", i.sink)
             .with_some("log_norm", i.log_norm)
+            .with_some("rho", i.rho)
             .with_some("q_gain", i.q_gain)
             .with_some("k_gain", i.k_gain)
             .with_some("query_scale", i.query_scale)

@@ -26,6 +26,7 @@ pub(super) fn check(a: &Attention, inputs: &Tensors) -> Result<(), SpecError> {
     for name in ["q_gain", "k_gain", "query_scale", "value_scale", "alpha", "alpha_mean", "gate", "o_gain"] {
         check_numbers(inputs, name, f32::is_finite, "a finite number")?;
     }
+    check_numbers(inputs, "rho", |x| x.is_finite() && x.abs() >= f32::MIN_POSITIVE, "a finite number other than 0")?;
     let within = |x: f32| (-80.0..=80.0).contains(&x);
     check_numbers(inputs, "log_norm", within, "a number of -80 to 80, whose exponential f32 holds")
 }

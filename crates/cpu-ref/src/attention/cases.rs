@@ -9,7 +9,8 @@ use gatefold_core::{Attention, AttentionBackward, Dtype, Op};
 
 use super::draw::{Draw, Plant, inputs, spec};
 use super::{
-    affine_cases, custom_cases, dropout_cases, injection, mask_cases, pairs, reweight_cases, row_cases, storage,
+    affine_cases, custom_cases, distance_cases, dropout_cases, frobenius_cases, injection, mask_cases, pairs,
+    reweight_cases, row_cases, storage,
 };
 use crate::case::HALVES;
 use crate::data::{Family, Rng};
@@ -26,7 +27,9 @@ pub(crate) const PLANNED: u64 = (246
     + injection::COUNT
     + dropout_cases::COUNT
     + storage::COUNT
-    + reweight_cases::COUNT) as u64;
+    + reweight_cases::COUNT
+    + frobenius_cases::COUNT
+    + distance_cases::COUNT) as u64;
 
 const FORWARD: u64 = 0x0f0f;
 const BACKWARD: u64 = 0xb0b0;
@@ -115,6 +118,8 @@ fn planned() -> &'static [Draw] {
         all.extend(storage::planned());
         presets(&PRESETS[FIRST_PRESETS..], &mut all);
         all.extend(reweight_cases::planned());
+        all.extend(frobenius_cases::planned());
+        all.extend(distance_cases::planned());
         all
     })
 }
@@ -209,8 +214,8 @@ fn biases(weight: Weight, all: &mut Vec<Draw>) {
 const FIRST_PRESETS: usize = 29;
 
 /// Each of these presets: nothing but one key, more keys than queries, fewer, a key that is NaN, rows of zeros.
-fn presets(presets: &[Preset], all: &mut Vec<Draw>) {
-    for preset in presets {
+fn presets(of: &[Preset], all: &mut Vec<Draw>) {
+    for preset in of {
         let sizes = [(1, 1), (19, 33), (33, 19), (21, 21), (23, 23)];
         for (n, (seq_q, seq_kv)) in sizes.into_iter().enumerate() {
             let dims = Dims { q_heads: 4, kv_heads: 2, seq_q, seq_kv, ..Dims::new(2, 1, 1, 8) };

@@ -19,9 +19,12 @@ pub(crate) mod cases;
 pub(crate) mod custom;
 mod custom_cases;
 mod diagnostics;
+mod distance_cases;
 pub(crate) mod draw;
 pub(crate) mod dropout;
 mod dropout_cases;
+pub(crate) mod frobenius;
+mod frobenius_cases;
 pub(crate) mod geometry;
 pub(crate) mod injection;
 mod mask_cases;
@@ -128,7 +131,7 @@ fn function_output<R: Real>(
     let sum = weight::row_sum(op.normalizer, &formed, seen.len());
     let o = sums.iter().map(Accumulator::total);
     let measures = measure.map_or([R::from_f64(0.0); 2], |m| [m.mean, m.most]);
-    if op.normalizer == Normalizer::None {
+    if op.normalizer == Normalizer::None || op.normalizer.of_head().is_some() {
         return Row { o: o.collect(), saved: sum, measures };
     }
     let largest = largest_value(scores, s, h, &keys);
@@ -211,6 +214,7 @@ impl Reference for Attention {
                 measures.iter_mut().zip(row.measures).for_each(|(all, x)| all[stat] = x);
             }
         }
+        frobenius::divide(self, inputs, &saved, &mut o);
         let mut outputs = Values { floats: [("o".to_string(), o)].into(), ints: [].into(), ..Values::default() };
         let returned = |name: &&str| self.operands().iter().any(|o| o.name == *name);
         outputs.floats.extend(self.saved().filter(returned).map(|name| (name.to_string(), saved)));

@@ -1,8 +1,8 @@
-//! A penalty on the length of keys: a key bias of the core's, one for each key/value head.
+//! Penalties on the length of keys, a key bias of the core's, one for each key/value head, and of queries, which the core knows.
 
 use gatefold_core::Attention;
 
-use super::rows::{Kind, Rows, is_broken};
+use super::rows::{Kind, Rows, is_broken, stored};
 use crate::real::Accumulator;
 use crate::{Real, Values};
 
@@ -23,6 +23,27 @@ pub(crate) fn key_bias<R: Real>(op: &Attention, inputs: &Values<R>, keys: &[R]) 
         };
     }
     Some(bias)
+}
+
+/// What is taken from every score of each row of `q`; none without such a penalty.
+pub(super) fn of_queries<R: Real>(op: &Attention, q: &[R]) -> Vec<R> {
+    let Some(half) = op.half_query_penalty() else { return Vec::new() };
+    let half: R = R::from_f64(f64::from(half));
+    // the pairs of a row that is not finite are NaN, or have scores that are not
+    let of = |row: &[R]| if is_broken(row) { R::from_f64(0.0) } else { half * R::dot(row, row) };
+    q.chunks(op.dims.head_dim).map(of).collect()
+}
+
+/// Takes what a penalty on queries adds to their gradient, `2·½λ·scale·q̂_i·Σ_j dz_ij`, from `d_q`.
+pub(crate) fn subtract_query_gradient<R: Real>(op: &Attention, q: &[R], sums: &[R::Sum], d_q: &mut [R]) {
+    let Some(half) = op.half_query_penalty() else { return };
+    let (twice, width) = (R::from_f64(2.0 * f64::from(half)), op.dims.head_dim);
+    for ((sum, d), q) in sums.iter().zip(d_q.chunks_mut(width)).zip(q.chunks(width)) {
+        let sum = sum.total();
+        if sum.value() != 0.0 || sum.uncertainty() != 0.0 {
+            d.iter_mut().zip(q).for_each(|(d, &q)| *d = stored(*d, op.dtype) - twice * sum * q);
+        }
+    }
 }
 
 /// Takes what a penalty adds to the gradient of the keys, `2·½λ·scale·k̂_j·Σ_i dz_ij`, from `d_k`.

@@ -35,6 +35,7 @@ fn draw(choice: [usize; SLOTS.len()]) -> Draw {
         query_scale: [None, Some(QueryScale::Given), Some(QueryScale::LogKeys)][scale],
         value_scale: Activation::ALL.get(value).copied(),
         key_penalty: [None, None, None, Some(1.0)][key],
+        query_penalty: None,
     };
     let gate = gate.checked_sub(1).map(|at| Gate { activation: Activation::ALL[at / 2], per_head: at % 2 == 1 });
     let norm = norm(output, other);

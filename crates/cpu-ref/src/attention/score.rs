@@ -5,6 +5,7 @@ use gatefold_core::attention::Bias;
 
 use super::custom;
 use super::geometry::Sequence;
+use super::penalty;
 use crate::real::Accumulator;
 use crate::{Real, Values};
 
@@ -48,6 +49,7 @@ pub(crate) struct Scores<'a, R> {
     key_bias: &'a [R],
     score_bias: &'a [R],
     slopes: &'a [R],
+    query_penalty: Vec<R>,
     documents: [&'a [u32]; 2],
     block_map: &'a [u32],
     scale: R,
@@ -100,6 +102,7 @@ impl<'a, R: Real> Scores<'a, R> {
             key_bias: inputs.float("key_bias"),
             score_bias: inputs.float("score_bias"),
             slopes: inputs.float("alibi_slopes"),
+            query_penalty: penalty::of_queries(op, q),
             documents: [inputs.int("document_q"), inputs.int("document_kv")],
             block_map: inputs.int("block_map"),
             scale: R::from_f64(f64::from(op.scale_value())),
@@ -211,6 +214,9 @@ impl<'a, R: Real> Scores<'a, R> {
     }
 
     fn add_biases(&self, z: &mut R::Sum, s: &Sequence, h: usize, i: usize, j: usize) {
+        if let Some(&penalty) = self.query_penalty.get(s.query_row(self.op, h, i)) {
+            z.add(-penalty);
+        }
         if self.op.head_bias {
             z.add(self.head_bias[h]);
         }

@@ -90,13 +90,15 @@ pub(crate) fn weight_at_infinity<R: Real>(op: &Attention, sign: f64) -> R {
 
 /// Whether no weight is known to be negative, so that a row that is divided by its sum, or by more, stays within its values.
 pub(crate) fn keeps_hull(op: &Attention) -> bool {
-    !matches!(op.weight, Weight::Identity | Weight::Custom) && op.normalizer.couples_row()
+    let signed = matches!(op.weight, Weight::Identity | Weight::Custom);
+    !signed && op.normalizer.couples_row() && op.normalizer.of_head().is_none()
 }
 
-/// What a row's normaliser is formed from: the sum of its weights, or how many there are.
+/// What a row's normaliser is formed from: the sum of its weights or of their squares, or how many there are.
 pub(crate) fn row_sum<R: Real>(normalizer: Normalizer, weights: &[R], seen: usize) -> R {
     match normalizer {
         Normalizer::Count | Normalizer::RootCount | Normalizer::CountPower(_) => R::from_f64(seen as f64),
+        Normalizer::GlobalFrobenius(_) => R::dot(weights, weights),
         _ => R::sum(weights.iter().copied()),
     }
 }
@@ -109,7 +111,7 @@ pub(crate) fn row_share<R: Real>(normalizer: Normalizer, sum: R, log_norm: Optio
         _ => sum,
     };
     match normalizer {
-        Normalizer::None => one,
+        Normalizer::None | Normalizer::GlobalFrobenius(_) => one,
         Normalizer::RowSum | Normalizer::DetachedRowSum | Normalizer::Count => sum.share(),
         Normalizer::ClampedRowSum | Normalizer::DetachedClampedRowSum => sum.abs().within(1.0, f64::INFINITY).share(),
         Normalizer::RootCount | Normalizer::CountPower(_) if sum.value() == 0.0 => R::from_f64(0.0),

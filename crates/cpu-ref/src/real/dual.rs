@@ -74,6 +74,11 @@ impl Real for Dual {
         Self { v, d: -0.5 * v * self.d / self.v }
     }
 
+    fn sqrt(self) -> Self {
+        let v = self.v.sqrt();
+        Self { v, d: if v == 0.0 { 0.0 } else { 0.5 * self.d / v } }
+    }
+
     fn tanh(self) -> Self {
         let v = self.v.tanh();
         Self { v, d: (1.0 - v * v) * self.d }

@@ -147,6 +147,17 @@ impl Real for Err {
         Self::rounded(v, least.sqrt().recip() - v, 4.0)
     }
 
+    /// The reciprocal of an inverse root: 4u and 5u. A kernel takes 0 for the root of what is not normal.
+    fn sqrt(self) -> Self {
+        let (v, least) = (self.v.sqrt(), self.v - self.e);
+        if self.e.is_nan() || v.is_nan() || self.v + self.e > MAX {
+            return Self { v, e: f64::NAN };
+        }
+        let above = (self.v + self.e).sqrt() - v;
+        let below = if least < FLUSH { v } else { v - least.sqrt() };
+        if self.is_zero() { self } else { Self::rounded(v, above.max(below), 9.0) }
+    }
+
     /// A kernel forms it as `y = (1 − t) / (1 + t)`, `t = exp(−2|x|)`. The exponential is off by `t·(6 + 8|x|)·u`, which `|dy/dt| = 2/(1 + t)²`
     /// carries on (at most 4u in all); difference, sum and quotient add 2 + 2 + 5 u of `y`. An error of `x` is carried on by the
     /// steepest slope `1 − tanh²` within its reach. A quarter is added for products of errors.

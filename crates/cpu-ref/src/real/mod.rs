@@ -37,6 +37,8 @@ pub trait Real:
     fn ln(self) -> Self;
     /// `1/√x` of an `x` above 0.
     fn inverse_sqrt(self) -> Self;
+    /// `√x` of an `x` of 0 or more; where it is 0, so is the derivative.
+    fn sqrt(self) -> Self;
     /// Hyperbolic tangent.
     fn tanh(self) -> Self;
     /// The nearest number in `[−limit, limit]`.

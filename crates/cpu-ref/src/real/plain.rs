@@ -32,6 +32,10 @@ macro_rules! plain {
                 $float::sqrt(self).recip()
             }
 
+            fn sqrt(self) -> Self {
+                $float::sqrt(self)
+            }
+
             fn tanh(self) -> Self {
                 $float::tanh(self)
             }

@@ -9,6 +9,7 @@ mod diagnostics;
 mod dropout;
 mod forward;
 mod gemm;
+mod global;
 mod masks;
 mod matrix;
 mod merge;
@@ -40,6 +41,7 @@ const ALL: &[&[Row]] = &[
     dropout::ALL,
     rows::ALL,
     affine::ALL,
+    global::ALL,
     rowwise::ALL,
     gemm::ALL,
     matrix::ALL,

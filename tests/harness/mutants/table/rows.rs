@@ -4,6 +4,42 @@ use super::super::Row;
 
 pub(super) const ALL: &[Row] = &[
     (
+        "queries_unpenalised",
+        "attention/bias/penalised.wgsl",
+        "a Gaussian has no term of its query",
+        "+ of_key - penalty;",
+        "+ of_key;",
+        "attention",
+        &["distances", "!softmax", "!by the row sum", "!NanQuery"],
+    ),
+    (
+        "penalty_of_the_first_head",
+        "attention/bias/penalised.wgsl",
+        "all heads of a packed tile have the penalties of the first",
+        "select((at.batch * params.q_heads + at.q_head) * params.seq_q, at.stat_row, params.packed_rows == 1u)",
+        "at.stat_row",
+        "attention",
+        &["distances, one query"],
+    ),
+    (
+        "query_penalty_twice",
+        "attention/query_penalty.wgsl",
+        "the penalty is the whole square",
+        "params.query_penalty * squares",
+        "2.0 * params.query_penalty * squares",
+        "attention",
+        &["distances", "!softmax", "!by the row sum", "!NanQuery"],
+    ),
+    (
+        "query_penalty_without_gradient",
+        "attention/query_penalty_backward.wgsl",
+        "the term of the query has no gradient",
+        "before - factor * x",
+        "before",
+        "attention_backward",
+        &["distances", "!softmax", "!NanQuery"],
+    ),
+    (
         "penalty_added",
         "attention/key_penalty.wgsl",
         "the penalty is added",

@@ -1,0 +1,79 @@
+//! A penalty on the length of queries: numbers per row that slot bias takes from scores, and what it adds to the gradient of the queries.
+
+use gatefold_core::{Attention, Dtype, Op};
+
+use super::layout::{Layout, Members, operand_bytes, row_count};
+use super::row_map::largest;
+use super::split::{Parted, Work};
+use super::{FLAT, files, flat_step, heads_contiguous};
+use crate::plan::narrow;
+use crate::source::wgsl;
+use crate::{Limits, PlanError, Source, Step};
+
+/// Reserves a word per row.
+pub(super) fn reserve(a: &Attention, layout: &mut Layout) {
+    if a.prologue.query_penalty.is_some() {
+        layout.reserve("query_penalty_at", row_count(a));
+    }
+}
+
+/// The step that forms the penalties, if there are any.
+pub(super) fn forward<O: Op>(
+    a: &Attention,
+    op: &O,
+    layout: &Layout,
+    limits: &Limits,
+) -> Result<Option<Step>, PlanError> {
+    let kernel = ("attention_query_penalty", wgsl!("attention/query_penalty.wgsl"));
+    step(a, op, kernel, &["q"], layout, limits)
+}
+
+/// The step that takes their share from the gradient of the queries.
+pub(super) fn backward<O: Op>(
+    a: &Attention,
+    op: &O,
+    layout: &Layout,
+    limits: &Limits,
+) -> Result<Option<Step>, PlanError> {
+    let kernel = ("attention_query_penalty_backward", wgsl!("attention/query_penalty_backward.wgsl"));
+    step(a, op, kernel, &["q", "d_q"], layout, limits)
+}
+
+/// A step that takes a row an invocation, and binds these rows.
+fn step<O: Op>(
+    a: &Attention,
+    op: &O,
+    (name, kernel): (&'static str, Source),
+    rows: &[&'static str],
+    layout: &Layout,
+    limits: &Limits,
+) -> Result<Option<Step>, PlanError> {
+    let Some(half) = a.half_query_penalty() else { return Ok(None) };
+    let (width, element) = (a.dims.head_dim as u64, a.dtype.size() as u64);
+    let unit_bytes = u64::from(FLAT) * width * element;
+    let part = |&operand: &&'static str| {
+        let bytes = operand_bytes(op, operand);
+        Parted { operand, shift: "o_shift", bytes, unit_bytes, element }
+    };
+    let all = (a.dims.batch * a.dims.q_heads * a.dims.seq_q) as u64;
+    let work = Work {
+        divisible: heads_contiguous(a),
+        parted: rows.iter().map(part).collect(),
+        step_trips: width,
+        step_work: f64::from(FLAT) * width as f64,
+        ..Work::flat(name, all.div_ceil(FLAT.into()), 1)
+    };
+    let mut members = Members::new(a, layout);
+    members.set("row_width", narrow(width));
+    members.set_f32("query_penalty", half);
+    let split = work.split(&members, limits)?;
+    let slots = vec![files::SHAPE, files::QUERY_ROWS, wgsl!("attention/row_map/scaled.wgsl")];
+    let mut step = flat_step(format!("{name}.{}", a.dtype), (kernel, slots), Some(a.dtype), split);
+    step.consts.push(largest(a.dtype));
+    Ok(Some(step))
+}
+
+/// Whether rows of gradients are stored twice in f16.
+pub(super) fn rounds(a: &Attention) -> bool {
+    a.prologue.query_penalty.is_some() && a.dtype == Dtype::F16
+}
