@@ -1,4 +1,6 @@
 //! Bad input is refused before anything runs, by a named error; the call after it gives the same bits as before.
+//!
+//! Over the cap: a list of mistakes, by op and by what is wrong.
 
 use gatefold_core::attention::{
     Bias, BlockMap, Causal, Dims, Dropout, Epilogue, Normalizer, Prologue, Reweight, RowNorm, ScoreBias, Sequences,

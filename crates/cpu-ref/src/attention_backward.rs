@@ -14,20 +14,17 @@
 //! ```
 
 use gatefold_core::attention::{Normalizer, Weight};
-use gatefold_core::{Attention, AttentionBackward, Op, SpecError, Tensors};
+use gatefold_core::{Attention, AttentionBackward, SpecError, Tensors};
 
-use crate::attention::affine;
 use crate::attention::cases;
 use crate::attention::custom::check_rust;
 use crate::attention::dropout::drop;
 use crate::attention::frobenius::Head;
 use crate::attention::geometry::{Sequence, sequences};
-use crate::attention::injection;
-use crate::attention::penalty;
 use crate::attention::reweight::{self, Measure};
-use crate::attention::rows::{self, Kind, Rows as RowsOf};
 use crate::attention::score::{Score, Scores};
 use crate::attention::weight::{row_correction, row_share, weight, weight_at_infinity, weight_slope};
+use crate::attention::{dressed, penalty};
 use crate::real::Accumulator;
 use crate::{Case, Real, Reference, Values, outputs};
 
@@ -321,69 +318,10 @@ impl<'a, R: Real> Gradients<'a, R> {
     }
 }
 
-/// The gradient through epilogue, core and prologue.
-fn through_rows<R: Real>(spec: &AttentionBackward, inputs: &Values<R>) -> Values<R> {
-    let op = &spec.forward;
-    let mut core_inputs = rows::prologue(op, inputs);
-    let mut more = Vec::new();
-    let store = |all: Vec<R>| rows::all_stored(all, op.dtype);
-    let mut mean_shares = Vec::new();
-    if !op.epilogue.is_none() {
-        let core = inputs.float("o_core");
-        let mut d_x = inputs.float("d_o").to_vec();
-        if op.epilogue.maps_rows() {
-            let x = store(affine::forward(op, &core_inputs, core));
-            let found = RowsOf::new(op, inputs, Kind::Output).backward(&x, &d_x, inputs.float("gate").len());
-            d_x = store(found.d_x);
-            more.extend([("d_gate", found.d_factor), ("d_o_gain", found.d_gain)]);
-        }
-        if op.epilogue.affine {
-            let found = affine::backward(op, &core_inputs, core, &d_x);
-            d_x = store(found.d_x);
-            more.push(("d_alpha", found.d_alpha));
-            mean_shares = found.d_v;
-        }
-        if op.epilogue.injection.is_some() {
-            let found = injection::backward(op, inputs, core, &d_x);
-            d_x = store(found.d_x);
-            more.extend([("d_inject_logit", found.d_logit), ("d_task_vector", found.d_vector)]);
-        }
-        core_inputs.floats.insert("d_o".into(), d_x);
-        core_inputs.floats.insert("o".into(), core.to_vec());
-    }
-    let mut outputs = spec.core().eval(&core_inputs);
-    if op.prologue.key_penalty.is_some() {
-        let mut d_k = store(outputs.float("d_k").to_vec());
-        let sums = outputs.floats.remove("d_key_bias").unwrap_or_default();
-        penalty::subtract_gradient(op, inputs, core_inputs.float("k"), &sums, &mut d_k);
-        outputs.floats.insert("d_k".into(), d_k);
-        more.push(("d_key_bias", penalty::given_bias_gradient(op, inputs, sums)));
-    }
-    if !mean_shares.is_empty() {
-        let core = store(outputs.float("d_v").to_vec());
-        outputs.floats.insert("d_v".into(), core.into_iter().zip(mean_shares).map(|(x, y)| x + y).collect());
-    }
-    for (kind, name) in rows::prologue_kinds(op) {
-        let (output, factor, gradients) = match kind {
-            Kind::Query => ("d_q", "query_scale", ["d_query_scale", "d_q_gain"]),
-            Kind::Key => ("d_k", "", ["", "d_k_gain"]),
-            _ => ("d_v", "value_scale", ["d_value_scale", ""]),
-        };
-        let d_y = store(outputs.float(output).to_vec());
-        let found = RowsOf::new(op, inputs, kind).backward(inputs.float(name), &d_y, inputs.float(factor).len());
-        outputs.floats.insert(output.into(), found.d_x);
-        more.extend(gradients.into_iter().zip([found.d_factor, found.d_gain]));
-    }
-    let operands = spec.operands();
-    let wanted = more.into_iter().filter(|(name, _)| operands.iter().any(|o| o.name == *name));
-    outputs.floats.extend(wanted.map(|(name, values)| (name.to_string(), values)));
-    outputs
-}
-
 impl Reference for AttentionBackward {
     fn eval<R: Real>(&self, inputs: &Values<R>) -> Values<R> {
         if !self.forward.is_core() {
-            return through_rows(self, inputs);
+            return dressed::gradient(self, inputs);
         }
         let mut all = Gradients::new(self, inputs);
         let mut seen = Vec::new();

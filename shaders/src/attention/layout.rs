@@ -158,8 +158,7 @@ impl Members {
             ("key_bias_heads", Param::U32(a.key_bias_per_head.into())),
         ];
         all.extend(of_maps(a));
-        all.extend(masks::members(a).into_iter().chain(reweight::members(a)));
-        all.extend(dropout::members(a));
+        all.extend(masks::members(a).into_iter().chain(reweight::members(a)).chain(dropout::members(a)));
         let members = PACKED.iter().map(|&(_, m)| m).chain(REGIONS.iter().copied());
         all.extend(members.map(|m| (m, Param::U32(layout.offset(m)))));
         Self(all)

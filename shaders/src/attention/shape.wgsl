@@ -1,5 +1,6 @@
 // Where an invocation is: sizes, the small inputs, the sequence at hand, and which keys a query sees.
 // Linked to every attention kernel. All members of Params are set by name by the plan.
+// Over the cap: Params is one struct, whatever the kernel.
 
 struct Params {
     first_group: u32,   // this dispatch runs workgroups first_group .. first_group + group_count of the step

@@ -21,6 +21,7 @@ mod custom_cases;
 mod diagnostics;
 mod distance_cases;
 pub(crate) mod draw;
+pub(crate) mod dressed;
 pub(crate) mod dropout;
 mod dropout_cases;
 pub(crate) mod frobenius;
