@@ -3,7 +3,7 @@
 use gatefold_core::attention::{
     Activation, Bias, BlockMap, CacheLayout, Causal, Dims, Epilogue, Gate, Injection, MaskMod, NanPolicy, Normalizer,
     Prologue, QueryScale, Reweight, RotaryPairs, RotaryPositions, RowLayout, RowNorm, ScoreBias, ScoreMod, Sequences,
-    Weight, Window,
+    Storage, Weight, Window,
 };
 use gatefold_core::{
     Attention, AttentionBackward, AttentionMerge, AttentionStatistics, CacheAppend, Dtype, Gemm, Op, RotaryEmbedding,
@@ -178,6 +178,7 @@ impl Specs for Attention {
             dtype: Dtype::F16,
             ..measured.clone()
         });
+        all.push(Self { storage: Storage::INT8_PER_TOKEN, ..measured.clone() }.saving(true));
         all.push(Self { dims: Dims { q_heads: 8, seq_q: 1, seq_kv: 5000, ..dims }, ..measured });
         all.extend(custom(&Self { lse: true, ..Self::softmax(dims) }));
         all
@@ -205,7 +206,8 @@ fn custom(base: &Attention) -> Vec<Attention> {
 
 impl Specs for AttentionBackward {
     fn specs() -> Vec<Self> {
-        let has_gradient = |a: &Attention| !matches!(a.sequences, Sequences::Paged { .. });
+        let has_gradient =
+            |a: &Attention| !matches!(a.sequences, Sequences::Paged { .. }) && a.storage == Storage::Float;
         let mut all: Vec<_> = Attention::specs().into_iter().filter(has_gradient).map(Self::new).collect();
         let dims = Dims::new(2, 3, 65, 48);
         all.push(Self { d_lse: true, ..Self::new(Attention::softmax(dims)) });

@@ -2,7 +2,7 @@
 
 use gatefold_core::Attention;
 use gatefold_core::attention::{
-    Bias, Causal, Dims, Dropout, Normalizer, Prologue, Reweight, Sequences, Weight, Window,
+    Bias, Causal, Dims, Dropout, Normalizer, Prologue, Reweight, Sequences, Storage, Weight, Window,
 };
 
 use super::draw::{Draw, Plant};
@@ -30,8 +30,8 @@ fn long_powers() -> Vec<Draw> {
         Attention { reweight: Some(Reweight { power: 15, ..Reweight::LSSAR }), ..spec }
     };
     let causal = with(33, 33);
-    let two = Attention { dims: Dims { batch: 2, ..causal.dims }, ..causal.clone() };
-    let packed = Sequences::Packed { total_q: 61, total_kv: 60 };
+    let two = Attention { dims: Dims { batch: 2, seq_q: 24, seq_kv: 24, ..causal.dims }, ..causal.clone() };
+    let packed = Sequences::Packed { total_q: 41, total_kv: 40 };
     let padded = Sequences::Padded { q: true, kv: true };
     // so many keys that they may take several dispatches
     let cross = |seq_kv| Attention { causal: Causal::None, ..with(20, seq_kv) };
@@ -77,8 +77,12 @@ fn few_queries() -> Vec<Draw> {
     let dims = Dims { q_heads: 8, kv_heads: 2, seq_q: 2, seq_kv: 90, ..Dims::new(2, 1, 1, 8) };
     let grouped = Attention::lssar(dims);
     let sequences = Sequences::Paged { page: 7, pages: 27 };
-    let cached = Attention { sequences, prologue: Prologue::default(), ..grouped.clone() };
-    vec![Draw::ordinary(grouped.saving(true), note("few queries")), Draw::ordinary(cached, note("few queries, paged"))]
+    let storage = Storage::INT8_PER_TOKEN;
+    let cached = Attention { sequences, storage, prologue: Prologue::default(), ..grouped.clone() }.saving(true);
+    vec![
+        Draw::ordinary(grouped.saving(true), note("few queries")),
+        Draw::ordinary(cached, note("few queries, paged in int8")),
+    ]
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 // Slot correction: every weight is in the row's sum; and a re-weighted row's measures go to side, from what the forward pass saved.
-@group(0) @binding(14) var<storage, read> row_mean: array<f32>;
-@group(0) @binding(15) var<storage, read> row_max: array<f32>;
+@group(0) @binding(18) var<storage, read> row_mean: array<f32>;
+@group(0) @binding(19) var<storage, read> row_max: array<f32>;
 
 fn row_correction(sum: f32, delta: f32) -> f32 { return delta; }
 fn store_gradient(row: u32, delta: u32) {
