@@ -28,11 +28,11 @@ properties! {
         "at.kv_head = q_head / (params.q_heads / params.kv_heads);" => "at.kv_head = 0u;";
     queries_may_be_permuted: "attention/io/load_vec4.wgsl",
         "max(at.len_q, 1u) - 1u" => "max(at.len_q, 2u) - 2u";
-    keys_may_be_permuted: "attention/io/load_vec4.wgsl",
+    keys_may_be_permuted: "attention/io/keys_vec4.wgsl",
         "max(at.len_kv, 1u) - 1u" => "max(at.len_kv, 2u) - 2u";
-    padding_has_no_effect: "attention/io/load_vec4.wgsl",
+    padding_has_no_effect: "attention/io/keys_vec4.wgsl",
         "max(at.len_kv, 1u) - 1u" => "params.seq_kv - 1u";
-    zeros_may_widen_heads: "attention/io/load_vec4.wgsl",
+    zeros_may_widen_heads: "attention/io/keys_vec4.wgsl",
         "return vec4<f32>(k[row + min(d4, params.head_dim / 4u - 1u) + skip]);"
             => "return vec4<f32>(k[row + min(d4, params.head_dim / 4u - 2u) + skip]);";
     a_causal_prefix_stands_for_itself: "attention/mask/plain.wgsl",
@@ -41,10 +41,10 @@ properties! {
         "let kv_from = min(side[params.cu_kv_at + batch], params.total_kv);" => "let kv_from = 0u;";
     a_shift_changes_nothing: "attention/row/softmax.wgsl",
         "row_peak[r] = -LIMIT;" => "row_peak[r] = 0.0;";
-    values_scale: "attention/io/load_vec4.wgsl",
+    values_scale: "attention/io/keys_vec4.wgsl",
         "return vec4<f32>(v[row + min(d4, params.val_dim / 4u - 1u) + skip]);"
             => "return min(vec4<f32>(v[row + min(d4, params.val_dim / 4u - 1u) + skip]), vec4(1.0));";
-    values_add_up: "attention/io/load_vec4.wgsl",
+    values_add_up: "attention/io/keys_vec4.wgsl",
         "return vec4<f32>(v[row + min(d4, params.val_dim / 4u - 1u) + skip]);"
             => "return abs(vec4<f32>(v[row + min(d4, params.val_dim / 4u - 1u) + skip]));";
     queries_and_keys_scale: "attention/io/load_vec4.wgsl",

@@ -7,7 +7,7 @@
 use anyhow::{Result, anyhow};
 #[cfg(test)]
 use gatefold_core::attention::PRESETS;
-use gatefold_core::attention::{Causal, Dims, Reweight, Sequences};
+use gatefold_core::attention::{Causal, Dims, Epilogue, Injection, Reweight, Sequences};
 use gatefold_core::{Attention, AttentionBackward, Gemm, Op, Role, Tensor, Tensors};
 use gatefold_cpu_ref::{Bounded, bounded, bounded_as};
 
@@ -85,7 +85,10 @@ fn alone(op: &Attention, inputs: &Tensors, at: Place) -> Result<(Attention, Tens
     let off = d.seq_kv as i64 - d.seq_q as i64;
     let alone = |r: Reweight| Reweight { offset: r.offset_at(op.position(at.row, off)), offset_rows: 0, ..r };
     let reweight = op.reweight.map(alone);
-    let one = Attention { dims, sequences, causal: Causal::None, reweight, ..op.clone() }.saving(false);
+    let is_last = at.row + 1 == d.seq_q;
+    let injection = op.epilogue.injection.filter(|&which| is_last || which == Injection::EveryRow);
+    let epilogue = Epilogue { injection, ..op.epilogue };
+    let one = Attention { dims, sequences, causal: Causal::None, reweight, epilogue, ..op.clone() }.saving(false);
     let mut taken = Tensors::new()
         .with("q", rows(&inputs["q"], query, 1, d.head_dim, vec![1, 1, 1, d.head_dim])?)
         .with("k", rows(&inputs["k"], key, d.seq_kv, d.head_dim, vec![1, 1, d.seq_kv, d.head_dim])?)
@@ -99,6 +102,8 @@ fn alone(op: &Attention, inputs: &Tensors, at: Place) -> Result<(Attention, Tens
             "gate" => rows(t, query, 1, d.val_dim, vec![1, 1, 1, d.val_dim])?,
             "value_scale" => rows(t, key, d.seq_kv, 1, vec![1, 1, d.seq_kv])?,
             "sink" | "alpha_mean" => rows(t, at.head, 1, 1, vec![1])?,
+            "inject_logit" if injection.is_some() => rows(t, at.head, 1, 1, vec![1])?,
+            "task_vector" if injection.is_some() => rows(t, at.head, 1, d.val_dim, vec![1, d.val_dim])?,
             "q_gain" | "k_gain" | "o_gain" => t.clone(),
             _ => continue,
         };
@@ -123,6 +128,7 @@ fn check_plain(op: &Attention, inputs: &Tensors) -> Result<()> {
     let known =
         ["q", "k", "v", "o", "o_core", "lse", "row_sum", "d_o", "query_scale", "log_norm", "gate", "value_scale"];
     let more = ["row_mean", "row_max", "sink", "alpha", "alpha_mean", "q_gain", "k_gain", "o_gain"];
+    let more = more.into_iter().chain(["inject_logit", "task_vector"]).collect::<Vec<_>>();
     match inputs.iter().find(|(name, _)| !known.contains(name) && !more.contains(name)) {
         None if is_by_row(op) => Ok(()),
         _ => Err(anyhow!("rows are taken out of dense attention only, without biases, normalised by row")),
