@@ -40,7 +40,9 @@ pub(super) fn saturated(steps: Vec<Step>, dtype: Dtype) -> impl Iterator<Item = 
             && let Some(slot) = step.slots.iter_mut().find(|slot| **slot == files::NARROW)
         {
             *slot = files::NARROW_SATURATED;
-            step.name.push_str(".saturated");
+            // a name ends with its tile
+            let kernel = step.name.find('.').unwrap_or(step.name.len());
+            step.name.insert_str(kernel, ".saturated");
         }
         step
     })
