@@ -172,12 +172,6 @@ fn rounding_share(gpu: &Gpu) -> f64 {
     if gpu.probe().f16_rounding == Some(Rounding::NearestEven) { 0.55 } else { 1.0 }
 }
 
-/// Whether a derivative jumps: a score within rounding of the jump may be on either side of it, and the bound of its term is the term.
-fn jumps<O: Reference>(label: &str) -> bool {
-    let weight = label.split('.').next();
-    O::NAME.ends_with("_backward") && matches!(weight, Some("relu" | "exp_clamp"))
-}
-
 /// Runs a prepared case under the profile of its seed. `gate`: largest admissible error ÷ bound.
 pub fn run_prepared<O: Reference + Kernels>(gpu: &Gpu, prepared: &Prepared<O>, gate: f64) -> CaseReport {
     run_under(gpu, prepared, Profile::of(prepared.case.seed), gate)
@@ -221,7 +215,7 @@ pub fn run_under<O: Reference + Kernels>(gpu: &Gpu, prepared: &Prepared<O>, prof
         }
     }
     let gate = if plan.rounds_rows { gate.max(rounding_share(gpu)) } else { gate };
-    let gate = if jumps::<O>(&case.op.label()) { gate.max(1.0) } else { gate };
+    let gate = if case.op.jumps() { gate.max(1.0) } else { gate };
     if report.ratio > gate {
         report.faults.push(format!("error/bound above {gate}: {}", report.worst));
     }

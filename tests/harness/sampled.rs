@@ -125,11 +125,11 @@ pub fn is_by_row(op: &Attention) -> bool {
 
 /// Whether the rows of a spec can be taken out: dense self-contained inputs only.
 fn check_plain(op: &Attention, inputs: &Tensors) -> Result<()> {
-    let known =
-        ["q", "k", "v", "o", "o_core", "lse", "row_sum", "d_o", "query_scale", "log_norm", "gate", "value_scale"];
-    let more = ["row_mean", "row_max", "sink", "alpha", "alpha_mean", "q_gain", "k_gain", "o_gain"];
-    let more = more.into_iter().chain(["inject_logit", "task_vector"]).collect::<Vec<_>>();
-    match inputs.iter().find(|(name, _)| !known.contains(name) && !more.contains(name)) {
+    let main = ["q", "k", "v", "o", "o_core", "lse", "row_sum", "row_mean", "row_max", "d_o"];
+    let beside = ["query_scale", "value_scale", "log_norm", "sink", "alpha", "alpha_mean", "gate"];
+    let more = ["q_gain", "k_gain", "o_gain", "inject_logit", "task_vector"];
+    let known = [&main[..], &beside, &more].concat();
+    match inputs.iter().find(|(name, _)| !known.contains(name)) {
         None if is_by_row(op) => Ok(()),
         _ => Err(anyhow!("rows are taken out of dense attention only, without biases, normalised by row")),
     }

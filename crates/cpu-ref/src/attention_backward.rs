@@ -347,6 +347,11 @@ impl Reference for AttentionBackward {
         check_rust(&self.forward)
     }
 
+    /// Slopes of weights may.
+    fn jumps(&self) -> bool {
+        matches!(self.forward.weight, Weight::Relu | Weight::ExpClamp(_))
+    }
+
     /// Adds what the gradient needs of the forward op's outputs to its inputs.
     fn complete(&self, mut inputs: Tensors) -> Tensors {
         let wanted = self.forward.kept();

@@ -92,6 +92,12 @@ pub trait Reference: Op {
         Ok(())
     }
 
+    /// Whether the outputs have terms that jump where a score passes a number. A score within rounding of it may be on either side, so the bound of
+    /// such a term is the term, and what a kernel gets may be as far off as its bound.
+    fn jumps(&self) -> bool {
+        false
+    }
+
     /// How many of the first seeds are planned edge cases.
     const PLANNED: u64;
 

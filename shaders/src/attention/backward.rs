@@ -191,15 +191,11 @@ impl Planner<'_> {
         state: u32,
     ) -> Result<(), PlanError> {
         let a = &self.op.forward;
-        let passes = work.split(&Members::new(a, &self.layout), self.limits)?.passes;
-        // The kernels run one after another, so they may use the same words; each step's params name its own place.
-        let mut layout = self.layout.clone();
+        let (split, layout) = work.split_waiting(a, (&self.layout, state), tile, self.limits)?;
+        let passes = split.passes;
         if passes > 1 {
-            let invocations = work.units * work.groups_per_unit * u64::from(tile.invocations());
-            layout.reserve("state_at", invocations * u64::from(state));
             self.reasons.push(format!("carry: {} is cut into {passes} dispatches, by loop trips or time", work.kernel));
         }
-        let split = work.split(&Members::new(a, &layout), self.limits)?;
         self.layout.grow_to(&layout);
         variant.tile_slots(a, access, tile);
         variant.slots(files::weight(a));

@@ -9,6 +9,9 @@ use crate::source::wgsl;
 use crate::spans::dispatches;
 use crate::{Limits, Param, Step};
 
+/// Rows that an invocation sums where all are summed.
+pub(super) const BLOCK: u32 = 64;
+
 /// Rows that are summed in blocks: `count` segments of `length` rows each.
 pub(super) struct Segments {
     pub(super) count: u64,
@@ -60,4 +63,24 @@ pub(super) fn block_sums(
     let mut step = flat_step(format!("attention_block_sums.{dtype}.rows{rows}"), kernel, Some(dtype), split);
     step.consts.push(("ROWS", rows));
     Step { aliases: vec![("Term", wgsl_type(dtype))], binds: vec![("terms", from), ("sums", to)], ..step }
+}
+
+/// The steps that sum the rows of each segment, a block at a time, until one is left: terms in f32, then sums between steps, in turns.
+pub(super) fn total(
+    mut rows: Segments,
+    width: u64,
+    (terms, between): (&'static str, [&'static str; 2]),
+    output: &'static str,
+    limits: &Limits,
+) -> Vec<Step> {
+    let (mut steps, mut source) = (Vec::new(), terms);
+    loop {
+        let is_last = rows.blocks(BLOCK) <= 1;
+        let to = if is_last { output } else { between[steps.len() % 2] };
+        steps.push(block_sums(&rows, (BLOCK, width), (source, Dtype::F32), to, limits));
+        if is_last {
+            return steps;
+        }
+        (rows, source) = (rows.blocked(BLOCK), to);
+    }
 }

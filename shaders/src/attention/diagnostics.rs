@@ -39,7 +39,7 @@ fn sweeps(a: &Attention) -> [Sweep; 3] {
 
 fn step(op: &AttentionStatistics, sweep: Sweep, members: &Members, limits: &Limits) -> Result<Step, PlanError> {
     let a = &op.forward;
-    let whole = |operand| Parted { operand, shift: "", bytes: operand_bytes(op, operand), unit_bytes: 0, element: 4 };
+    let whole = |operand| Parted::whole(operand, operand_bytes(op, operand));
     let quads = a.dims.head_dim.div_ceil(4) as u64;
     let work = Work {
         parted: ["q", "k", "score_bias", "importance", "entropy", "top_mass"].map(whole).into(),

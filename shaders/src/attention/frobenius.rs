@@ -6,7 +6,7 @@ use gatefold_core::{Attention, Dtype, Op};
 use super::backward::Planner;
 use super::dressed::saturated;
 use super::forward::Forward;
-use super::layout::{Layout, Members, operand_bytes, row_count};
+use super::layout::{Layout, Members, map_rows, operand_bytes, row_count};
 use super::row_map::{largest, sized};
 use super::split::{Parted, Work};
 use super::{FLAT, files, flat_step, heads_contiguous};
@@ -48,16 +48,14 @@ pub(super) fn scale_rows(a: &Attention, layout: &Layout, limits: &Limits) -> Res
     let saved = a.clone().saving(true);
     let (width, element) = (a.dims.val_dim as u64, a.dtype.size() as u64);
     let part = |operand, shift, width: u64, element: u64| {
-        let unit_bytes = u64::from(FLAT) * width * element;
-        Parted { operand, shift, bytes: operand_bytes(&saved, operand), unit_bytes, element }
+        Parted::rows(operand, shift, operand_bytes(&saved, operand), width, element)
     };
-    let rows = (a.dims.batch * a.dims.q_heads * a.dims.seq_q) as u64;
     let work = Work {
         divisible: heads_contiguous(a),
         parted: vec![part("o", "o_shift", width, element), part("row_sum", "lse_shift", 1, 4)],
         step_trips: width,
         step_work: f64::from(FLAT) * width as f64,
-        ..Work::flat("attention_scale_rows", rows.div_ceil(FLAT.into()), 1)
+        ..Work::flat("attention_scale_rows", map_rows(a, true).div_ceil(FLAT.into()), 1)
     };
     let mut members = Members::new(a, layout);
     members.set("row_width", narrow(width));
@@ -77,9 +75,8 @@ fn sum_by_head<O: Op>(
     layout: &Layout,
     limits: &Limits,
 ) -> Result<Step, PlanError> {
-    let whole = Parted { operand: of, shift: "", bytes: operand_bytes(op, of), unit_bytes: 0, element: 4 };
     let work = Work {
-        parted: vec![whole],
+        parted: vec![Parted::whole(of, operand_bytes(op, of))],
         stream_step: FLAT.into(),
         fixed_trips: 8,
         ..Work::flat("attention_reduce_rows", heads(a), a.dims.seq_q as u64)

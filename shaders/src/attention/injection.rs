@@ -1,9 +1,9 @@
 //! Injection: a vector per head mixed into rows of the output, which stands alone after the core.
 
+use gatefold_core::Attention;
 use gatefold_core::attention::Injection as Which;
-use gatefold_core::{Attention, Dtype};
 
-use super::block_sums::{Segments, block_sums};
+use super::block_sums::{BLOCK, Segments, total};
 use super::layout::{Members, map_rows};
 use super::row_map::{largest, sized};
 use super::split::{Parted, Work};
@@ -12,8 +12,6 @@ use crate::plan::narrow;
 use crate::source::wgsl;
 use crate::{Limits, PlanError, Scratch, Source, Step};
 
-/// Rows that an invocation sums.
-const BLOCK: u32 = 64;
 /// Terms of the gradients of vector and logit, a row each, by head; then sums of them, in turns.
 const TERMS: [&str; 2] = ["vector_terms", "logit_terms"];
 const SUMS: [&str; 2] = ["injection_sums", "injection_sums_2"];
@@ -67,8 +65,9 @@ impl<'a> Injection<'a> {
         let first = self.rows().blocked(BLOCK);
         let levels = [first.length, first.blocks(BLOCK)].into_iter().take_while(|&blocks| blocks > 1);
         scratch.extend(levels.zip(SUMS).map(|(blocks, name)| sized(name, first.count * blocks * self.width() * 4)));
-        steps.extend(self.sum(TERMS[0], "d_task_vector", self.width()));
-        steps.extend(self.sum(TERMS[1], "d_inject_logit", 1));
+        for (terms, output, width) in [(TERMS[0], "d_task_vector", self.width()), (TERMS[1], "d_inject_logit", 1)] {
+            steps.extend(total(self.rows(), width, (terms, SUMS), output, self.limits));
+        }
         Ok((steps, scratch))
     }
 
@@ -77,21 +76,6 @@ impl<'a> Injection<'a> {
         let d = &self.a.dims;
         let length = (d.batch * d.seq_q) as u64;
         Segments { count: d.q_heads as u64, length, steps: [length, 1] }
-    }
-
-    /// The steps that sum the rows of a head, a block at a time, until one is left.
-    fn sum(&self, terms: &'static str, output: &'static str, width: u64) -> Vec<Step> {
-        let (mut rows, mut of) = (self.rows(), terms);
-        let mut steps = Vec::new();
-        loop {
-            let is_last = rows.blocks(BLOCK) <= 1;
-            let to = if is_last { output } else { SUMS[steps.len() % 2] };
-            steps.push(block_sums(&rows, (BLOCK, width), (of, Dtype::F32), to, self.limits));
-            if is_last {
-                return steps;
-            }
-            (rows, of) = (rows.blocked(BLOCK), to);
-        }
     }
 
     /// A step that binds this beside logits and vectors, and takes so many invocations of so many loop trips.

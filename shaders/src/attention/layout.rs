@@ -32,6 +32,8 @@ const PACKED: &[(&str, &str)] = &[
     ("k_scale", "k_scale_at"),
     ("v_scale", "v_scale_at"),
 ];
+/// How far into its operand a window begins, in elements.
+const SHIFTS: [&str; 7] = ["q_shift", "k_shift", "v_shift", "o_shift", "lse_shift", "scale_shift", "score_shift"];
 /// Regions that kernels write, and the member of `params` that says where.
 const REGIONS: &[&str] = &[
     "lse_at",
@@ -149,14 +151,9 @@ impl Members {
             ("stream_to", Param::U32(0)),
             ("splits", Param::U32(1)),
             ("split_keys", size(d.seq_kv)),
-            ("q_shift", Param::U32(0)),
-            ("k_shift", Param::U32(0)),
-            ("v_shift", Param::U32(0)),
-            ("o_shift", Param::U32(0)),
-            ("lse_shift", Param::U32(0)),
-            ("score_shift", Param::U32(0)),
             ("key_bias_heads", Param::U32(a.key_bias_per_head.into())),
         ];
+        all.extend(SHIFTS.map(|member| (member, size(0))));
         all.extend(of_maps(a));
         all.extend(masks::members(a).into_iter().chain(reweight::members(a)).chain(dropout::members(a)));
         let members = PACKED.iter().map(|&(_, m)| m).chain(REGIONS.iter().copied());
@@ -193,12 +190,10 @@ impl Members {
 }
 
 /// What maps of rows set to their own.
-fn of_maps(a: &Attention) -> [(&'static str, Param); 6] {
+fn of_maps(a: &Attention) -> [(&'static str, Param); 5] {
     let zero = Param::F32(0.0);
     let log_width = Param::F32(log_width(a));
-    let zeros = ["eps", "key_penalty", "query_penalty"].map(|name| (name, zero));
-    let [eps, key, query] = zeros;
-    [("row_width", size(0)), ("scale_shift", size(0)), eps, ("log_width", log_width), key, query]
+    [("row_width", size(0)), ("eps", zero), ("log_width", log_width), ("key_penalty", zero), ("query_penalty", zero)]
 }
 
 /// Rows of packed queries and keys.

@@ -147,8 +147,7 @@ impl<O: Op> Marks<'_, O> {
 
     fn rows(&self, operand: &'static str, shift: &'static str, width: usize) -> Parted {
         let element = self.a.dtype.size() as u64;
-        let unit_bytes = u64::from(FLAT) * width as u64 * element;
-        Parted { operand, shift, bytes: operand_bytes(self.op, operand), unit_bytes, element }
+        Parted::rows(operand, shift, operand_bytes(self.op, operand), width as u64, element)
     }
 
     fn scan(&self, part: &str, slot: Source, rows: u64, parted: Vec<Parted>, width: usize) -> Result<Step, PlanError> {

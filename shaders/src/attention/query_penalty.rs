@@ -2,7 +2,7 @@
 
 use gatefold_core::{Attention, Dtype, Op};
 
-use super::layout::{Layout, Members, operand_bytes, row_count};
+use super::layout::{Layout, Members, map_rows, operand_bytes, row_count};
 use super::row_map::largest;
 use super::split::{Parted, Work};
 use super::{FLAT, files, flat_step, heads_contiguous};
@@ -50,18 +50,13 @@ fn step<O: Op>(
 ) -> Result<Option<Step>, PlanError> {
     let Some(half) = a.half_query_penalty() else { return Ok(None) };
     let (width, element) = (a.dims.head_dim as u64, a.dtype.size() as u64);
-    let unit_bytes = u64::from(FLAT) * width * element;
-    let part = |&operand: &&'static str| {
-        let bytes = operand_bytes(op, operand);
-        Parted { operand, shift: "o_shift", bytes, unit_bytes, element }
-    };
-    let all = (a.dims.batch * a.dims.q_heads * a.dims.seq_q) as u64;
+    let part = |&operand: &&'static str| Parted::rows(operand, "o_shift", operand_bytes(op, operand), width, element);
     let work = Work {
         divisible: heads_contiguous(a),
         parted: rows.iter().map(part).collect(),
         step_trips: width,
         step_work: f64::from(FLAT) * width as f64,
-        ..Work::flat(name, all.div_ceil(FLAT.into()), 1)
+        ..Work::flat(name, map_rows(a, true).div_ceil(FLAT.into()), 1)
     };
     let mut members = Members::new(a, layout);
     members.set("row_width", narrow(width));

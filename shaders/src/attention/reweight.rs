@@ -4,9 +4,8 @@
 use gatefold_core::{Attention, Dtype};
 
 use super::backward::Planner;
-use super::layout::{Layout, Members, row_count};
+use super::layout::{Layout, row_count};
 use super::shares::{are_grouped, own_rows};
-use super::split::Work;
 use super::tiles::{Stage, Tile};
 use super::{QueryOperand, Variant, dropout, files, loops, masks, query_work, step_work};
 use crate::source::wgsl;
@@ -63,25 +62,6 @@ pub(super) fn outputs(a: &Attention) -> impl Iterator<Item = QueryOperand> {
     all.map(|&name| QueryOperand { name, shift: "lse_shift", width: 1, dtype: Dtype::F32 })
 }
 
-/// A step whose rows may have to wait between dispatches, and the layout with the words that they wait in.
-fn waiting(
-    a: &Attention,
-    limits: &Limits,
-    work: &Work,
-    tile: &Tile,
-    (layout, state): (&Layout, u32),
-    step: impl FnOnce(super::Split, usize) -> Step,
-) -> Result<(Step, Layout), PlanError> {
-    let passes = work.split(&Members::new(a, layout), limits)?.passes;
-    let mut layout = layout.clone();
-    if passes > 1 {
-        let invocations = work.units * work.groups_per_unit * u64::from(tile.invocations());
-        layout.reserve("state_at", invocations * u64::from(state));
-    }
-    let split = work.split(&Members::new(a, &layout), limits)?;
-    Ok((step(split, passes), layout))
-}
-
 /// The step that measures rows, and the layout that it needs.
 pub(super) fn measure(a: &Attention, limits: &Limits, layout: &Layout) -> Result<(Step, Layout), PlanError> {
     let d = &a.dims;
@@ -96,19 +76,18 @@ pub(super) fn measure(a: &Attention, limits: &Limits, layout: &Layout) -> Result
     work.step_trips = 1 + tile.product_trips(d.head_dim) + masks::tile_trips(a, &tile, heads);
     work.step_work = step_work(&tile, d.head_dim);
     let state = tile.own * MEASURE_STATE;
-    waiting(a, limits, &work, &tile, (layout, state), |split, passes| {
-        let mut variant = Variant::new("attention_measure_rows", a);
-        variant.tile_slots(a, files::ACCESS_FORWARD, &tile);
-        variant.slots.extend([files::FORWARD_SCORES, MEASURES]);
-        variant.slots.extend(files::phi(a));
-        variant.slot(files::rows(grouped));
-        variant.slot(match a.row_sum {
-            true => (wgsl!("attention/measured/stored.wgsl"), ".measured"),
-            false => (wgsl!("attention/measured/none.wgsl"), ""),
-        });
-        let loops = loops::measure_rows(a, &tile, passes);
-        Step { loops, ..variant.step(a, MEASURE_ROWS, &tile, state, split) }
-    })
+    let (split, layout) = work.split_waiting(a, (layout, state), &tile, limits)?;
+    let mut variant = Variant::new("attention_measure_rows", a);
+    variant.tile_slots(a, files::ACCESS_FORWARD, &tile);
+    variant.slots.extend([files::FORWARD_SCORES, MEASURES]);
+    variant.slots.extend(files::phi(a));
+    variant.slot(files::rows(grouped));
+    variant.slot(match a.row_sum {
+        true => (wgsl!("attention/measured/stored.wgsl"), ".measured"),
+        false => (wgsl!("attention/measured/none.wgsl"), ""),
+    });
+    let loops = loops::measure_rows(a, &tile, split.passes);
+    Ok((Step { loops, ..variant.step(a, MEASURE_ROWS, &tile, state, split) }, layout))
 }
 
 impl Planner<'_> {
@@ -126,17 +105,15 @@ impl Planner<'_> {
         work.step_trips = 1 + products + masks::tile_trips(a, &tile, 1);
         work.step_work = step_work(&tile, d.head_dim + d.val_dim);
         let state = tile.own * LEVEL_STATE;
-        let (step, layout) = waiting(a, self.limits, &work, &tile, (&self.layout, state), |split, passes| {
-            let mut variant = Variant::new("attention_backward_levels", a);
-            variant.tile_slots(a, files::ACCESS_BY_QUERY, &tile);
-            variant.slots.push(MEASURES);
-            variant.slots(files::weight(a));
-            variant.slots(dropout::files(a, false));
-            let loops = loops::backward_levels(a, &tile, passes);
-            Step { loops, ..variant.step(a, BACKWARD_LEVELS, &tile, state, split) }
-        })?;
+        let (split, layout) = work.split_waiting(a, (&self.layout, state), &tile, self.limits)?;
         self.layout.grow_to(&layout);
-        self.steps.push(step);
+        let mut variant = Variant::new("attention_backward_levels", a);
+        variant.tile_slots(a, files::ACCESS_BY_QUERY, &tile);
+        variant.slots.push(MEASURES);
+        variant.slots(files::weight(a));
+        variant.slots(dropout::files(a, false));
+        let loops = loops::backward_levels(a, &tile, split.passes);
+        self.steps.push(Step { loops, ..variant.step(a, BACKWARD_LEVELS, &tile, state, split) });
         self.reasons.push(
             "levels: what the mean of re-weighted weights takes from a row's gradients, a pass before them".into(),
         );

@@ -3,7 +3,7 @@
 use gatefold_core::attention::{Activation, QueryScale, RowNorm, Sequences};
 use gatefold_core::{Attention, Dtype};
 
-use super::block_sums::{Segments, block_sums};
+use super::block_sums::{BLOCK, Segments, total};
 use super::layout::{Members, map_rows};
 use super::split::{Parted, Split, Work};
 use super::{FLAT, flat_step, heads_contiguous};
@@ -11,8 +11,6 @@ use crate::plan::narrow;
 use crate::source::wgsl;
 use crate::{Limits, PlanError, Scratch, Source, Step};
 
-/// Rows of a block whose columns one invocation sums.
-const BLOCK: u32 = 64;
 /// What gains' gradients are summed from, and what the sums of blocks are written to, in turn.
 const GAIN_SUMS: [&str; 2] = ["gain_terms", "gain_sums"];
 
@@ -207,12 +205,9 @@ impl<'a> RowMap<'a> {
         by_row: &[&'static str],
     ) -> Result<Split, PlanError> {
         let element = self.a.dtype.size() as u64;
-        let part = |operand, shift, width: u64, element: u64| Parted {
-            operand,
-            shift,
-            bytes: self.elements() / self.width() as u64 * width * element,
-            unit_bytes: u64::from(FLAT) * width * element,
-            element,
+        let rows = self.elements() / self.width() as u64;
+        let part = |operand, shift, width: u64, element: u64| {
+            Parted::rows(operand, shift, rows * width * element, width, element)
         };
         let width = self.width() as u64;
         let mut parted: Vec<_> = wide.iter().map(|&name| part(name, "o_shift", width, element)).collect();
@@ -317,23 +312,14 @@ impl<'a> RowMap<'a> {
     /// Sums the terms of all rows, a block at a time, until one is left.
     fn sum_gains(&self, output: &'static str, scratch: &mut Vec<Scratch>) -> Result<Vec<Step>, PlanError> {
         let width = self.width() as u64;
-        let mut rows = self.elements() / width;
-        let sums = sized(GAIN_SUMS[1], Segments::one(rows).blocks(BLOCK) * width * 4);
+        let rows = Segments::one(self.elements() / width);
+        let sums = sized(GAIN_SUMS[1], rows.blocks(BLOCK) * width * 4);
         if sums.bytes > self.limits.binding_bytes || scratch.iter().any(|s| s.bytes > self.limits.binding_bytes) {
             let need = scratch.iter().map(|s| s.bytes).max().unwrap_or(sums.bytes);
             return Err(PlanError::TooLarge { operand: GAIN_SUMS[0].into(), need, have: self.limits.binding_bytes });
         }
-        let mut steps = Vec::new();
-        loop {
-            let of = Segments::one(rows);
-            rows = of.blocks(BLOCK).max(1);
-            let from = GAIN_SUMS[steps.len() % 2];
-            let to = if rows == 1 { output } else { GAIN_SUMS[(steps.len() + 1) % 2] };
-            steps.push(block_sums(&of, (BLOCK, width), (from, Dtype::F32), to, self.limits));
-            if rows == 1 {
-                break;
-            }
-        }
+        let [terms, between] = GAIN_SUMS;
+        let steps = total(rows, width, (terms, [between, terms]), output, self.limits);
         scratch.extend((steps.len() > 1).then_some(sums));
         Ok(steps)
     }

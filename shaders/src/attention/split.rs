@@ -2,8 +2,11 @@
 
 use std::ops::Range;
 
+use gatefold_core::Attention;
+
 use super::FLAT;
-use super::layout::Members;
+use super::layout::{Layout, Members};
+use super::tiles::Tile;
 use crate::plan::narrow;
 use crate::{Dispatch, Limits, PlanError, Window, fold_groups};
 
@@ -19,6 +22,18 @@ pub(super) struct Parted {
     pub(super) unit_bytes: u64,
     /// Bytes of an element.
     pub(super) element: u64,
+}
+
+impl Parted {
+    /// An operand that every unit binds whole.
+    pub(super) const fn whole(operand: &'static str, bytes: u64) -> Self {
+        Self { operand, shift: "", bytes, unit_bytes: 0, element: 4 }
+    }
+
+    /// An operand of so many elements a row, of a kernel that takes a row an invocation.
+    pub(super) const fn rows(operand: &'static str, shift: &'static str, bytes: u64, width: u64, element: u64) -> Self {
+        Self { operand, shift, bytes, unit_bytes: FLAT as u64 * width * element, element }
+    }
 }
 
 /// What there is to dispatch.
@@ -68,6 +83,28 @@ impl Work {
             step_work: f64::from(FLAT),
             fixed_trips: 0,
         }
+    }
+
+    /// Cuts the work of a tile kernel whose invocations leave `state` words for each other between two dispatches, and says what it then needs of
+    /// `side`. Kernels run one after another, so they may use the same words; each step's params name its own place.
+    ///
+    /// # Errors
+    /// As [`Work::split`].
+    pub(super) fn split_waiting(
+        &self,
+        a: &Attention,
+        (layout, state): (&Layout, u32),
+        tile: &Tile,
+        limits: &Limits,
+    ) -> Result<(Split, Layout), PlanError> {
+        let mut layout = layout.clone();
+        let split = self.split(&Members::new(a, &layout), limits)?;
+        if split.passes == 1 {
+            return Ok((split, layout));
+        }
+        let invocations = self.units * self.groups_per_unit * u64::from(tile.invocations());
+        layout.reserve("state_at", invocations * u64::from(state));
+        Ok((self.split(&Members::new(a, &layout), limits)?, layout))
     }
 
     /// Cuts the work. `members` are the params of the plan.

@@ -65,8 +65,7 @@ impl Planner<'_> {
         let a = &self.op.forward;
         let part = |operand, shift, width: usize, dtype: Dtype| {
             let element = dtype.size() as u64;
-            let unit_bytes = u64::from(FLAT) * width as u64 * element;
-            Parted { operand, shift, bytes: operand_bytes(self.op, operand), unit_bytes, element }
+            Parted::rows(operand, shift, operand_bytes(self.op, operand), width as u64, element)
         };
         let mut all = Vec::new();
         if a.needs_delta() {
