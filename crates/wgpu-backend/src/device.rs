@@ -2,6 +2,7 @@
 //! where a test can make it fail.
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -24,6 +25,23 @@ impl Health {
     /// Marks the device as lost. The first reason stays.
     pub(crate) fn lose(&self, reason: String) {
         lock(&self.lost).get_or_insert(reason);
+    }
+
+    /// wgpu's poll panics in two events. If the driver reports the loss of the device during a wait, the device is lost. If a wait timed
+    /// out and another thread's submit saw the queue empty before this poll did (wgpu 30; gfx-rs/wgpu#9958), it is a time-out: the next
+    /// poll sees what the other saw.
+    fn survive(
+        &self,
+        poll: impl FnOnce() -> Result<wgpu::PollStatus, wgpu::PollError>,
+    ) -> Result<wgpu::PollStatus, wgpu::PollError> {
+        std::panic::catch_unwind(AssertUnwindSafe(poll)).unwrap_or_else(|panic| {
+            let message = panic.downcast_ref::<String>().map_or("", String::as_str);
+            if message.starts_with("If the queue is empty") {
+                return Err(wgpu::PollError::Timeout);
+            }
+            self.lose("the driver failed during a wait".into());
+            Ok(wgpu::PollStatus::Poll)
+        })
     }
 
     fn lost_reason(&self) -> Option<String> {
@@ -67,7 +85,8 @@ pub(crate) struct Handle {
     pub(crate) mapped: bool,
     pub(crate) pool: Pool,
     faults: Option<Arc<FaultPlan>>,
-    /// Held while wgpu polls: two polls at a time make it panic, where one times out on a submission that the other sees end (wgpu 30).
+    /// Held while wgpu polls: two polls at a time make it panic, where one times out on a submission that the other sees end (wgpu 30;
+    /// a submit polls as well, see [`Health::survive`]).
     polling: Mutex<()>,
     /// Threads that wait for the device.
     waiting: AtomicUsize,
@@ -220,13 +239,9 @@ impl Handle {
         self.poll(wgpu::PollType::Wait { submission_index: Some(index.clone()), timeout: Some(slice) })
     }
 
-    /// wgpu's poll panics if the driver reports the loss of the device during a wait; here that is an error like any other.
+    /// Polls; a panic in it is an error like any other.
     fn poll(&self, poll: wgpu::PollType) -> Result<wgpu::PollStatus, wgpu::PollError> {
-        let device = std::panic::AssertUnwindSafe(&self.device);
-        std::panic::catch_unwind(move || device.poll(poll)).unwrap_or_else(|_| {
-            self.health.lose("the driver failed during a wait".into());
-            Ok(wgpu::PollStatus::Poll)
-        })
+        self.health.survive(|| self.device.poll(poll))
     }
 
     /// A buffer: one that a finished run left, else a new one, zeroed.
@@ -314,5 +329,32 @@ impl Handle {
                 return Err(RunError::DeviceHung { what: call.text(), seconds: clock.elapsed().as_secs_f64() });
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_queue_seen_by_another_thread_is_a_timeout() {
+        let health = Health::default();
+        let (current, wait) = (21, 23);
+        let polled =
+            health.survive(|| panic!("If the queue is empty, the current submission index ({current}) is not {wait}"));
+        assert!(matches!(polled, Err(wgpu::PollError::Timeout)));
+        assert_eq!(health.lost_reason(), None);
+    }
+
+    #[test]
+    fn any_other_panic_of_a_poll_is_the_loss_of_the_device() {
+        for message in ["Parent device is lost".to_string(), String::new()] {
+            let health = Health::default();
+            assert!(health.survive(|| panic!("{message}")).is_ok());
+            assert_eq!(health.lost_reason().as_deref(), Some("the driver failed during a wait"));
+        }
+        let health = Health::default();
+        assert!(health.survive(|| panic!("text without arguments")).is_ok());
+        assert!(health.lost_reason().is_some());
     }
 }

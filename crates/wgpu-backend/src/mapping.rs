@@ -18,6 +18,26 @@ pub(crate) struct Mapping {
     done: Signal<Result<(), String>>,
 }
 
+/// Where wgpu's answer goes. A poll that panicked (see `Health::survive`) has mapped the buffer and drops the callback unheard; whether
+/// it is mapped, the view of its range tells then.
+struct Answer(Option<Signal<Result<(), String>>>);
+
+impl Answer {
+    fn give(mut self, mapped: Result<(), String>) {
+        if let Some(signal) = self.0.take() {
+            signal.set(mapped);
+        }
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        if let Some(signal) = self.0.take() {
+            signal.set(Ok(()));
+        }
+    }
+}
+
 impl Handle {
     /// What inputs of this size are allocated with beside what kernels need.
     pub(crate) fn upload_usage(&self, bytes: u64) -> wgpu::BufferUsages {
@@ -60,9 +80,9 @@ impl Handle {
         mode: wgpu::MapMode,
     ) -> Result<Mapping, RunError> {
         let done = Signal::new();
-        let set = done.clone();
+        let answer = Answer(Some(done.clone()));
         let asked = self.call(call, || {
-            buffer.map_async(mode, range.clone(), move |result| set.set(result.map_err(|e| e.to_string())));
+            buffer.map_async(mode, range.clone(), move |result| answer.give(result.map_err(|e| e.to_string())));
         });
         asked.await?;
         Ok(Mapping { buffer: buffer.clone(), range, done })
@@ -112,5 +132,25 @@ impl Handle {
         drop(view);
         buffer.unmap();
         Ok(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_callback_that_is_dropped_unheard_does_not_keep_its_waiter() {
+        let done = Signal::new();
+        drop(Answer(Some(done.clone())));
+        assert_eq!(done.take(), Some(Ok(())));
+    }
+
+    #[test]
+    fn an_answer_is_given_once() {
+        let done = Signal::new();
+        Answer(Some(done.clone())).give(Err("not mapped".into()));
+        assert_eq!(done.take(), Some(Err("not mapped".into())));
+        assert_eq!(done.take(), None);
     }
 }
