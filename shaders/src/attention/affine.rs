@@ -16,6 +16,8 @@ use crate::{Limits, PlanError, Scratch, Source, Step};
 
 /// Rows of a block, and blocks of a block of blocks.
 const ROWS: u32 = 16;
+/// Queries whose means an invocation makes.
+const RUN: u32 = 16;
 /// The sums of blocks, and of blocks of blocks.
 const SUMS: [&str; 2] = ["block_sums", "block_sums_2"];
 /// The means of all queries; in the backward pass then what each query's mean gives to the values.
@@ -86,40 +88,36 @@ impl<'a> Affine<'a> {
 
     /// The steps that move rows of the core's output, and the scratch that they need.
     pub(super) fn forward(&self) -> Result<(Vec<Step>, Vec<Scratch>), PlanError> {
-        let (mut steps, mut scratch) = self.means()?;
-        let queries = self.queries();
-        let [number, wide, stored] = self.bytes(&queries);
-        let o = self.names()[1];
-        steps.extend(self.by_element(
-            Kernel {
-                name: "attention_affine",
-                part: "",
-                kernel: wgsl!("attention/affine/affine.wgsl"),
-                slots: vec![files::QUERY_ROWS, SCALED],
-                aliases: vec![("Elem", self.a.dtype)],
-                binds: &[
-                    ("x", "o_core", stored),
-                    ("visible_mean", MEAN, wide),
-                    ("alpha", "alpha", number),
-                    ("y", o, stored),
-                ],
-            },
-            true,
-            1,
-        )?);
-        scratch.extend((!self.a.o_core).then(|| sized("o_core", stored)));
-        scratch.extend((o != "o").then(|| sized(o, stored)));
+        let (mut steps, mut scratch) = self.value_sums()?;
+        let (mixed, more) = self.mixed()?;
+        steps.extend(mixed);
+        scratch.extend(more);
+        scratch.extend((!self.a.o_core).then(|| sized("o_core", self.bytes(&self.queries())[2])));
         Ok((steps, scratch))
     }
 
-    /// The steps of a gradient before a map of the rows that follows: what that map reads.
+    /// The steps of a gradient before a map of the rows that follows: the means, and what that map reads.
     pub(super) fn again(&self) -> Result<(Vec<Step>, Vec<Scratch>), PlanError> {
-        if !self.a.epilogue.maps_rows() {
-            return self.means();
+        let (mut steps, mut scratch) = self.value_sums()?;
+        let wide = self.bytes(&self.queries())[1];
+        let kept = ("attention_visible_mean", wgsl!("attention/affine/mean_kept.wgsl"));
+        steps.extend(self.means(kept, &[("visible_mean", MEAN, wide)])?);
+        scratch.push(sized(MEAN, wide));
+        if self.a.epilogue.maps_rows() {
+            let (mixed, more) = self.mixed()?;
+            steps.extend(mixed);
+            scratch.extend(more);
         }
-        let (steps, mut scratch) = self.forward()?;
-        scratch.retain(|s| s.name != "o_core");
         Ok((steps, scratch))
+    }
+
+    /// The step that moves rows towards the means of what their queries see, and the scratch that takes them.
+    fn mixed(&self) -> Result<(Option<Step>, Option<Scratch>), PlanError> {
+        let [number, _, stored] = self.bytes(&self.queries());
+        let o = self.names()[1];
+        let mixed = ("attention_affine", wgsl!("attention/affine/mean_mixed.wgsl"));
+        let binds = [("x", "o_core", stored), ("alpha", "alpha", number), ("y", o, stored)];
+        Ok((self.means(mixed, &binds)?, (o != "o").then(|| sized(o, stored))))
     }
 
     /// The steps of a gradient before the core's: the gradients of its rows and of `alpha`, and what each query gives to the values that it sees.
@@ -166,27 +164,35 @@ impl<'a> Affine<'a> {
             binds: &[("terms", MEAN, self.bytes(&queries)[1]), ("d_v", self.names()[2], self.bytes(&keys)[2])],
         };
         let trips = self.a.dims.group() as u64 * (trips(&queries) + 1);
-        self.by_element(kernel, false, trips)
+        self.by_element(kernel, map_rows(self.a, false), trips)
     }
 
-    /// The steps that find the mean of what each query sees.
-    fn means(&self) -> Result<(Vec<Step>, Vec<Scratch>), PlanError> {
-        let (queries, keys) = (self.queries(), self.keys());
-        let v = self.names()[0];
-        let (mut steps, mut scratch) = self.sums(v, self.a.dtype, &keys)?;
-        let wide = self.bytes(&queries)[1];
+    /// The steps that sum values in blocks.
+    fn value_sums(&self) -> Result<(Vec<Step>, Vec<Scratch>), PlanError> {
+        self.sums(self.names()[0], self.a.dtype, &self.keys())
+    }
+
+    /// The step that finds the mean of what each query sees. `mean` is its name and the file of what becomes of a mean, which binds `own`.
+    fn means(
+        &self,
+        (name, mean): (&'static str, Source),
+        own: &[(&'static str, &'static str, u64)],
+    ) -> Result<Option<Step>, PlanError> {
+        let keys = self.keys();
         let (mask, part) = files::mask(self.a);
+        let binds: Vec<_> =
+            [("terms", self.names()[0], self.bytes(&keys)[2])].into_iter().chain(own.iter().copied()).collect();
         let kernel = Kernel {
-            name: "attention_visible_mean",
+            name,
             part,
             kernel: wgsl!("attention/affine/visible_mean.wgsl"),
-            slots: vec![files::QUERY_ROWS, mask, RANGE_SUM],
-            aliases: vec![("Term", self.a.dtype)],
-            binds: &[("terms", v, self.bytes(&keys)[2]), ("visible_mean", MEAN, wide)],
+            slots: vec![files::QUERY_ROWS, SCALED, mask, RANGE_SUM, mean],
+            aliases: vec![("Elem", self.a.dtype), ("Term", self.a.dtype)],
+            binds: &binds,
         };
-        steps.extend(self.by_element(kernel, true, trips(&keys))?);
-        scratch.push(sized(MEAN, wide));
-        Ok((steps, scratch))
+        let d = &self.a.dims;
+        let runs = (d.batch * d.q_heads * d.seq_q.div_ceil(RUN as usize)) as u64;
+        self.by_element(kernel, runs, u64::from(RUN) * trips(&keys))
     }
 
     /// The steps that sum rows in blocks, and those in blocks.
@@ -206,9 +212,9 @@ impl<'a> Affine<'a> {
         Ok((steps, scratch))
     }
 
-    /// The step of a kernel that takes an element an invocation.
-    fn by_element(&self, kernel: Kernel<'_>, of_queries: bool, trips: u64) -> Result<Option<Step>, PlanError> {
-        let elements = map_rows(self.a, of_queries) * self.width();
+    /// The step of a kernel that takes an element of so many rows an invocation.
+    fn by_element(&self, kernel: Kernel<'_>, rows: u64, trips: u64) -> Result<Option<Step>, PlanError> {
+        let elements = rows * self.width();
         let have = u64::from(u32::MAX - FLAT);
         if elements > have {
             let limit = "elements that an index counts";
@@ -234,7 +240,7 @@ impl<'a> Affine<'a> {
         let slots = [files::SHAPE].into_iter().chain(kernel.slots).collect();
         let name = format!("{}{}.{}", kernel.name, kernel.part, self.a.dtype);
         let mut step = flat_step(name, (kernel.kernel, slots), Some(self.a.dtype), split);
-        step.consts.extend([largest(self.a.dtype), ("ROWS", ROWS)]);
+        step.consts.extend([largest(self.a.dtype), ("ROWS", ROWS), ("RUN", RUN)]);
         step.aliases = kernel.aliases.iter().map(|&(name, dtype)| (name, wgsl_type(dtype))).collect();
         step.binds = kernel.binds.iter().map(|&(global, operand, _)| (global, operand)).collect();
         Ok(Some(step))

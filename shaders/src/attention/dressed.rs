@@ -4,6 +4,7 @@ use gatefold_core::{Attention, AttentionBackward, Dtype, Op};
 
 use super::affine::Affine;
 use super::files;
+use super::finish::Finish;
 use super::injection::Injection;
 use super::penalty::Penalty;
 use super::row_map::RowMap;
@@ -25,8 +26,9 @@ pub(super) fn bound(a: &Attention, global: &'static str) -> &'static str {
     renames(a).into_iter().find(|(name, _)| *name == global).map_or(global, |(_, operand)| operand)
 }
 
-fn renamed(steps: Vec<Step>, a: &Attention) -> impl Iterator<Item = Step> {
-    let binds = renames(a);
+fn renamed(steps: Vec<Step>, a: &Attention, in_place: bool) -> impl Iterator<Item = Step> {
+    let mut binds = renames(a);
+    binds.retain(|&(global, _)| !(in_place && global == "o"));
     saturated(steps, a.dtype).map(move |step| Step { binds: binds.clone(), ..step })
 }
 
@@ -54,6 +56,9 @@ pub(super) fn forward(a: &Attention, core: &impl Kernels, limits: &Limits) -> Re
     if plan.steps.is_empty() {
         return Ok(plan);
     }
+    let finish = Finish::of(a, limits, &plan.steps);
+    let injection = Injection::of(a, limits);
+    let in_place = finish.is_some() || injection.as_ref().is_some_and(Injection::is_in_place);
     let mut steps = Vec::new();
     for map in RowMap::prologue(a, limits) {
         let (step, scratch) = map.forward()?;
@@ -63,28 +68,33 @@ pub(super) fn forward(a: &Attention, core: &impl Kernels, limits: &Limits) -> Re
     if let Some(penalty) = Penalty::of(a, limits) {
         steps.push(penalty.forward(&mut plan)?);
     }
-    steps.extend(renamed(plan.steps, a));
+    steps.extend(renamed(plan.steps, a, in_place).map(|mut step| {
+        finish.iter().for_each(|f| f.apply(a, &mut step));
+        step
+    }));
     if let Some(affine) = Affine::of(a, limits) {
         let (more, scratch) = affine.forward()?;
         steps.extend(more);
         plan.scratch.extend(scratch);
     }
-    if let Some(map) = RowMap::epilogue(a, limits) {
+    if let Some(map) = RowMap::epilogue(a, limits).filter(|_| finish.is_none()) {
         let (step, scratch) = map.forward()?;
         steps.extend(step);
         plan.scratch.extend(scratch);
     }
-    if let Some(injection) = Injection::of(a, limits) {
+    if let Some(injection) = injection {
         let (step, scratch) = injection.forward()?;
         steps.push(step);
         plan.scratch.extend(scratch);
     }
     plan.steps = steps;
     plan.rounds_rows = a.dtype == Dtype::F16;
-    plan.reasons.push(REASON.into());
+    plan.reasons.extend(finish.is_some().then(|| GATED.into()));
+    plan.reasons.extend((finish.is_none() || !a.prologue.is_none()).then(|| REASON.into()));
     Ok(plan)
 }
 
+const GATED: &str = "epilogue: rows are gated as they are stored";
 const REASON: &str =
     "prologue and epilogue: rows are mapped by kernels of their own, once each, whatever the core's tiles";
 
@@ -139,7 +149,7 @@ pub(super) fn backward(op: &AttentionBackward, limits: &Limits) -> Result<Plan, 
             None => plan.scratch.push(s),
         }
     }
-    before.extend(renamed(plan.steps, a));
+    before.extend(renamed(plan.steps, a, false));
     before.extend(after);
     plan.steps = before;
     plan.rounds_rows = a.dtype == Dtype::F16;

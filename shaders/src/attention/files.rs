@@ -12,6 +12,7 @@ pub(super) const FORWARD_COMBINE: Source = wgsl!("attention/forward_combine.wgsl
 pub(super) const FORWARD_SCORES: Source = wgsl!("attention/forward_scores.wgsl");
 pub(super) const STORE_ROWS: Source = wgsl!("attention/store_rows.wgsl");
 pub(super) const NARROW: Source = wgsl!("attention/narrow/plain.wgsl");
+pub(super) const FINISH: Source = wgsl!("attention/finish/none.wgsl");
 pub(super) const NARROW_SATURATED: Source = wgsl!("attention/narrow/saturated.wgsl");
 pub(super) const SHAPE: Source = wgsl!("attention/shape.wgsl");
 pub(super) const SCORE_MOD_NONE: Source = wgsl!("attention/score_mod/none.wgsl");

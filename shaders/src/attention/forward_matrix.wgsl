@@ -48,7 +48,7 @@ fn store_rows(acc: ptr<function, Accumulator>) {
         if stored {
             for (var c = 0u; c < PART4; c++) { // unroll
                 let value = row_share() * score_tile[part_place() + c];
-                store_o(at.q_row + i * at.q_step, w * EDGE4 + column * PART4 + c, select(vec4(0.0), value, in_sequence));
+                store_o(at.q_row + i * at.q_step, w * EDGE4 + column * PART4 + c, select(vec4(0.0), value, in_sequence), in_sequence);
             }
         }
     }

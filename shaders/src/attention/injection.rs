@@ -16,6 +16,8 @@ use crate::{Limits, PlanError, Scratch, Source, Step};
 const TERMS: [&str; 2] = ["vector_terms", "logit_terms"];
 const SUMS: [&str; 2] = ["injection_sums", "injection_sums_2"];
 
+const LAST_ROWS: Source = wgsl!("attention/row_map/rows/last_queries.wgsl");
+
 /// The injection of an attention.
 pub(super) struct Injection<'a> {
     a: &'a Attention,
@@ -27,6 +29,11 @@ impl<'a> Injection<'a> {
     /// The injection, if there is one.
     pub(super) fn of(a: &'a Attention, limits: &'a Limits) -> Option<Self> {
         a.epilogue.injection.map(|which| Self { a, limits, which })
+    }
+
+    /// Whether the core stores the output, of which single rows are then changed where they lie.
+    pub(super) fn is_in_place(&self) -> bool {
+        self.which == Which::LastRow && !self.a.o_core
     }
 
     fn width(&self) -> u64 {
@@ -41,9 +48,18 @@ impl<'a> Injection<'a> {
 
     /// The step that mixes, and the scratch that it needs.
     pub(super) fn forward(&self) -> Result<(Step, Vec<Scratch>), PlanError> {
+        let kernel = wgsl!("attention/injection.wgsl");
+        let output = ("y", "o", self.stored());
+        if self.is_in_place() {
+            let rows = (self.a.dims.batch * self.a.dims.q_heads) as u64;
+            let slots = [LAST_ROWS, wgsl!("attention/injected/in_place.wgsl")];
+            let step = self.step("attention_injection", (kernel, &slots), &[output], (rows * self.width(), 1))?;
+            return Ok((step, Vec::new()));
+        }
+        let slots = [files::QUERY_ROWS, wgsl!("attention/injected/apart.wgsl")];
+        let binds = [("x", "o_core", self.stored()), output];
         let elements = map_rows(self.a, true) * self.width();
-        let binds = [("x", "o_core", self.stored()), ("y", "o", self.stored())];
-        let step = self.step("attention_injection", wgsl!("attention/injection.wgsl"), &binds, (elements, 1))?;
+        let step = self.step("attention_injection", (kernel, &slots), &binds, (elements, 1))?;
         Ok((step, (!self.a.o_core).then(|| sized("o_core", self.stored())).into_iter().collect()))
     }
 
@@ -60,6 +76,7 @@ impl<'a> Injection<'a> {
             (TERMS[1], TERMS[1], terms[1]),
         ];
         let kernel = wgsl!("attention/injection_backward.wgsl");
+        let kernel = (kernel, &[files::QUERY_ROWS][..]);
         let mut steps = vec![self.step("attention_injection_backward", kernel, &binds, (rows, self.width()))?];
         let mut scratch = vec![sized("d_o_core", stored), sized(TERMS[0], terms[0]), sized(TERMS[1], terms[1])];
         let first = self.rows().blocked(BLOCK);
@@ -82,7 +99,7 @@ impl<'a> Injection<'a> {
     fn step(
         &self,
         name: &'static str,
-        kernel: Source,
+        (kernel, own): (Source, &[Source]),
         binds: &[(&'static str, &'static str, u64)],
         (invocations, trips): (u64, u64),
     ) -> Result<Step, PlanError> {
@@ -105,14 +122,15 @@ impl<'a> Injection<'a> {
             Which::LastRow => (wgsl!("attention/injected/last_row.wgsl"), ".last_row"),
             Which::EveryRow => (wgsl!("attention/injected/every_row.wgsl"), ".every_row"),
         };
-        let slots = vec![
+        let mut slots = vec![
             files::SHAPE,
-            files::QUERY_ROWS,
             wgsl!("attention/row_map/scaled.wgsl"),
             wgsl!("attention/injected/shares.wgsl"),
             injected,
         ];
-        let name = format!("{name}{part}.{}", self.a.dtype);
+        slots.extend(own);
+        let place = if own.contains(&LAST_ROWS) { ".in_place" } else { "" };
+        let name = format!("{name}{part}{place}.{}", self.a.dtype);
         let mut step = flat_step(name, (kernel, slots), Some(self.a.dtype), split);
         step.consts.push(largest(self.a.dtype));
         step.binds = binds.iter().map(|&(global, operand, _)| (global, operand)).collect();

@@ -2,8 +2,7 @@
 //
 //   y_i ← (1 - σ(inject_logit_h)) · x_i + σ(inject_logit_h) · task_vector_h in the rows that it concerns, y_i ← x_i in all others
 //
-// Owns: its element of y, one an invocation; rows beyond a sequence get 0. Slots: rows, injected.
-@group(0) @binding(2) var<storage, read> x: array<Elem>;
+// Owns: its element of y, one an invocation; rows beyond a sequence get 0. Slots: rows, injected, place.
 @group(0) @binding(3) var<storage, read> inject_logit: array<f32>;
 @group(0) @binding(4) var<storage, read> task_vector: array<f32>;
 @group(0) @binding(5) var<storage, read_write> y: array<Elem>;
@@ -17,7 +16,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let row = row_at(own / params.row_width);
     if !row.owned { return; }
     let d = own % params.row_width;
-    let element = f32(x[row.start + d]);
+    let element = before(row.start + d);
     let share = shares_of(inject_logit[at.q_head]);
     let mixed = scaled(share.y, element) + share.x * task_vector[at.q_head * params.row_width + d];
     let value = select(element, saturated(mixed, element), is_injected(row));

@@ -84,7 +84,8 @@ impl<O: Op> Marks<'_, O> {
         let (visible, mask_part) = files::mask(a);
         let (load, store, io) = files::io(a);
         let (mask_mod, mod_part) = masks::mask_mod(a);
-        let mut slots = vec![files::SHAPE, bias, keys, visible, files::MARK_PAIR, mark, store, files::NARROW];
+        let mut slots = vec![files::SHAPE, bias, keys, visible, files::MARK_PAIR, mark];
+        slots.extend([store, files::NARROW, files::FINISH]);
         slots.extend(load);
         slots.extend(mask_mod);
         if !gradient {
@@ -113,7 +114,8 @@ impl<O: Op> Marks<'_, O> {
         let (visible, mask_part) = files::mask(a);
         let (load, store, io) = files::io(a);
         let (mask_mod, mod_part) = masks::mask_mod(a);
-        let mut slots = vec![files::SHAPE, bias, files::KEYS_IN_ORDER, visible, files::MARK_PAIR, store, files::NARROW];
+        let mut slots = vec![files::SHAPE, bias, files::KEYS_IN_ORDER, visible, files::MARK_PAIR];
+        slots.extend([store, files::NARROW, files::FINISH]);
         slots.extend(load);
         slots.extend(mask_mod);
         self.step(&work, &format!("{bias_part}{mask_part}{mod_part}.{io}"), files::MARK_KEY, slots, true)

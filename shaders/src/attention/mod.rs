@@ -11,6 +11,7 @@ mod diagnostics;
 mod dressed;
 mod dropout;
 mod files;
+mod finish;
 mod forward;
 mod frobenius;
 mod injection;
@@ -87,7 +88,7 @@ impl Variant {
         let (load, store, io) = files::io(a);
         let mut slots = self.slots;
         slots.extend(load);
-        slots.extend([store, files::NARROW]);
+        slots.extend([store, files::NARROW, files::FINISH]);
         let mut consts = tile.consts();
         consts.push(("STATE_WORDS", state));
         consts.extend(a.weight.degree().map(|n| ("DEGREE", n)));

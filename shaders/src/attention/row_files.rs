@@ -61,7 +61,8 @@ fn factor_slots(a: &Attention, factor: Factor) -> (Vec<Source>, String) {
     }
 }
 
-fn activate(activation: Activation) -> Vec<Source> {
+/// The files of an activation.
+pub(super) fn activate(activation: Activation) -> Vec<Source> {
     match activation {
         Activation::Identity => vec![wgsl!("attention/row_map/activation/identity.wgsl")],
         Activation::Sigmoid => vec![wgsl!("attention/row_map/activation/sigmoid.wgsl")],

@@ -16,6 +16,11 @@ fn are_bound(a: &Attention) -> bool {
     a.storage.scales() == Some(Scales::PerToken) && a.score_bias.is_none()
 }
 
+/// How many bindings the scales take.
+pub(super) fn bindings(a: &Attention) -> usize {
+    if are_bound(a) { OPERANDS.len() } else { 0 }
+}
+
 /// The file that finds a row's scale, and its part of a variant's name.
 pub(super) fn scale(a: &Attention) -> Option<(Source, &'static str)> {
     a.storage.scales().map(|scales| match scales {

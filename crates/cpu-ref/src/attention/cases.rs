@@ -9,8 +9,8 @@ use gatefold_core::{Attention, AttentionBackward, Dtype, Op};
 
 use super::draw::{Draw, Plant, inputs, spec};
 use super::{
-    affine_cases, custom_cases, distance_cases, dropout_cases, frobenius_cases, injection, mask_cases, pairs,
-    reweight_cases, row_cases, storage,
+    affine_cases, custom_cases, distance_cases, dropout_cases, frobenius_cases, gate_cases, injection, mask_cases,
+    pairs, reweight_cases, row_cases, storage,
 };
 use crate::case::HALVES;
 use crate::data::{Family, Rng};
@@ -29,7 +29,8 @@ pub(crate) const PLANNED: u64 = (246
     + storage::COUNT
     + reweight_cases::COUNT
     + frobenius_cases::COUNT
-    + distance_cases::COUNT) as u64;
+    + distance_cases::COUNT
+    + gate_cases::COUNT) as u64;
 
 const FORWARD: u64 = 0x0f0f;
 const BACKWARD: u64 = 0xb0b0;
@@ -120,6 +121,7 @@ fn planned() -> &'static [Draw] {
         all.extend(reweight_cases::planned());
         all.extend(frobenius_cases::planned());
         all.extend(distance_cases::planned());
+        all.extend(gate_cases::planned());
         all
     })
 }

@@ -26,6 +26,7 @@ pub(crate) mod dropout;
 mod dropout_cases;
 pub(crate) mod frobenius;
 mod frobenius_cases;
+mod gate_cases;
 pub(crate) mod geometry;
 pub(crate) mod injection;
 mod mask_cases;

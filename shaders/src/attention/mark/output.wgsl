@@ -1,7 +1,7 @@
 // Slot mark: a marked row of o (and lse) is NaN.
 fn mark_row(i: u32) {
     let nan = bitcast<f32>(NAN_BITS | (params.stream_from >> 31u));
-    for (var d4 = 0u; d4 * 4u < params.val_dim; d4++) { store_o(at.q_row + i * at.q_step, d4, vec4(nan)); }
+    for (var d4 = 0u; d4 * 4u < params.val_dim; d4++) { store_o(at.q_row + i * at.q_step, d4, vec4(nan), true); }
     store_lse(i, NAN_BITS);
 }
 fn holds_first_column() -> bool { return true; }
