@@ -207,7 +207,7 @@ pub(crate) fn narrow(n: u64) -> u32 {
 }
 
 /// The dtype's WGSL element type.
-pub(crate) fn wgsl_type(dtype: Dtype) -> &'static str {
+pub(crate) const fn wgsl_type(dtype: Dtype) -> &'static str {
     match dtype {
         Dtype::F32 => "f32",
         Dtype::F16 => "f16",

@@ -24,6 +24,7 @@ const SUMS: [&str; 2] = ["block_sums", "block_sums_2"];
 const MEAN: &str = "visible_mean";
 
 const SCALED: Source = wgsl!("attention/row_map/scaled.wgsl");
+const PART: Source = wgsl!("attention/affine/part.wgsl");
 const RANGE_SUM: Source = wgsl!("attention/affine/range_sum.wgsl");
 
 /// Rows as sums of blocks know them: a segment is a head's rows, of a batch entry or of all packed sequences.
@@ -39,13 +40,13 @@ const fn trips(of: &Segments) -> u64 {
     4 * ROWS as u64 + of.blocks(ROWS) / ROWS as u64 + 1
 }
 
-/// A kernel of the epilogue: its name, text, aliases and operands (global, what it binds, bytes).
+/// A kernel of the epilogue: its name, text, type of the rows that it sums, and operands (global, what it binds, bytes).
 struct Kernel<'n> {
     name: &'static str,
     part: &'static str,
     kernel: Source,
     slots: Vec<Source>,
-    aliases: Vec<(&'static str, Dtype)>,
+    terms: Dtype,
     binds: &'n [(&'static str, &'static str, u64)],
 }
 
@@ -130,7 +131,7 @@ impl<'a> Affine<'a> {
             part,
             kernel: wgsl!("attention/affine/affine_backward.wgsl"),
             slots: vec![files::QUERY_ROWS, SCALED, mask],
-            aliases: vec![("Elem", self.a.dtype)],
+            terms: Dtype::F32,
             binds: &[
                 ("x", "o_core", stored),
                 ("d_y", self.names()[3], stored),
@@ -141,7 +142,7 @@ impl<'a> Affine<'a> {
             ],
         };
         let mut scratch = vec![sized("d_o_core", stored)];
-        let mut steps: Vec<_> = self.step(kernel, map_rows(self.a, true), self.width())?.into_iter().collect();
+        let mut steps: Vec<_> = self.by_row(kernel)?.into_iter().collect();
         let (sums, more) = self.sums(MEAN, Dtype::F32, &queries)?;
         steps.extend(sums);
         scratch.extend(more);
@@ -159,12 +160,12 @@ impl<'a> Affine<'a> {
             name: "attention_affine_values",
             part,
             kernel: wgsl!("attention/affine/affine_values.wgsl"),
-            slots: vec![files::KEY_ROWS, SCALED, mask, RANGE_SUM],
-            aliases: vec![("Elem", self.a.dtype), ("Term", Dtype::F32)],
+            slots: vec![files::KEY_ROWS, PART, mask, RANGE_SUM],
+            terms: Dtype::F32,
             binds: &[("terms", MEAN, self.bytes(&queries)[1]), ("d_v", self.names()[2], self.bytes(&keys)[2])],
         };
         let trips = self.a.dims.group() as u64 * (trips(&queries) + 1);
-        self.by_element(kernel, map_rows(self.a, false), trips)
+        self.by_part(kernel, map_rows(self.a, false), trips)
     }
 
     /// The steps that sum values in blocks.
@@ -186,13 +187,13 @@ impl<'a> Affine<'a> {
             name,
             part,
             kernel: wgsl!("attention/affine/visible_mean.wgsl"),
-            slots: vec![files::QUERY_ROWS, SCALED, mask, RANGE_SUM, mean],
-            aliases: vec![("Elem", self.a.dtype), ("Term", self.a.dtype)],
+            slots: vec![files::QUERY_ROWS, PART, mask, RANGE_SUM, mean],
+            terms: self.a.dtype,
             binds: &binds,
         };
         let d = &self.a.dims;
         let runs = (d.batch * d.q_heads * d.seq_q.div_ceil(RUN as usize)) as u64;
-        self.by_element(kernel, runs, u64::from(RUN) * trips(&keys))
+        self.by_part(kernel, runs, u64::from(RUN) * trips(&keys))
     }
 
     /// The steps that sum rows in blocks, and those in blocks.
@@ -212,18 +213,43 @@ impl<'a> Affine<'a> {
         Ok((steps, scratch))
     }
 
-    /// The step of a kernel that takes an element of so many rows an invocation.
-    fn by_element(&self, kernel: Kernel<'_>, rows: u64, trips: u64) -> Result<Option<Step>, PlanError> {
-        let elements = rows * self.width();
-        let have = u64::from(u32::MAX - FLAT);
-        if elements > have {
-            let limit = "elements that an index counts";
-            return Err(PlanError::Limit { kernel: kernel.name.into(), limit, need: elements, have });
-        }
-        self.step(kernel, elements, trips)
+    /// Dims that an invocation takes at a time, where it takes some of a row.
+    fn part(&self) -> u64 {
+        if self.width().is_multiple_of(4) { 4 } else { 1 }
     }
 
-    fn step(&self, kernel: Kernel<'_>, invocations: u64, trips: u64) -> Result<Option<Step>, PlanError> {
+    /// The step of a kernel that takes a part of so many rows an invocation.
+    fn by_part(&self, kernel: Kernel<'_>, rows: u64, trips: u64) -> Result<Option<Step>, PlanError> {
+        let parts = rows * self.width() / self.part();
+        let have = u64::from(u32::MAX - FLAT);
+        if parts > have {
+            let limit = "parts of rows that an index counts";
+            return Err(PlanError::Limit { kernel: kernel.name.into(), limit, need: parts, have });
+        }
+        let types =
+            [("TermPart", kernel.terms), ("ElemPart", self.a.dtype), ("Part", Dtype::F32), ("Bits", Dtype::U32)];
+        let is_wide = self.part() == 4;
+        let mut aliases: Vec<_> = types.map(|(name, dtype)| (name, part_type(dtype, is_wide))).into();
+        aliases.push(("Flags", if is_wide { "vec4<bool>" } else { "bool" }));
+        let step = self.step_of(kernel, (parts, trips), self.width() / self.part())?;
+        Ok(step.map(|step| {
+            let width = if is_wide { "vec4" } else { "scalar" };
+            Step { name: format!("{}.{width}", step.name), aliases, ..step }
+        }))
+    }
+
+    /// The step of a kernel that takes a row an invocation.
+    fn by_row(&self, kernel: Kernel<'_>) -> Result<Option<Step>, PlanError> {
+        self.step_of(kernel, (map_rows(self.a, true), self.width()), self.width())
+    }
+
+    /// The step of a kernel of so many invocations of so many loop trips; a row is `row_width` of what it reads at a time.
+    fn step_of(
+        &self,
+        kernel: Kernel<'_>,
+        (invocations, trips): (u64, u64),
+        row_width: u64,
+    ) -> Result<Option<Step>, PlanError> {
         if invocations == 0 {
             return Ok(None);
         }
@@ -235,14 +261,23 @@ impl<'a> Affine<'a> {
             ..Work::flat(kernel.name, invocations.div_ceil(FLAT.into()), 1)
         };
         let mut members = Members::around_core(self.a);
-        members.set("row_width", narrow(self.width()));
+        members.set("row_width", narrow(row_width));
         let split = work.split(&members, self.limits)?;
         let slots = [files::SHAPE].into_iter().chain(kernel.slots).collect();
         let name = format!("{}{}.{}", kernel.name, kernel.part, self.a.dtype);
         let mut step = flat_step(name, (kernel.kernel, slots), Some(self.a.dtype), split);
         step.consts.extend([largest(self.a.dtype), ("ROWS", ROWS), ("RUN", RUN)]);
-        step.aliases = kernel.aliases.iter().map(|&(name, dtype)| (name, wgsl_type(dtype))).collect();
         step.binds = kernel.binds.iter().map(|&(global, operand, _)| (global, operand)).collect();
         Ok(Some(step))
+    }
+}
+
+/// A number, or four of them.
+const fn part_type(dtype: Dtype, is_wide: bool) -> &'static str {
+    match (dtype, is_wide) {
+        (Dtype::F32, true) => "vec4<f32>",
+        (Dtype::F16, true) => "vec4<f16>",
+        (Dtype::U32, true) => "vec4<u32>",
+        (dtype, false) => wgsl_type(dtype),
     }
 }

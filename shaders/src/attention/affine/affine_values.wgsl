@@ -2,8 +2,8 @@
 //
 //   d_v_j += Σ over the queries that see key j, of all heads that share it, of their row of terms
 //
-// Owns: its element of d_v, one an invocation. Slots: rows, mask.
-@group(0) @binding(5) var<storage, read_write> d_v: array<Elem>;
+// Owns: its part of a row of d_v, one an invocation. Slots: rows, mask.
+@group(0) @binding(5) var<storage, read_write> d_v: array<ElemPart>;
 
 @compute @workgroup_size(INVOCATIONS)
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
@@ -16,10 +16,10 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let d = own % params.row_width;
     let queries = vec2(queries_from(row.i), queries_to(row.i));
     let group = params.q_heads / params.kv_heads;
-    sum_is_broken = false;
-    var sum = 0.0;
+    sum_is_broken = Flags(false);
+    var sum = Part(0.0);
     for (var h = 0u; h < group; h++) { sum += range_sum(query_segment(at.kv_head * group + h), queries, d); }
-    let core = f32(d_v[row.start + d]);
-    let broken = sum_is_broken | is_not_finite(bitcast<u32>(core));
-    d_v[row.start + d] = Elem(select(saturated(core + sum, 0.0), bitcast<f32>(NAN_BITS), broken));
+    let core = Part(d_v[row.start + d]);
+    let value = part_saturated(core + sum, Part(0.0));
+    d_v[row.start + d] = ElemPart(part_or_nan(value, sum_is_broken | part_is_lost(core)));
 }

@@ -5,7 +5,7 @@
 // Both ends of that range move forward from query to query. What the whole run sees is summed once; a query adds its own keys before and after
 // it, so nothing is taken off again. Where a run has nothing in inner, each query sums its own range.
 // A mean is 0 where a query sees no key, NaN where it sees a number that is not finite.
-// Owns: what becomes of its dim of the means of its run. Slots: rows, mask, mean (what becomes of one).
+// Owns: what becomes of its part of the means of its run. Slots: rows, mask, mean (what becomes of one).
 
 @compute @workgroup_size(INVOCATIONS)
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
@@ -23,8 +23,8 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let segment = key_segment();
     let inner = vec2(keys_from(min(end, max(at.len_q, 1u)) - 1u), keys_to(first));
     let has_inner = inner.x < inner.y;
-    sum_is_broken = false;
-    var core = 0.0;                                        // over the inner keys, and those after it up to the query's last
+    sum_is_broken = Flags(false);
+    var core = Part(0.0);                                       // over the inner keys, and those after it up to the query's last
     if has_inner { core = range_sum(segment, inner, d); }
     var reached = inner.y;
     var core_is_broken = sum_is_broken;
@@ -32,8 +32,8 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
         let row = row_of(i);
         if !row.owned { break; }
         let keys = keys_of(i);
-        sum_is_broken = false;
-        var sum = 0.0;
+        sum_is_broken = Flags(false);
+        var sum = Part(0.0);
         if has_inner & row.counts {
             core += sum_rows(segment, segment.first + reached, segment.first + keys.y, d);
             reached = keys.y;
