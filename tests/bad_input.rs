@@ -3,8 +3,8 @@
 //! Over the cap: a list of mistakes, by op and by what is wrong.
 
 use gatefold_core::attention::{
-    Bias, BlockMap, Causal, Dims, Dropout, Epilogue, Normalizer, Prologue, Reweight, RowNorm, ScoreBias, Sequences,
-    Storage, Weight, Window,
+    Bias, BlockMap, Causal, Dims, Dropout, Epilogue, FeatureMap, Normalizer, Prologue, Reweight, RowNorm, ScoreBias,
+    Sequences, Storage, Weight, Window,
 };
 use gatefold_core::{
     Attention, AttentionBackward, AttentionMerge, AttentionStatistics, Dtype, Gemm, Op, RowFunction, Rowwise,
@@ -259,6 +259,10 @@ fn int8() {
     let norm = Prologue { key_norm: Some(RowNorm::RMS), ..Prologue::default() };
     let option = "prologue.key_norm, value_scale or key_penalty";
     t.refuse_spec(&Attention { prologue: norm, ..op.clone() }, "Conflict", option);
+    let features = Prologue { feature_map: Some(FeatureMap::Relu), ..Prologue::default() };
+    t.refuse_spec(&Attention { prologue: features, ..op.clone() }, "Conflict", "prologue.feature_map");
+    let sequences = Sequences::Paged { page: 4, pages: 4 };
+    t.refuse_spec(&Attention { prologue: features, sequences, ..base() }, "Conflict", "prologue.feature_map");
     let epilogue = Epilogue { affine: true, ..Epilogue::default() };
     t.refuse_spec(&Attention { epilogue, ..op }, "Conflict", "epilogue.affine");
 }

@@ -24,7 +24,7 @@ use crate::attention::geometry::{Sequence, sequences};
 use crate::attention::reweight::{self, Measure};
 use crate::attention::score::{Score, Scores};
 use crate::attention::weight::{row_correction, row_share, weight, weight_at_infinity, weight_slope};
-use crate::attention::{dressed, penalty};
+use crate::attention::{dressed, feature_map, penalty};
 use crate::real::Accumulator;
 use crate::{Case, Real, Reference, Values, outputs};
 
@@ -347,9 +347,9 @@ impl Reference for AttentionBackward {
         check_rust(&self.forward)
     }
 
-    /// Slopes of weights may.
+    /// Slopes of weights and of maps may.
     fn jumps(&self) -> bool {
-        matches!(self.forward.weight, Weight::Relu | Weight::ExpClamp(_))
+        matches!(self.forward.weight, Weight::Relu | Weight::ExpClamp(_)) || feature_map::jumps(&self.forward)
     }
 
     /// Adds what the gradient needs of the forward op's outputs to its inputs.

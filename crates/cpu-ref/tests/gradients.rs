@@ -129,6 +129,8 @@ const SEEN: &[&str] = &[
     "d_rho",
     "global_frobenius",
     "query_penalty",
+    "qk_relu",
+    "qk_elu_one",
 ];
 
 #[test]

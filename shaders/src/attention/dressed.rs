@@ -14,8 +14,8 @@ use crate::{Kernels, Limits, Plan, PlanError, Step};
 fn renames(a: &Attention) -> Vec<(&'static str, &'static str)> {
     let p = &a.prologue;
     let of = |on: bool, pair: [(&'static str, &'static str); 2]| on.then_some(pair).into_iter().flatten();
-    let mut all: Vec<_> = of(p.scales_queries(), [("q", "q_ready"), ("d_q", "d_q_ready")]).collect();
-    all.extend(of(p.key_norm.is_some(), [("k", "k_ready"), ("d_k", "d_k_ready")]));
+    let mut all: Vec<_> = of(p.maps_queries(), [("q", "q_ready"), ("d_q", "d_q_ready")]).collect();
+    all.extend(of(p.maps_keys(), [("k", "k_ready"), ("d_k", "d_k_ready")]));
     all.extend(of(p.value_scale.is_some(), [("v", "v_ready"), ("d_v", "d_v_ready")]));
     all.extend(of(!a.epilogue.is_none(), [("o", "o_core"), ("d_o", "d_o_core")]));
     all

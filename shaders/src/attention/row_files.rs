@@ -1,7 +1,7 @@
 //! The WGSL files of the maps of rows.
 
 use gatefold_core::Attention;
-use gatefold_core::attention::{Activation, RowNorm};
+use gatefold_core::attention::{Activation, FeatureMap, RowNorm};
 
 use super::files;
 use super::row_map::{Factor, Kind, RowMap};
@@ -9,6 +9,7 @@ use crate::Source;
 use crate::source::wgsl;
 
 const SQUARES: Source = wgsl!("attention/row_map/squares.wgsl");
+const FEATURE: Source = wgsl!("attention/row_map/featured.wgsl");
 
 impl RowMap<'_> {
     /// The slots of a variant, and its name.
@@ -23,6 +24,12 @@ impl RowMap<'_> {
             Some(RowNorm::Layer { .. }) => vec![SQUARES, wgsl!("attention/row_map/norm/layer.wgsl")],
         });
         name.push_str(&self.norm().map(|n| format!(".{}", n.name())).unwrap_or_default());
+        slots.extend(match self.feature_map() {
+            None => vec![wgsl!("attention/row_map/feature/none.wgsl")],
+            Some(FeatureMap::Relu) => vec![FEATURE, wgsl!("attention/row_map/feature/relu.wgsl")],
+            Some(FeatureMap::EluOne) => vec![FEATURE, wgsl!("attention/row_map/feature/elu_one.wgsl")],
+        });
+        name.push_str(&self.feature_map().map(|map| format!(".{}", map.name())).unwrap_or_default());
         let (factor, part) = factor_slots(self.a, self.factor());
         slots.extend(factor);
         name.push_str(&part);

@@ -1,6 +1,6 @@
 //! Prologue and epilogue: maps of rows before and after the plan of the core, which then binds what they write in place of the operands.
 
-use gatefold_core::attention::{Activation, QueryScale, RowNorm, Sequences};
+use gatefold_core::attention::{Activation, FeatureMap, QueryScale, RowNorm, Sequences};
 use gatefold_core::{Attention, Dtype};
 
 use super::block_sums::{BLOCK, Segments, total};
@@ -102,11 +102,8 @@ impl<'a> RowMap<'a> {
     /// The maps of the prologue.
     pub(super) fn prologue(a: &'a Attention, limits: &'a Limits) -> Vec<Self> {
         let p = &a.prologue;
-        let kinds = [
-            (p.scales_queries(), Kind::Query),
-            (p.key_norm.is_some(), Kind::Key),
-            (p.value_scale.is_some(), Kind::Value),
-        ];
+        let kinds =
+            [(p.maps_queries(), Kind::Query), (p.maps_keys(), Kind::Key), (p.value_scale.is_some(), Kind::Value)];
         kinds.into_iter().filter_map(|(on, kind)| on.then_some(Self { a, limits, kind })).collect()
     }
 
@@ -140,6 +137,10 @@ impl<'a> RowMap<'a> {
             Kind::Value => None,
             Kind::Output => self.a.epilogue.norm,
         }
+    }
+
+    pub(super) fn feature_map(&self) -> Option<FeatureMap> {
+        self.a.prologue.feature_map.filter(|_| matches!(self.kind, Kind::Query | Kind::Key))
     }
 
     pub(super) fn has_gain(&self) -> bool {

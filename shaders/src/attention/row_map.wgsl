@@ -1,8 +1,9 @@
 // attention, prologue and epilogue: a map of rows.
 //
-//   u ← first · x;   y ← last · gain · norm(u)
+//   u ← first · x;   y ← last · φ(gain · norm(u))
 //
-// Owns: its row of y, one row an invocation; rows beyond a sequence get 0. Slots: rows, norm, factor, order, activation, gain.
+// Owns: its row of y, one row an invocation; rows beyond a sequence get 0. Slots: rows, norm, feature, factor, order, activation,
+// gain.
 @group(0) @binding(2) var<storage, read> x: array<Elem>;
 @group(0) @binding(3) var<storage, read_write> y: array<Elem>;
 
@@ -18,7 +19,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     for (var d = 0u; d < params.row_width; d++) {
         let f = factor(row, d).x;
         let n = (scaled(first(f), element(row, d)) - norm.mean) * norm.share;      // [row_width]
-        let result = saturated(scaled(last(f) * gain(d), n), element(row, d));
+        let result = saturated(scaled(last(f), mapped(gain(d), n)), element(row, d));
         let value = select(result, bitcast<f32>(NAN_BITS), norm.broken);
         y[row.start + d] = Elem(select(0.0, value, row.counts));
     }

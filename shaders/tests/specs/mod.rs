@@ -1,9 +1,9 @@
 //! Specs that between them reach every kernel, slot and schedule.
 
 use gatefold_core::attention::{
-    Activation, Bias, BlockMap, CacheLayout, Causal, Dims, Epilogue, Gate, Injection, MaskMod, NanPolicy, Normalizer,
-    Prologue, QueryScale, Reweight, RotaryPairs, RotaryPositions, RowLayout, RowNorm, ScoreBias, ScoreMod, Sequences,
-    Storage, Weight, Window,
+    Activation, Bias, BlockMap, CacheLayout, Causal, Dims, Epilogue, FeatureMap, Gate, Injection, MaskMod, NanPolicy,
+    Normalizer, Prologue, QueryScale, Reweight, RotaryPairs, RotaryPositions, RowLayout, RowNorm, ScoreBias, ScoreMod,
+    Sequences, Storage, Weight, Window,
 };
 use gatefold_core::{
     Attention, AttentionBackward, AttentionMerge, AttentionStatistics, CacheAppend, Dtype, Gemm, Op, RotaryEmbedding,
@@ -115,6 +115,7 @@ fn dressed(base: &Attention) -> Vec<Attention> {
             value_scale: Some(activation),
             key_penalty: (n == 1).then_some(0.5),
             query_penalty: None,
+            feature_map: FeatureMap::ALL.get(n).copied(),
         };
         for per_head in [false, true] {
             let gate = Some(Gate { activation, per_head });

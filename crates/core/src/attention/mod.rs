@@ -13,6 +13,7 @@
 //! Self-Attention* (arXiv 2409.04431, FlashSigmoid); *Better Models, Faster Training: Sigmoid Attention for single-cell Foundation
 //! Models* (arXiv 2604.27124, TritonSigmoid).
 
+mod ablations;
 mod backward;
 mod bias;
 mod cache;
@@ -22,6 +23,7 @@ mod diagnostics;
 mod dims;
 mod dropout;
 mod epilogue;
+mod feature_map;
 mod injection;
 mod mask;
 mod merge;
@@ -38,6 +40,7 @@ mod weight;
 
 use serde::{Deserialize, Serialize};
 
+pub use ablations::cumulative_log_norm;
 pub use backward::{AttentionBackward, BackwardInputs, BackwardOutputs};
 pub use bias::{Bias, ScoreBias};
 pub use cache::{CacheAppend, CacheInputs, CacheLayout, CacheOutputs};
@@ -47,6 +50,7 @@ pub use diagnostics::{AttentionStatistics, StatisticsInputs, StatisticsOutputs};
 pub use dims::{Dims, MAX_DIM};
 pub use dropout::Dropout;
 pub use epilogue::{Epilogue, Gate};
+pub use feature_map::FeatureMap;
 pub use injection::Injection;
 pub use mask::{BlockMap, Causal, Sequences, Window};
 pub use merge::{AttentionMerge, MAX_PARTS, MergeInputs, MergeOutputs};

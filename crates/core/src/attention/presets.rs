@@ -45,35 +45,33 @@ presets! {
     sink_normalized_sigmoid, "Sigmoid by its row sum", "arXiv 2410.10781";
     sink_normalized_elu, "elu + 1 by its row sum", "arXiv 2410.10781";
     sink_identity, "Identity by max(|row sum|, 1)", "arXiv 2410.10781";
-    softmax_clamp_denom, "Softmax as RNN: clamped denominator", "arXiv 2507.23632";
-    softmax_detach_denom, "Softmax as RNN: detached denominator", "arXiv 2507.23632";
-    softmax_divs, "Softmax as RNN: by the count of keys", "arXiv 2507.23632";
-    softmax_gate, "Softmax as RNN: gate for a denominator", "arXiv 2507.23632";
-    softmax_divs_gate, "Softmax as RNN: by the count of keys, gated", "arXiv 2507.23632";
-    softmax_divs_norm, "Softmax as RNN: by the count of keys, normalised output", "arXiv 2507.23632";
+    softmax_clamp_denom, "Softmax as RNN: clamped denominator", "arXiv 2507.23632: `softmax_clamp_denom`";
+    softmax_detach_denom, "Softmax as RNN: detached denominator", "arXiv 2507.23632: `softmax_detach_denom`";
+    softmax_divs, "Softmax as RNN: by the count of keys", "arXiv 2507.23632: `softmax_divs`";
+    softmax_gate, "Softmax as RNN: gate for a denominator", "arXiv 2507.23632: `softmax_gate`";
+    softmax_divs_gate, "Softmax as RNN: by the count of keys, gated", "arXiv 2507.23632: `softmax_divS_gate`";
+    softmax_divs_norm, "Softmax as RNN: by the count of keys, normalised output", "arXiv 2507.23632: `softmax_divS_norm`, `gated_softmax_no_gate_rmsnorm`";
     gated_softmax_l2, "Softmax as RNN: input gate, L2 output norm", "arXiv 2507.23632";
     gated_softmax_rms, "Softmax as RNN: input gate, RMS output norm", "arXiv 2507.23632";
     gated_softmax_post_gate_l2, "Softmax as RNN: input gate, L2 output norm, gate after it", "arXiv 2507.23632";
-    taylor_softmax, "Softmax as RNN: Taylor series", "arXiv 2507.23632";
+    taylor_softmax, "Softmax as RNN: Taylor series", "arXiv 2507.23632: `softmax_taylor_80terms`";
     stable_max, "StableMax", "arXiv 2501.04697";
     affine_scaled, "Affine-scaled attention", "Affine-Scaled Attention (2026), see docs";
     soft_injection, "Soft injection of task vectors", "Soft Injection of Task Embeddings, see docs";
     lssar, "LSSAR (softplus attention, re-weighted)", "arXiv 2501.13428";
     infsa, "InfSA (infinite self-attention, pure)", "arXiv 2603.00175";
     soft_products, "SOFT, its products with Gaussian kernels", "arXiv 2207.03341";
-}
-
-/// `exp(min(z, 5))`, top-left causal: what the ablations of arXiv 2507.23632 share.
-fn clamped(dims: Dims, normalizer: Normalizer) -> Attention {
-    let weight = Weight::ExpClamp(5.0);
-    Attention { weight, normalizer, causal: Causal::TopLeft, ..Attention::softmax(dims) }
-}
-
-/// Its gated forms: a gate per key on the values, another per head on the output.
-fn gated(dims: Dims, norm: Option<RowNorm>, gate: Option<Gate>, gate_last: bool) -> Attention {
-    let prologue = Prologue { value_scale: Some(Activation::Sigmoid), ..Prologue::default() };
-    let epilogue = Epilogue { gate, norm, gate_last, ..Epilogue::default() };
-    Attention { prologue, epilogue, ..clamped(dims, Normalizer::Count) }
+    softmax_detach_denom_gate, "Softmax as RNN: detached denominator, gated", "arXiv 2507.23632: `softmax_detach_denom_gate`";
+    gated_softmax, "Softmax as RNN: input gate, gate, LayerNorm", "arXiv 2507.23632: `gated_softmax`";
+    softmax_l2, "Softmax as RNN: clamped, L2 output norm", "arXiv 2507.23632: `gated_softmax_no_gate_L2norm_nodivS`";
+    softmax_l2_noclamp, "Softmax as RNN: L2 output norm", "arXiv 2507.23632: `gated_softmax_no_gate_L2norm_nodivS_noclamp`";
+    softmax_post_gate_l2, "Softmax as RNN: L2 output norm, gate after it", "arXiv 2507.23632: `gated_softmax_post_out_gate_L2norm_nodivS_noclamp`";
+    softmax_custom_norm, "Softmax as RNN: output of length `val_dim`", "arXiv 2507.23632: `gated_softmax_no_gate_customnorm`";
+    softmax_cumgate, "Softmax as RNN: by a running sum of gates", "arXiv 2507.23632: `gated_softmax_cumgate`";
+    gated_relu_l2, "Softmax as RNN: products of relu, L2 output norm", "arXiv 2507.23632: `gated_ReLU_no_gate_L2norm_nodivS_noclamp`";
+    linear_elu, "Linear attention of elu + 1", "arXiv 2006.16236, 2405.15731, 2410.10781, 2507.23632: `linear_elu`";
+    linear_relu, "Linear attention of relu", "arXiv 2410.10629, 2507.23632: `linear_relu`";
+    linear_cosine, "Linear attention of cosines", "arXiv 2507.23632: `linear_cosine`";
 }
 
 impl Attention {
@@ -201,61 +199,6 @@ impl Attention {
     /// The score itself, divided by `max(|Σ_j s_ij|, 1)` (arXiv 2410.10781). Causal.
     pub fn sink_identity(dims: Dims) -> Self {
         Self { weight: Weight::Identity, normalizer: Normalizer::ClampedRowSum, ..Self::sink_free_sigmoid(dims) }
-    }
-
-    /// `exp(min(s, 5))` divided by `max(Σ, 1)` (*On the Expressiveness of Softmax Attention: A Recurrent Neural Network Perspective*, arXiv
-    /// 2507.23632: `softmax_clamp_denom`).
-    pub fn softmax_clamp_denom(dims: Dims) -> Self {
-        clamped(dims, Normalizer::ClampedRowSum)
-    }
-
-    /// The same, with a denominator that the gradient does not see (arXiv 2507.23632: `softmax_detach_denom`).
-    pub fn softmax_detach_denom(dims: Dims) -> Self {
-        clamped(dims, Normalizer::DetachedClampedRowSum)
-    }
-
-    /// `exp(min(s, 5))` divided by how many keys the query sees (arXiv 2507.23632: `softmax_divS`).
-    pub fn softmax_divs(dims: Dims) -> Self {
-        clamped(dims, Normalizer::Count)
-    }
-
-    /// `exp(min(s, 5))` with a gate per head and no denominator (arXiv 2507.23632: `softmax_gate`).
-    pub fn softmax_gate(dims: Dims) -> Self {
-        let epilogue = Epilogue { gate: Some(Gate::HEAD), ..Epilogue::default() };
-        Self { epilogue, ..clamped(dims, Normalizer::None) }
-    }
-
-    /// The same divided by how many keys the query sees (arXiv 2507.23632: `softmax_divS_gate`).
-    pub fn softmax_divs_gate(dims: Dims) -> Self {
-        Self { normalizer: Normalizer::Count, ..Self::softmax_gate(dims) }
-    }
-
-    /// Divided by the count of keys, then normalised by RMS with a gain (arXiv 2507.23632: `softmax_divS_norm`).
-    pub fn softmax_divs_norm(dims: Dims) -> Self {
-        let epilogue = Epilogue { norm: Some(RowNorm::RMS), gain: true, ..Epilogue::default() };
-        Self { epilogue, ..clamped(dims, Normalizer::Count) }
-    }
-
-    /// Values gated by the sigmoid of an input `value_scale`, outputs normalised by their length (arXiv 2507.23632: `gated_softmax_…_L2norm`,
-    /// where a gate before the norm would cancel).
-    pub fn gated_softmax_l2(dims: Dims) -> Self {
-        gated(dims, Some(RowNorm::L2), None, false)
-    }
-
-    /// The same with an RMS norm, a gate per head before it (arXiv 2507.23632: `gated_softmax_…_rmsnorm`).
-    pub fn gated_softmax_rms(dims: Dims) -> Self {
-        gated(dims, Some(RowNorm::RMS), Some(Gate::HEAD), false)
-    }
-
-    /// The same with an L2 norm and the gate after it (arXiv 2507.23632: `gated_softmax_…_post_out_gate_L2norm`).
-    pub fn gated_softmax_post_gate_l2(dims: Dims) -> Self {
-        gated(dims, Some(RowNorm::L2), Some(Gate::HEAD), true)
-    }
-
-    /// The Taylor series of the exponential to degree 8, by its row sum (arXiv 2507.23632: `softmax_taylor`, whose 80 terms f32 cannot tell
-    /// from the exponential). Causal.
-    pub fn taylor_softmax(dims: Dims) -> Self {
-        Self { weight: Weight::Taylor(8), ..clamped(dims, Normalizer::RowSum) }
     }
 
     /// StableMax: `s + 1` above 0, `1/(1 − s)` below, by its row sum (*Grokking at the Edge of Numerical Stability*, arXiv 2501.04697).

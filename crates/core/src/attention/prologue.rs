@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Attention, Epilogue, Sequences};
+use super::{Attention, Epilogue, FeatureMap, Sequences};
 use crate::{Dtype, Operand, SpecError};
 
 /// How a row `x` is normalised.
@@ -100,7 +100,7 @@ pub enum QueryScale {
     LogKeys,
 }
 
-/// What is done to rows before there are scores: `q̂_i = query_scale_i · gain ∘ norm(q_i)`, `k̂_j = gain ∘ norm(k_j)`,
+/// What is done to rows before there are scores: `q̂_i = query_scale_i · φ(gain ∘ norm(q_i))`, `k̂_j = φ(gain ∘ norm(k_j))`,
 /// `v̂_j = value_scale_j · v_j`, and `key_penalty`. Everything else then reads `q̂ k̂ v̂` for `q k v`, in the same storage type.
 ///
 /// | operand | shape | type |
@@ -119,7 +119,10 @@ pub struct Prologue {
     pub key_norm: Option<RowNorm>,
     /// Whether what is normalised is multiplied by an input, dim by dim.
     pub gain: bool,
-    /// Factor on every query, after its norm.
+    /// `φ`, of every element of queries and keys, after norm and gain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub feature_map: Option<FeatureMap>,
+    /// Factor on every query, after its norm and map.
     pub query_scale: Option<QueryScale>,
     /// Whether values are multiplied by an input `value_scale`, and what becomes of it first: a logit with
     /// [`Sigmoid`](Activation::Sigmoid) is the input gate of arXiv 2507.23632.
@@ -137,13 +140,18 @@ pub struct Prologue {
 impl Prologue {
     /// Whether there is nothing to do.
     pub fn is_none(&self) -> bool {
-        let rows = self.scales_queries() || self.key_norm.is_some() || self.value_scale.is_some();
+        let rows = self.maps_queries() || self.maps_keys() || self.value_scale.is_some();
         !rows && self.key_penalty.is_none() && self.query_penalty.is_none()
     }
 
     /// Whether queries are changed.
-    pub const fn scales_queries(&self) -> bool {
-        self.query_norm.is_some() || self.query_scale.is_some()
+    pub const fn maps_queries(&self) -> bool {
+        self.query_norm.is_some() || self.feature_map.is_some() || self.query_scale.is_some()
+    }
+
+    /// Whether keys are changed.
+    pub const fn maps_keys(&self) -> bool {
+        self.key_norm.is_some() || self.feature_map.is_some()
     }
 
     /// The small inputs and the shapes that they share with their gradients.
@@ -191,6 +199,9 @@ impl Prologue {
             let reason = "rows of a cache are normalised and scaled before they are put there";
             return conflict("prologue.key_norm, value_scale or key_penalty", "sequences: paged", reason);
         }
+        if cached {
+            FeatureMap::check_cache(self.feature_map, "sequences: paged")?;
+        }
         Ok(())
     }
 
@@ -200,6 +211,7 @@ impl Prologue {
         all.extend(self.query_norm.map(|n| format!("q_{}", n.name())));
         all.extend(self.key_norm.map(|n| format!("k_{}", n.name())));
         all.extend(self.gain.then(|| "gain".into()));
+        all.extend(self.feature_map.map(|map| format!("qk_{}", map.name())));
         all.extend(self.query_scale.map(|s| match s {
             QueryScale::Given => "query_scale".into(),
             QueryScale::LogKeys => "log_keys".into(),

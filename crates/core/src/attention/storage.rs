@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Attention;
+use super::{Attention, FeatureMap};
 use crate::{Dtype, Operand, SpecError, Tensor};
 
 /// How keys and values, or rows of a cache, are stored.
@@ -140,6 +140,7 @@ impl Attention {
             let reason = "rows are normalised and scaled before they are rounded to int8";
             return Err(SpecError::Conflict { option, with, reason });
         }
+        FeatureMap::check_cache(p.feature_map, with)?;
         if self.epilogue.affine {
             let reason = "means of values are formed of floats";
             return Err(SpecError::Conflict { option: "epilogue.affine", with, reason });

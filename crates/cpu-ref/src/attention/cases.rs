@@ -9,8 +9,8 @@ use gatefold_core::{Attention, AttentionBackward, Dtype, Op};
 
 use super::draw::{Draw, Plant, inputs, spec};
 use super::{
-    affine_cases, custom_cases, distance_cases, dropout_cases, frobenius_cases, gate_cases, injection, mask_cases,
-    pairs, reweight_cases, row_cases, storage,
+    affine_cases, custom_cases, distance_cases, dropout_cases, feature_map_cases, frobenius_cases, gate_cases,
+    injection, mask_cases, pairs, reweight_cases, row_cases, storage,
 };
 use crate::case::HALVES;
 use crate::data::{Family, Rng};
@@ -30,7 +30,8 @@ pub(crate) const PLANNED: u64 = (246
     + reweight_cases::COUNT
     + frobenius_cases::COUNT
     + distance_cases::COUNT
-    + gate_cases::COUNT) as u64;
+    + gate_cases::COUNT
+    + feature_map_cases::COUNT) as u64;
 
 const FORWARD: u64 = 0x0f0f;
 const BACKWARD: u64 = 0xb0b0;
@@ -117,11 +118,13 @@ fn planned() -> &'static [Draw] {
         all.extend(injection::planned());
         all.extend(dropout_cases::planned());
         all.extend(storage::planned());
-        presets(&PRESETS[FIRST_PRESETS..], &mut all);
+        presets(&PRESETS[FIRST_PRESETS..SECOND_PRESETS], &mut all);
         all.extend(reweight_cases::planned());
         all.extend(frobenius_cases::planned());
         all.extend(distance_cases::planned());
         all.extend(gate_cases::planned());
+        presets(&PRESETS[SECOND_PRESETS..], &mut all);
+        all.extend(feature_map_cases::planned());
         all
     })
 }
@@ -214,6 +217,7 @@ fn biases(weight: Weight, all: &mut Vec<Draw>) {
 
 /// Presets whose cases come first; those of later ones are at the end, so that no seed is another case.
 const FIRST_PRESETS: usize = 29;
+const SECOND_PRESETS: usize = 32;
 
 /// Each of these presets: nothing but one key, more keys than queries, fewer, a key that is NaN, rows of zeros.
 fn presets(of: &[Preset], all: &mut Vec<Draw>) {

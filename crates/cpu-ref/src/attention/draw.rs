@@ -130,6 +130,7 @@ fn with_rows(rng: &mut Rng, style: &mut Rng, op: Attention) -> Attention {
         value_scale: style.pick(&factors),
         key_penalty: None,
         query_penalty: None,
+        feature_map: None,
     };
     let (gate, norm, gain) = (style.pick(&gates), style.pick(&norms), style.chance(50));
     let penalty = style.chance(40).then(|| rng.pick(&[1.0, 0.5, -0.25]));

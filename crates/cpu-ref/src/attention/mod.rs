@@ -24,6 +24,8 @@ pub(crate) mod draw;
 pub(crate) mod dressed;
 pub(crate) mod dropout;
 mod dropout_cases;
+pub(crate) mod feature_map;
+mod feature_map_cases;
 pub(crate) mod frobenius;
 mod frobenius_cases;
 mod gate_cases;

@@ -106,8 +106,10 @@ mod tests {
     /// Neither kinks nor cancellation nor rows that are nearly even leave the cases without evidence.
     #[test]
     fn the_bounds_say_something() {
-        let first = super::super::cases::PLANNED - COUNT as u64;
-        for seed in first..first + COUNT as u64 {
+        let planned = 0..super::super::cases::PLANNED;
+        let ours: Vec<u64> = planned.filter(|&seed| Attention::case(seed).note.starts_with("re-weighted")).collect();
+        assert_eq!(ours.len(), COUNT);
+        for seed in ours {
             for (note, share) in [telling::<Attention>(seed), telling::<AttentionBackward>(seed)] {
                 // lengths are drawn, and may be next to nothing
                 let says_little = ["Zero", "no keys", "padded"].iter().any(|word| note.contains(word));

@@ -36,6 +36,7 @@ fn draw(choice: [usize; SLOTS.len()]) -> Draw {
         value_scale: Activation::ALL.get(value).copied(),
         key_penalty: [None, None, None, Some(1.0)][key],
         query_penalty: None,
+        feature_map: None,
     };
     let gate = gate.checked_sub(1).map(|at| Gate { activation: Activation::ALL[at / 2], per_head: at % 2 == 1 });
     let norm = norm(output, other);

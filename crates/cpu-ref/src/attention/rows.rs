@@ -1,8 +1,9 @@
-//! Prologue and epilogue: a map of rows, `y = last ∘ gain ∘ norm(first ∘ x)`, where the factor is the first or the last.
+//! Prologue and epilogue: a map of rows, `y = last ∘ φ(gain ∘ norm(first ∘ x))`, where the factor is the first or the last.
 
-use gatefold_core::attention::{Activation, QueryScale, RowNorm};
+use gatefold_core::attention::{Activation, FeatureMap, QueryScale, RowNorm};
 use gatefold_core::{Attention, Dtype};
 
+use super::feature_map::{feature, feature_gradient};
 use super::geometry::{Sequence, sequences};
 use super::penalty;
 use super::score::host_constant;
@@ -44,6 +45,7 @@ pub(crate) struct RowMap<'a, R> {
     pub(crate) norm: Option<RowNorm>,
     /// A number per dim; empty if there is none.
     pub(crate) gain: &'a [R],
+    pub(crate) feature: Option<FeatureMap>,
     /// Whether the factor comes before the norm.
     pub(crate) first: bool,
 }
@@ -109,7 +111,10 @@ impl<R: Real> RowMap<'_, R> {
         if self.norm.is_some() && is_broken(&u) {
             return vec![R::nan(); x.len()];
         }
-        let scaled = |(d, n): (usize, R)| self.factors(factor, d).1 * self.gain(d) * n;
+        let scaled = |(d, n): (usize, R)| match self.feature {
+            None => self.factors(factor, d).1 * self.gain(d) * n,
+            map => self.factors(factor, d).1 * feature(map, self.gain(d) * n),
+        };
         self.normalized(&u).0.into_iter().enumerate().map(scaled).collect()
     }
 
@@ -123,18 +128,24 @@ impl<R: Real> RowMap<'_, R> {
             return RowGradient { d_x: nan(width), d_factor: nan(factor.len()), d_gain: nan(width) };
         }
         let (n, r) = self.normalized(&u);
-        let d_n: Vec<R> = (0..width).map(|d| self.factors(factor, d).1 * self.gain(d) * d_y[d]).collect();
+        // the gradient of what is mapped, but for the factor
+        let d_mapped: Vec<R> = match self.feature {
+            None => d_y.to_vec(),
+            map => (0..width).map(|d| feature_gradient(map, self.gain(d) * n[d], d_y[d])).collect(),
+        };
+        let d_n: Vec<R> = (0..width).map(|d| self.factors(factor, d).1 * self.gain(d) * d_mapped[d]).collect();
         let d_u = self.norm_backward(&n, r, &d_n);
-        let by_factor: Vec<R> =
-            (0..width).map(|d| if self.first { x[d] * d_u[d] } else { d_y[d] * self.gain(d) * n[d] }).collect();
+        let by_factor: Vec<R> = (0..width)
+            .map(|d| if self.first { x[d] * d_u[d] } else { d_y[d] * feature(self.feature, self.gain(d) * n[d]) })
+            .collect();
         let d_factor = match factor.len() {
             0 => Vec::new(),
-            1 if is_broken(&by_factor) => vec![R::nan()],
+            1 if broken || is_broken(&by_factor) => vec![R::nan()],
             1 => vec![R::sum(by_factor) * factor[0].1],
             _ => by_factor.iter().zip(factor).map(|(&g, f)| g * f.1).collect(),
         };
         let d_x = (0..width).map(|d| self.factors(factor, d).0 * d_u[d]).collect();
-        let d_gain = (0..width).map(|d| self.factors(factor, d).1 * d_y[d] * n[d]).collect();
+        let d_gain = (0..width).map(|d| self.factors(factor, d).1 * d_mapped[d] * n[d]).collect();
         RowGradient { d_x, d_factor, d_gain }
     }
 
@@ -178,13 +189,13 @@ impl<'a, R: Real> Rows<'a, R> {
 
     pub(crate) fn map(&self) -> RowMap<'a, R> {
         let (p, e) = (&self.op.prologue, &self.op.epilogue);
-        let (norm, gain, first) = match self.kind {
-            Kind::Query => (p.query_norm, "q_gain", false),
-            Kind::Key => (p.key_norm, "k_gain", false),
-            Kind::Value => (None, "", false),
-            Kind::Output => (e.norm, "o_gain", !e.gate_last),
+        let (norm, gain, feature, first) = match self.kind {
+            Kind::Query => (p.query_norm, "q_gain", p.feature_map, false),
+            Kind::Key => (p.key_norm, "k_gain", p.feature_map, false),
+            Kind::Value => (None, "", None, false),
+            Kind::Output => (e.norm, "o_gain", None, !e.gate_last),
         };
-        RowMap { norm, gain: self.inputs.float(gain), first }
+        RowMap { norm, gain: self.inputs.float(gain), feature, first }
     }
 
     /// Every row that counts: its sequence, its position and its row in memory.
@@ -286,8 +297,8 @@ impl<'a, R: Real> Rows<'a, R> {
 pub(crate) fn prologue_kinds(op: &Attention) -> Vec<(Kind, &'static str)> {
     let p = &op.prologue;
     let mut all = Vec::new();
-    all.extend(p.scales_queries().then_some((Kind::Query, "q")));
-    all.extend(p.key_norm.is_some().then_some((Kind::Key, "k")));
+    all.extend(p.maps_queries().then_some((Kind::Query, "q")));
+    all.extend(p.maps_keys().then_some((Kind::Key, "k")));
     all.extend(p.value_scale.is_some().then_some((Kind::Value, "v")));
     all
 }

@@ -307,7 +307,8 @@ impl ErrSum {
 
     /// `additions` of rounding at most u each, the first eight 2u: long sums are formed in parts, or rounded to nearest.
     fn bounded(&self, additions: f64) -> Err {
-        if self.terms == 0.0 {
+        // no terms, or every one is the product of an exact 0
+        if self.terms == 0.0 || (self.magnitude == 0.0 && self.carried == 0.0) {
             return Err::default();
         }
         if self.magnitude > MAX {

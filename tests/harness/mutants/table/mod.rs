@@ -7,6 +7,7 @@ mod custom;
 mod decode;
 mod diagnostics;
 mod dropout;
+mod feature_map;
 mod forward;
 mod gemm;
 mod global;
@@ -40,6 +41,7 @@ const ALL: &[&[Row]] = &[
     masks::ALL,
     dropout::ALL,
     rows::ALL,
+    feature_map::ALL,
     affine::ALL,
     global::ALL,
     rowwise::ALL,
