@@ -89,9 +89,15 @@ fn attention_options() {
         t.refuse_spec(&Attention { softcap: Some(softcap), ..base.clone() }, "Option", "softcap");
     }
     for probability in [-0.1, 1.0, 1.5, f32::NAN, f32::INFINITY] {
-        let dropout = Some(Dropout { probability, seed: 0 });
+        let dropout = Some(Dropout::new(probability, 0));
         t.refuse_spec(&Attention { dropout, ..base.clone() }, "Option", "dropout.probability");
     }
+    let dropout = Some(Dropout { seed_input: true, ..Dropout::new(0.5, 0) });
+    let seeded = Attention { dropout, ..base.clone() };
+    t.refuse_without(&seeded, "dropout_seed");
+    t.refuse_with(&seeded, "dropout_seed", zeros(Dtype::U32, &[1]), "Shape", "dropout_seed");
+    t.refuse_with(&seeded, "dropout_seed", zeros(Dtype::F32, &[2]), "Dtype", "dropout_seed");
+    t.refuse_with(&base, "dropout_seed", zeros(Dtype::U32, &[2]), "Unexpected", "dropout_seed");
     for bias in [f32::NAN, f32::NEG_INFINITY] {
         t.refuse_spec(&Attention { bias: Bias::Const(bias), ..base.clone() }, "Option", "bias");
     }

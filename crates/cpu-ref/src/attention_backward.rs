@@ -216,7 +216,7 @@ impl<'a, R: Real> Gradients<'a, R> {
         let d_p = |j: usize| {
             let d_o = &self.inputs.float("d_o")[row * width..(row + 1) * width];
             let d_p = R::dot(d_o, self.scores.values(s.key_row(op, h, j)));
-            drop(op, [s.b, h, i, j], d_p).unwrap_or_else(|| R::from_f64(0.0))
+            drop(op, self.scores.seed, [s.b, h, i, j], d_p).unwrap_or_else(|| R::from_f64(0.0))
         };
         match (shared, Measure::saved(op, s, i, saved(0), saved(1))) {
             (Shared::Normalized(share, delta), Some(measure)) => {
@@ -229,7 +229,7 @@ impl<'a, R: Real> Gradients<'a, R> {
     /// `None` for a pair of weight 0 that has no gradient.
     fn pair(&self, score: Score<R>, key: usize, shared: Shared<R>, d_o: &[R], place: [usize; 4]) -> Option<Pair<R>> {
         let (of, zero) = (&self.spec.forward, R::from_f64(0.0));
-        let dropped = |x: R| drop(of, place, x).unwrap_or(zero);
+        let dropped = |x: R| drop(of, self.scores.seed, place, x).unwrap_or(zero);
         let (z, slope) = match score {
             Score::Finite { z, slope } => (z, slope),
             Score::PlusInfinity => {

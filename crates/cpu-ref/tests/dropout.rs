@@ -23,7 +23,7 @@ fn inputs(d: &Dims) -> Values<f64> {
 }
 
 fn with(probability: f32, seed: u64, spec: &Attention) -> Attention {
-    Attention { dropout: Some(Dropout { probability, seed }), ..spec.clone() }
+    Attention { dropout: Some(Dropout::new(probability, seed)), ..spec.clone() }
 }
 
 /// Softmax, and a function whose rows are divided by their sum.
@@ -89,6 +89,24 @@ fn nothing_to_drop_is_no_dropout() {
     for spec in both(dims) {
         let plain = spec.eval(&inputs(&dims));
         assert_eq!(with(0.0, 3, &spec).eval(&inputs(&dims)).float("o"), plain.float("o"));
+    }
+}
+
+/// A call's seed has the place of the spec's: low half first, xor.
+#[test]
+fn a_call_may_bring_its_seed() {
+    let dims = Dims::new(1, 2, 9, 4);
+    for spec in both(dims) {
+        for (own, given, both) in
+            [(0u64, [5u32, 0], 5u64), (0, [0, 5], 5 << 32), (0x3_0000_0006, [5, 1], 0x2_0000_0003)]
+        {
+            let seeded = Dropout { seed_input: true, ..Dropout::new(0.5, own) };
+            let mut call = inputs(&dims);
+            call.ints.insert("dropout_seed".into(), given.to_vec());
+            let found = Attention { dropout: Some(seeded), ..spec.clone() }.eval(&call);
+            assert_eq!(found.float("o"), with(0.5, both, &spec).eval(&inputs(&dims)).float("o"));
+            assert_ne!(found.float("o"), with(0.5, own, &spec).eval(&inputs(&dims)).float("o"));
+        }
     }
 }
 

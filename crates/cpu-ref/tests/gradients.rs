@@ -124,6 +124,7 @@ const SEEN: &[&str] = &[
     "d_inject_logit",
     "d_task_vector",
     "dropout",
+    "dropout_seed",
     "reweight3",
     "reweight15",
     "d_rho",

@@ -5,8 +5,8 @@ mod fixture;
 use std::sync::Arc;
 
 use fixture::{COUNT, gpu, scale_expected, scale_inputs, scale_operands, scale_plan};
-use gatefold_wgpu::attention::Dims;
-use gatefold_wgpu::{Attention, Bindings, Dtype, Gpu, Kernels, Op, Operand, Plan, RunError, wgpu};
+use gatefold_wgpu::attention::{Dims, Dropout};
+use gatefold_wgpu::{Attention, Bindings, Dtype, Gpu, Kernels, Op, Operand, Plan, RunError, Tensor, Tensors, wgpu};
 use wgpu::BufferUsages as Usage;
 
 fn buffer(gpu: &Gpu, size: u64, usage: Usage) -> wgpu::Buffer {
@@ -143,6 +143,40 @@ fn recordings_share_scratch_but_not_results() {
         let got = read(&gpu, encoder, &o, 0, bytes);
         let wanted = |x: &f32| if value.is_finite() { (x - value).abs() < 1e-5 } else { x.is_nan() };
         assert!(got.iter().all(wanted), "{value}: {got:?}");
+    }
+}
+
+/// A training loop's dropout: one plan, prepared once, and eight bytes written for each step.
+#[test]
+fn a_prepared_plan_takes_a_seed_for_each_step() {
+    let gpu = gpu();
+    let dropping = |dropout| Attention { dropout: Some(dropout), ..Attention::softmax(Dims::new(1, 2, 33, 8)) };
+    let spec = dropping(Dropout { seed_input: true, ..Dropout::new(0.5, 7) });
+    let bytes = spec.operands()[0].bytes();
+    let [q, k, v, o] = [(); 4].map(|()| buffer(&gpu, bytes, ALL));
+    let seed = buffer(&gpu, 8, ALL);
+    let rows = |at: u32| {
+        (0..528u32).map(|n| f32::from_bits(0x3f80_0000 + n * 7919 * at % 0x7f_ffff) - 1.5).collect::<Vec<f32>>()
+    };
+    let mut inputs = Tensors::new();
+    for (at, (name, to)) in (1..).zip([("q", &q), ("k", &k), ("v", &v)]) {
+        let t = Tensor::f32([1, 2, 33, 8], rows(at)).unwrap();
+        gpu.queue().write_buffer(to, 0, t.bytes());
+        inputs.insert(name, t);
+    }
+    let bindings = Bindings::new().bind("q", &q, 0).bind("k", &k, 0).bind("v", &v, 0).bind("o", &o, 0);
+    let bindings = bindings.bind("dropout_seed", &seed, 0);
+    let prepared = gpu.prepare(&gpu.plan(&spec).unwrap(), &spec.operands(), &bindings).unwrap();
+    let mut outputs: Vec<Vec<f32>> = Vec::new();
+    for step in [0u64, 1, 1 << 35, 0xfedc_ba98_7654_3210] {
+        gpu.queue().write_buffer(&seed, 0, &step.to_le_bytes());
+        let mut encoder = encoder(&gpu);
+        prepared.encode(&mut encoder).unwrap();
+        let got = read(&gpu, encoder, &o, 0, bytes);
+        let fixed = gpu.run_tensors(&dropping(Dropout::new(0.5, 7 ^ step)), &inputs).unwrap();
+        assert_eq!(got, fixed["o"].to_f32(), "step {step}");
+        assert!(outputs.iter().all(|other| *other != got), "step {step}");
+        outputs.push(got);
     }
 }
 

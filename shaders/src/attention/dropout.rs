@@ -8,20 +8,22 @@ use crate::{Param, Source};
 
 const NONE: Source = wgsl!("attention/dropout/none.wgsl");
 const COUNTER: Source = wgsl!("attention/dropout/counter.wgsl");
+const SEED_FIXED: Source = wgsl!("attention/dropout/seed_fixed.wgsl");
+const SEED_GIVEN: Source = wgsl!("attention/dropout/seed_given.wgsl");
 const WEIGHTS: Source = wgsl!("attention/dropout/weights.wgsl");
 
 /// The files of slot `dropout`; `forward`: in the kernel that has weights by the tile.
 pub(super) fn files(a: &Attention, forward: bool) -> (Vec<Source>, &'static str) {
-    match a.drops() {
-        None => (vec![NONE], ""),
-        Some(_) if forward => (vec![COUNTER, WEIGHTS], ".dropout"),
-        Some(_) => (vec![COUNTER], ".dropout"),
-    }
+    let Some(dropout) = a.drops() else { return (vec![NONE], "") };
+    let (seed, part) = if dropout.seed_input { (SEED_GIVEN, ".dropout_seed") } else { (SEED_FIXED, ".dropout") };
+    let mut slots = vec![COUNTER, seed];
+    slots.extend(forward.then_some(WEIGHTS));
+    (slots, part)
 }
 
 /// The members of `params`: seed, threshold, factor.
 pub(super) fn members(a: &Attention) -> [(&'static str, Param); 4] {
-    let dropout = a.drops().unwrap_or(Dropout { probability: 0.0, seed: 0 });
+    let dropout = a.drops().unwrap_or(Dropout::new(0.0, 0));
     #[allow(clippy::cast_possible_truncation, reason = "the halves of the seed; rounding to f32 is meant")]
     let (low, high, scale) = (dropout.seed as u32, (dropout.seed >> 32) as u32, dropout.scale() as f32);
     [
@@ -42,7 +44,7 @@ mod tests {
 
     fn with(probability: f32, seed: u64) -> Attention {
         let dims = Dims::new(1, 2, 100, 32);
-        Attention { dropout: Some(Dropout { probability, seed }), dtype: Dtype::F16, ..Attention::softmax(dims) }
+        Attention { dropout: Some(Dropout::new(probability, seed)), dtype: Dtype::F16, ..Attention::softmax(dims) }
     }
 
     fn names(plan: &Plan) -> Vec<&str> {

@@ -29,6 +29,7 @@ const PACKED: &[(&str, &str)] = &[
     ("document_q", "document_q_at"),
     ("document_kv", "document_kv_at"),
     ("block_map", "block_map_at"),
+    ("dropout_seed", "dropout_seed_at"),
     ("k_scale", "k_scale_at"),
     ("v_scale", "v_scale_at"),
 ];

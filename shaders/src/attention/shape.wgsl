@@ -77,6 +77,7 @@ struct Params {
     key_penalty: f32,   // key_penalty.wgsl: ½·λ·scale
     seed_low: u32,      // dropout/counter.wgsl; seed_high as well
     seed_high: u32,
+    dropout_seed_at: u32, // input: what is xored onto the seed
     drop_below: u32,    //   words below it drop their pair
     keep_scale: f32,    //   1/(1 - p)
     scale_shift: u32,   // io/keys_int8.wgsl: of k_scale and v_scale

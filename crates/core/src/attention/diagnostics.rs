@@ -74,7 +74,7 @@ pub struct StatisticsInputs {
 impl From<StatisticsInputs> for Tensors {
     fn from(i: StatisticsInputs) -> Self {
         let mut all = Self::from(i.forward);
-        for name in UNREAD.into_iter().chain(["value_scale", "gate", "o_gain"]) {
+        for name in UNREAD.into_iter().chain(["value_scale", "gate", "o_gain", "dropout_seed"]) {
             all.take(name);
         }
         all

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Attention;
-use crate::SpecError;
+use crate::{Dtype, Operand, SpecError};
 
 /// Dropout of the weights `P` after they have been normalised (Srivastava et al., *Dropout*, JMLR 2014): each visible pair is kept with probability
 /// `1 − p` and then counts `1/(1 − p)` times, independently of every other pair.
@@ -19,7 +19,8 @@ use crate::SpecError;
 ///
 /// `word_ij` is a function of the seed and of where the pair is: `b` counts batch entries (sequences), `h` query heads, and `i` and `j` positions from
 /// 0 within their own sequence, wherever it lies in memory. So it is the same for every layout, kernel, tile and device, forward and backward. All is
-/// arithmetic of u32 that wraps; `seed_low` and `seed_high` are the halves of `seed`:
+/// arithmetic of u32 that wraps; `seed_low` and `seed_high` are the halves of `seed`, with [`seed_input`](Self::seed_input) each xor its element of the
+/// input `dropout_seed`:
 ///
 /// ```text
 /// (x, y, z, w) = (i, b·q_heads + h, seed_low, seed_high)                                              one hash a row: PCG4D
@@ -41,7 +42,7 @@ use crate::SpecError;
 /// use gatefold_core::Attention;
 /// use gatefold_core::attention::{Dims, Dropout};
 ///
-/// let dropout = Some(Dropout { probability: 0.1, seed: 4711 });
+/// let dropout = Some(Dropout::new(0.1, 4711));
 /// let spec = Attention { dropout, ..Attention::softmax(Dims::new(1, 8, 1024, 64)) };
 /// # use gatefold_core::Op;
 /// # spec.validate().unwrap();
@@ -53,9 +54,28 @@ pub struct Dropout {
     pub probability: f32,
     /// Which mask: draw another for every step and every layer.
     pub seed: u64,
+    /// Whether there is an input `dropout_seed [2]` (u32: low half, high half) that is xored onto `seed`. With it a plan, and what is prepared from it,
+    /// serves every step: the spec's seed tells layers apart, the input steps. The gradient takes the same numbers as the forward pass.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub seed_input: bool,
 }
 
 impl Dropout {
+    /// Dropout whose mask the spec's seed alone says.
+    pub const fn new(probability: f32, seed: u64) -> Self {
+        Self { probability, seed, seed_input: false }
+    }
+
+    /// Its small input.
+    pub(super) fn operand(self) -> Option<Operand> {
+        self.seed_input.then(|| Operand::input("dropout_seed", [2], Dtype::U32))
+    }
+
+    /// What shows in a label.
+    pub(super) const fn label(self) -> &'static str {
+        if self.seed_input { "dropout_seed" } else { "dropout" }
+    }
+
     /// Words below this drop their pair: `round(p·2³²)`.
     pub fn threshold(&self) -> u32 {
         #[allow(

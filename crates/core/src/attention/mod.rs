@@ -87,6 +87,7 @@ const NO_SOFTMAX: &str = "a weight other than softmax";
 /// | `score_bias` | `[batch or 1, q_heads or 1, seq_q, seq_kv]` | f32 |
 /// | `document_q`, `document_kv` | `[batch, seq_q]`, `[batch, seq_kv]` (packed: `[total_q]`, `[total_kv]`) | u32, if `documents` |
 /// | `block_map` | `[batch or 1, q_heads or 1, ⌈seq_q / q⌉, ⌈seq_kv / kv⌉]` | u32 |
+/// | `dropout_seed` | `[2]` | u32, if `dropout` has a `seed_input` |
 /// | `log_norm` | `[batch, q_heads, seq_q]` (packed: `[q_heads, total_q]`) | f32, if `normalizer` is `LearnedExp` |
 /// | `rho` | `[q_heads]`, not 0 | f32, if `normalizer` is `GlobalFrobenius` |
 /// | those of [`Prologue`] and [`Epilogue`] | | |
@@ -271,6 +272,7 @@ impl Attention {
         all.extend(self.alibi.then(|| Operand::input("alibi_slopes", [d.q_heads], Dtype::F32)));
         all.extend(self.sink.then(|| Operand::input("sink", [d.q_heads], Dtype::F32)));
         all.extend(self.mask_inputs());
+        all.extend(self.dropout.and_then(Dropout::operand));
         all.extend(self.normalizer.operand(self).map(|(name, dims)| Operand::input(name, dims, Dtype::F32)));
         all.extend(self.prologue.inputs(self));
         all.extend(self.epilogue.inputs(self));
@@ -355,7 +357,7 @@ impl Op for Attention {
         on(self.score_bias.is_some(), "score_bias");
         on(self.alibi, "alibi");
         on(self.sink, "sink");
-        on(self.dropout.is_some(), "dropout");
+        on(self.dropout.is_some(), self.dropout.map_or("", Dropout::label));
         parts.extend(self.mask_labels());
         parts.extend(self.custom.labels());
         parts.extend(self.prologue.label());

@@ -41,6 +41,8 @@ pub struct Inputs {
     pub document_kv: Option<Tensor>,
     /// Which blocks of pairs may be seen.
     pub block_map: Option<Tensor>,
+    /// What is xored onto the seed of dropout: its low and its high half.
+    pub dropout_seed: Option<Tensor>,
     /// ALiBi slope per query head.
     pub alibi_slopes: Option<Tensor>,
     /// Sink logit per query head.
@@ -89,6 +91,7 @@ impl From<Inputs> for Tensors {
             .with_some("document_q", i.document_q)
             .with_some("document_kv", i.document_kv)
             .with_some("block_map", i.block_map)
+            .with_some("dropout_seed", i.dropout_seed)
             .with_some("alibi_slopes", i.alibi_slopes)
             .with_some("sink", i.sink)
             .with_some("log_norm", i.log_norm)

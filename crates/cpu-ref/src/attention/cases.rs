@@ -31,7 +31,8 @@ pub(crate) const PLANNED: u64 = (246
     + frobenius_cases::COUNT
     + distance_cases::COUNT
     + gate_cases::COUNT
-    + feature_map_cases::COUNT) as u64;
+    + feature_map_cases::COUNT
+    + dropout_cases::SEEDED) as u64;
 
 const FORWARD: u64 = 0x0f0f;
 const BACKWARD: u64 = 0xb0b0;
@@ -60,7 +61,7 @@ pub(crate) fn forward(seed: u64) -> Case<Attention> {
 pub(crate) fn backward(seed: u64) -> Case<AttentionBackward> {
     let mut rng = Rng::new(seed, BACKWARD);
     let mut draw = draw(&mut rng, seed, 3);
-    if draw.plant == Some(Plant::InfiniteKey) {
+    if matches!(draw.plant, Some(Plant::InfiniteKey | Plant::InfiniteKeyBelow)) {
         draw.plant = Some(Plant::NanKey);
     }
     // saturated scores are a matter of the forward pass: their gradients overflow on the way
@@ -125,6 +126,7 @@ fn planned() -> &'static [Draw] {
         all.extend(gate_cases::planned());
         presets(&PRESETS[SECOND_PRESETS..], &mut all);
         all.extend(feature_map_cases::planned());
+        all.extend(dropout_cases::seeded());
         all
     })
 }

@@ -36,6 +36,8 @@ pub(crate) enum Plant {
     InfiniteValue,
     /// An infinity in a row of `k`: scores of ±∞.
     InfiniteKey,
+    /// The same, below 0.
+    InfiniteKeyBelow,
     /// NaNs in all rows that the lengths exclude.
     Padding,
 }
@@ -284,6 +286,7 @@ fn operand(rng: &mut Rng, draw: &Draw, o: &Operand) -> Tensor {
         ("lens_kv", _) => Some((0..d.batch).map(|_| length(rng, d.seq_kv) as u32).collect()),
         ("cu_seqlens_q", Sequences::Packed { total_q, .. }) => Some(running(rng, d.batch, d.seq_q, total_q)),
         ("cu_seqlens_kv", Sequences::Packed { total_kv, .. }) => Some(running(rng, d.batch, d.seq_kv, total_kv)),
+        ("dropout_seed", _) => Some((0..2).map(|_| (rng.below(1 << 20) as u32).wrapping_mul(0x1_0003)).collect()),
         ("block_table", Sequences::Paged { pages, .. }) => Some(shuffled(rng, o.len(), pages)),
         _ => mask_cases::ints(rng, o).or_else(|| storage::ints(rng, o)),
     };

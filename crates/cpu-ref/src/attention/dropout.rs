@@ -3,7 +3,7 @@
 use gatefold_core::Attention;
 
 use super::score::host_constant;
-use crate::Real;
+use crate::{Real, Values};
 
 /// PCG4D (Jarzynski and Olano, JCGT 2020), word by word.
 fn hash_of_four(words: [u32; 4]) -> [u32; 4] {
@@ -32,14 +32,20 @@ pub(crate) fn word(seed: u64, head: u32, i: u32, j: u32) -> u32 {
     t ^ (t >> 14)
 }
 
+/// The seed of a call: the spec's, xor the input's halves.
+pub(crate) fn seed<R: Real>(op: &Attention, inputs: &Values<R>) -> u64 {
+    let given = inputs.int("dropout_seed").iter().rev().fold(0, |whole, &half| whole << 32 | u64::from(half));
+    op.dropout.map_or(0, |d| d.seed ^ given)
+}
+
 /// What `x` of the pair (batch entry, head, query, key) counts after dropout, `None` if it is dropped.
-pub(crate) fn drop<R: Real>(op: &Attention, place: [usize; 4], x: R) -> Option<R> {
+pub(crate) fn drop<R: Real>(op: &Attention, seed: u64, place: [usize; 4], x: R) -> Option<R> {
     let Some(dropout) = op.drops() else { return Some(x) };
     #[allow(clippy::cast_possible_truncation, reason = "sizes are below 2^32")]
     let [b, h, i, j] = place.map(|n| n as u32);
     #[allow(clippy::cast_possible_truncation, reason = "heads are below 2^24")]
     let head = b * op.dims.q_heads as u32 + h;
-    (word(dropout.seed, head, i, j) >= dropout.threshold()).then(|| x * host_constant(dropout.scale()))
+    (word(seed, head, i, j) >= dropout.threshold()).then(|| x * host_constant(dropout.scale()))
 }
 
 #[cfg(test)]
@@ -68,7 +74,7 @@ mod tests {
     fn as_many_are_dropped_as_are_asked_for() {
         let all = words(4711, 3, 1024, 1024);
         for p in [1e-4, 0.003, 0.1, 0.25, 0.5, 0.9, 0.9999f32] {
-            let dropout = gatefold_core::attention::Dropout { probability: p, seed: 0 };
+            let dropout = gatefold_core::attention::Dropout::new(p, 0);
             let hits = all.iter().filter(|&&w| w < dropout.threshold()).count();
             assert!(deviations(hits, all.len(), p.into()) < 4.0, "{p}: {hits} of {}", all.len());
         }

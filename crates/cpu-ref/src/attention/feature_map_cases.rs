@@ -45,7 +45,7 @@ pub(super) fn planned() -> Vec<Draw> {
     push(Attention { prologue: penalty, ..softmax }, "softmax, a penalty on keys");
     push(wide(base(elu, 1, 70)), "one query, odd widths");
     push(base(relu, 5, 0), "no keys; degenerate");
-    for (map, plant) in [(relu, Plant::InfiniteKey), (elu, Plant::InfiniteKey), (elu, Plant::NanKey)] {
+    for (map, plant) in [(relu, Plant::InfiniteKeyBelow), (elu, Plant::InfiniteKey), (elu, Plant::NanKey)] {
         let op = Attention { causal: Causal::TopLeft, ..base(map, 23, 40) };
         let note = format!("features, {plant:?}, of which some are hidden; degenerate");
         all.push(Draw { plant: Some(plant), ..Draw::ordinary(op, note) });

@@ -94,7 +94,7 @@ fn weighted_values<R: Real>(
     let least = LEAST_F16[usize::from(scores.op.weight == Weight::Softmax)];
     for (j, w) in weights {
         let w = if scores.f16_weights { w.through_f16(least) } else { w };
-        let Some(w) = dropout::drop(scores.op, [s.b, h, i, j], w) else { continue };
+        let Some(w) = dropout::drop(scores.op, scores.seed, [s.b, h, i, j], w) else { continue };
         for (sum, &v) in sums.iter_mut().zip(scores.values(s.key_row(scores.op, h, j))) {
             sum.add_product(w, v);
         }

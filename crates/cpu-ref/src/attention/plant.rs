@@ -28,6 +28,7 @@ pub(crate) fn plant(rng: &mut Rng, op: &Attention, plant: Plant, inputs: &mut Te
         Plant::NanQuery => ("q", d.head_dim, f32::NAN),
         Plant::NanKey => ("k", d.head_dim, f32::NAN),
         Plant::InfiniteKey => ("k", d.head_dim, sign * f32::INFINITY),
+        Plant::InfiniteKeyBelow => ("k", d.head_dim, f32::NEG_INFINITY),
         Plant::InfiniteValue => ("v", d.val_dim, sign * f32::INFINITY),
         Plant::NanValue | Plant::Padding => ("v", d.val_dim, f32::NAN),
     };

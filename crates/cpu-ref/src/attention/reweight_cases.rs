@@ -61,7 +61,7 @@ fn other_weights() -> Vec<Draw> {
         of_kind(op, other).saving(true)
     };
     let hidden = Attention { sequences: Sequences::Padded { q: false, kv: true }, ..with(Weight::Sigmoid, 1, true) };
-    let dropout = Some(Dropout { probability: 0.25, seed: 7 });
+    let dropout = Some(Dropout::new(0.25, 7));
     let relu = Attention { causal: Causal::BottomRight, dropout, ..with(Weight::Relu, 2, false) };
     let even = Attention { scale: Some(0.0), ..with(Weight::EluOne, 2, false) };
     vec![

@@ -4,6 +4,7 @@ use gatefold_core::Attention;
 use gatefold_core::attention::Bias;
 
 use super::custom;
+use super::dropout;
 use super::geometry::Sequence;
 use super::penalty;
 use crate::real::Accumulator;
@@ -53,6 +54,8 @@ pub(crate) struct Scores<'a, R> {
     documents: [&'a [u32]; 2],
     block_map: &'a [u32],
     scale: R,
+    /// Of dropout.
+    pub(crate) seed: u64,
     content: [Vec<Content>; 3],
     /// Whether a kernel may round weights to f16.
     pub(crate) f16_weights: bool,
@@ -106,6 +109,7 @@ impl<'a, R: Real> Scores<'a, R> {
             documents: [inputs.int("document_q"), inputs.int("document_kv")],
             block_map: inputs.int("block_map"),
             scale: R::from_f64(f64::from(op.scale_value())),
+            seed: dropout::seed(op, inputs),
             f16_weights: inputs.f16_weights,
             largest: v
                 .chunks(d.val_dim)

@@ -1,9 +1,9 @@
 // Slot dropout: a pair is dropped where its word is below the threshold, and counts 1/(1 - p) times elsewhere. Words depend on the seed and on
-// batch entry, head, i and j alone, so that every kernel finds the same, however it is tiled.
+// batch entry, head, i and j alone, so that every kernel finds the same, however it is tiled. Slots: seed.
 
 // The two words that are the key of query i's row (PCG4D: Jarzynski and Olano, JCGT 2020).
 fn dropout_row(i: u32) -> vec2<u32> {
-    var v = vec4(i, at.batch * params.q_heads + at.q_head, params.seed_low, params.seed_high) * 1664525u + 1013904223u;
+    var v = vec4(vec2(i, at.batch * params.q_heads + at.q_head), seed()) * 1664525u + 1013904223u;
     v.x += v.y * v.w;
     v.y += v.z * v.x;
     v.z += v.x * v.y;

@@ -46,7 +46,7 @@ pub(super) const ALL: &[Row] = &[
         "(bits <= NEG_INF_BITS)",
         "(bits < NEG_INF_BITS)",
         "attention",
-        &["qk_relu", "InfiniteKey"],
+        &["qk_relu", "InfiniteKeyBelow"],
     ),
     (
         "map_before_the_gain",
