@@ -46,8 +46,10 @@ pub(super) fn planned() -> Vec<Draw> {
     push(wide(base(elu, 1, 70)), "one query, odd widths");
     push(base(relu, 5, 0), "no keys; degenerate");
     for (map, plant) in [(relu, Plant::InfiniteKeyBelow), (elu, Plant::InfiniteKey), (elu, Plant::NanKey)] {
-        let op = Attention { causal: Causal::TopLeft, ..base(map, 23, 40) };
-        let note = format!("features, {plant:?}, of which some are hidden; degenerate");
+        // what becomes 0 is seen by every query, some of the rest by none
+        let causal = if plant == Plant::InfiniteKeyBelow { Causal::None } else { Causal::TopLeft };
+        let op = Attention { causal, ..base(map, 23, 40) };
+        let note = format!("features, {plant:?}; degenerate");
         all.push(Draw { plant: Some(plant), ..Draw::ordinary(op, note) });
     }
 
