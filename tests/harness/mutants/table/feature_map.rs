@@ -40,15 +40,6 @@ pub(super) const ALL: &[Row] = &[
         &["qk_elu_one", "features"],
     ),
     (
-        "infinities_below_kept",
-        "attention/row_map/featured.wgsl",
-        "an infinity below 0 is taken for a NaN",
-        "(bits <= NEG_INF_BITS)",
-        "(bits < NEG_INF_BITS)",
-        "attention",
-        &["qk_relu", "InfiniteKeyBelow"],
-    ),
-    (
         "map_before_the_gain",
         "attention/row_map/featured.wgsl",
         "features are multiplied by the gain, which should come before them",
