@@ -170,6 +170,32 @@ fn attention_reweight() {
 }
 
 #[test]
+fn attention_local_linear() {
+    let mut t = Trial::default();
+    let base = Attention::parallax(dims());
+    t.refuse_without(&base, "r");
+    t.refuse_with(&base, "r", zeros(Dtype::F32, &[2, 4, 5, 7]), "Shape", "r");
+    t.refuse_with(&base, "r", zeros(Dtype::F16, &[2, 4, 5, 8]), "Dtype", "r");
+    let dropout = Some(Dropout { probability: 0.5, seed: 1, seed_input: false });
+    for odd in [
+        Attention { weight: Weight::Sigmoid, ..base.clone() },
+        Attention { sink: true, ..base.clone() },
+        Attention { dropout, ..base.clone() },
+        Attention { storage: Storage::INT8_PER_TOKEN, ..base.clone() },
+    ] {
+        t.refuse_spec(&odd, "Conflict", "local_linear");
+    }
+    t.refuse_spec(&AttentionStatistics::new(base.clone()), "Conflict", "local_linear");
+    let biased = Attention { score_bias: Some(ScoreBias::default()), ..base.clone() };
+    t.refuse_spec(&AttentionBackward::new(biased), "Conflict", "local_linear");
+    let gradient = AttentionBackward::new(base);
+    for name in ["r", "lse", "v_mean", "rk_mean"] {
+        t.refuse_without(&gradient, name);
+    }
+    t.refuse_with(&gradient, "rk_mean", zeros(Dtype::F32, &[2, 4, 7]), "Shape", "rk_mean");
+}
+
+#[test]
 fn attention_lengths() {
     let mut t = Trial::default();
     let padded = Attention { sequences: Sequences::Padded { q: true, kv: true }, ..base() };

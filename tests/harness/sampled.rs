@@ -98,6 +98,7 @@ fn alone(op: &Attention, inputs: &Tensors, at: Place) -> Result<(Attention, Tens
         let whole = t.len() / (d.batch * d.q_heads * d.seq_q).max(1);
         let part = match name {
             "query_scale" | "log_norm" | "alpha" => rows(t, query, 1, 1, vec![1, 1, 1])?,
+            "r" => rows(t, query, 1, d.head_dim, vec![1, 1, 1, d.head_dim])?,
             "gate" if whole == 1 => rows(t, query, 1, 1, vec![1, 1, 1])?,
             "gate" => rows(t, query, 1, d.val_dim, vec![1, 1, 1, d.val_dim])?,
             "value_scale" => rows(t, key, d.seq_kv, 1, vec![1, 1, d.seq_kv])?,
@@ -125,7 +126,7 @@ pub fn is_by_row(op: &Attention) -> bool {
 
 /// Whether the rows of a spec can be taken out: dense self-contained inputs only.
 fn check_plain(op: &Attention, inputs: &Tensors) -> Result<()> {
-    let main = ["q", "k", "v", "o", "o_core", "lse", "row_sum", "row_mean", "row_max", "d_o"];
+    let main = ["q", "k", "v", "r", "o", "o_core", "lse", "row_sum", "row_mean", "row_max", "v_mean", "rk_mean", "d_o"];
     let beside = ["query_scale", "value_scale", "log_norm", "sink", "alpha", "alpha_mean", "gate"];
     let more = ["q_gain", "k_gain", "o_gain", "inject_logit", "task_vector"];
     let known = [&main[..], &beside, &more].concat();
@@ -164,12 +165,12 @@ pub fn backward(op: &AttentionBackward, inputs: &Tensors, outputs: &Tensors) -> 
     for at in places_of(&d) {
         let (one, mut taken) = alone(&op.forward, inputs, at)?;
         let query = (at.batch * d.q_heads + at.head) * d.seq_q + at.row;
-        for name in ["o", "o_core", "d_o"] {
+        for name in ["o", "o_core", "v_mean", "d_o"] {
             if let Some(t) = inputs.get(name) {
                 taken.insert(name, rows(t, query, 1, d.val_dim, vec![1, 1, 1, d.val_dim])?);
             }
         }
-        for name in ["lse", "row_sum", "row_mean", "row_max"] {
+        for name in ["lse", "row_sum", "row_mean", "row_max", "rk_mean"] {
             if let Some(t) = inputs.get(name) {
                 taken.insert(name, rows(t, query, 1, 1, vec![1, 1, 1])?);
             }

@@ -21,41 +21,14 @@ use crate::attention::custom::check_rust;
 use crate::attention::dropout::drop;
 use crate::attention::frobenius::Head;
 use crate::attention::geometry::{Sequence, sequences};
+use crate::attention::gradient_rows::Rows;
+use crate::attention::local_linear;
 use crate::attention::reweight::{self, Measure};
 use crate::attention::score::{Score, Scores};
 use crate::attention::weight::{row_correction, row_share, weight, weight_at_infinity, weight_slope};
 use crate::attention::{dressed, feature_map, penalty};
 use crate::real::Accumulator;
 use crate::{Case, Real, Reference, Values, outputs};
-
-/// Sums of one gradient tensor, and the rows that are NaN as a whole.
-struct Rows<R: Real> {
-    sums: Vec<R::Sum>,
-    nan: Vec<bool>,
-    width: usize,
-}
-
-impl<R: Real> Rows<R> {
-    fn new(len: usize, width: usize) -> Self {
-        Self { sums: vec![R::Sum::default(); len], nan: vec![false; len / width], width }
-    }
-
-    /// `row += factor·x`.
-    fn add(&mut self, row: usize, factor: R, x: &[R]) {
-        for (sum, &x) in self.sums[row * self.width..].iter_mut().zip(x) {
-            sum.add_product(factor, x);
-        }
-    }
-
-    fn finish(self, scale: Option<R>) -> Vec<R> {
-        let element = |(i, sum): (usize, &R::Sum)| match scale {
-            _ if self.nan[i / self.width] => R::nan(),
-            Some(scale) => sum.total() * scale,
-            None => sum.total(),
-        };
-        self.sums.iter().enumerate().map(element).collect()
-    }
-}
 
 /// What the weights of a row share.
 #[derive(Clone, Copy)]
@@ -68,6 +41,8 @@ enum Shared<R> {
     Reweighted(reweight::Shared<R>),
     /// What the pairs of a head share.
     Head(Head<R>),
+    /// What local-linear rows share.
+    LocalLinear(local_linear::Shared<R>),
     /// Nothing.
     Nothing,
 }
@@ -80,6 +55,8 @@ struct Pair<R> {
     dz: R,
     /// With respect to `scale·q·k`.
     ds: R,
+    /// With respect to `r·k`.
+    dt: R,
 }
 
 /// All gradients in the making.
@@ -88,6 +65,7 @@ struct Gradients<'a, R: Real> {
     scores: Scores<'a, R>,
     inputs: &'a Values<R>,
     d_q: Rows<R>,
+    d_r: Rows<R>,
     d_k: Rows<R>,
     d_v: Rows<R>,
     head_bias: Vec<R::Sum>,
@@ -114,6 +92,7 @@ impl<'a, R: Real> Gradients<'a, R> {
             scores: Scores::new(&spec.forward, inputs),
             inputs,
             d_q: rows("q", d.head_dim),
+            d_r: rows("r", d.head_dim),
             d_k: rows("k", d.head_dim),
             d_v: rows("v", d.val_dim),
             head_bias: like("head_bias"),
@@ -147,8 +126,12 @@ impl<'a, R: Real> Gradients<'a, R> {
         let whole = lost || (op.couples_row() && any);
         let d_o = &self.inputs.float("d_o")[row * width..(row + 1) * width];
         let delta = op.needs_delta().then(|| self.delta(s, h, i, d_o));
-        let shared = self.reweighted(s, (h, i), self.shared(s.stat(op, h, i), delta), if whole { &[] } else { seen });
+        let shared =
+            self.reweighted(s, (h, i), self.shared([row, s.stat(op, h, i)], delta), if whole { &[] } else { seen });
         self.d_q.nan[row] |= any;
+        if op.local_linear {
+            self.d_r.nan[row] |= any;
+        }
         if let (Shared::Softmax(lse, delta), Some(&sink)) = (shared, self.inputs.float("sink").get(h)) {
             let (p, delta) = if whole { (R::nan(), R::nan()) } else { ((sink - lse).exp(), delta) };
             self.sink[h].add_product(-p, delta);
@@ -164,13 +147,19 @@ impl<'a, R: Real> Gradients<'a, R> {
                 self.add_biases(s, h, i, j, R::nan());
                 continue;
             }
-            let Some(pair) = self.pair(score, key, shared, d_o, [s.b, h, i, j]) else {
+            let Some(pair) = self.pair(score, [row, key], shared, d_o, [s.b, h, i, j]) else {
                 continue;
             };
             self.d_v.add(key, pair.p, d_o);
             if let Score::Finite { .. } = score {
                 self.d_q.add(row, pair.ds, self.scores.key(key));
-                self.d_k.add(key, pair.ds, self.scores.query(row));
+                if op.local_linear {
+                    self.d_r.add(row, pair.dt, self.scores.key(key));
+                    self.d_k.add(key, pair.ds * self.scores.scale(), self.scores.query(row));
+                    self.d_k.add(key, pair.dt, self.scores.slope(row));
+                } else {
+                    self.d_k.add(key, pair.ds, self.scores.query(row));
+                }
                 self.add_biases(s, h, i, j, pair.dz);
             }
         }
@@ -184,13 +173,16 @@ impl<'a, R: Real> Gradients<'a, R> {
         self.inputs.float("d_lse").get(s.stat(op, h, i)).map_or(delta, |&g| delta - g)
     }
 
-    /// What the weights of row `stat` share, from what the forward pass saved.
-    fn shared(&self, stat: usize, delta: Option<R>) -> Shared<R> {
+    /// What the weights of a row share, from what the forward pass saved.
+    fn shared(&self, [row, stat]: [usize; 2], delta: Option<R>) -> Shared<R> {
         let op = &self.spec.forward;
         let zero = R::from_f64(0.0);
         let saved = op.saved().map_or(zero, |name| self.inputs.float(name)[stat]);
         let delta = delta.unwrap_or(zero);
         match (op.weight, op.normalizer) {
+            (Weight::Softmax, _) if op.local_linear => {
+                Shared::LocalLinear(local_linear::Shared::of(op, self.inputs, [row, stat], [saved, delta]))
+            }
             (Weight::Softmax, _) => Shared::Softmax(saved, delta),
             (_, Normalizer::None) => Shared::Nothing,
             (_, Normalizer::GlobalFrobenius(_)) => self.head.map_or(Shared::Nothing, Shared::Head),
@@ -227,7 +219,14 @@ impl<'a, R: Real> Gradients<'a, R> {
     }
 
     /// `None` for a pair of weight 0 that has no gradient.
-    fn pair(&self, score: Score<R>, key: usize, shared: Shared<R>, d_o: &[R], place: [usize; 4]) -> Option<Pair<R>> {
+    fn pair(
+        &self,
+        score: Score<R>,
+        [row, key]: [usize; 2],
+        shared: Shared<R>,
+        d_o: &[R],
+        place: [usize; 4],
+    ) -> Option<Pair<R>> {
         let (of, zero) = (&self.spec.forward, R::from_f64(0.0));
         let dropped = |x: R| drop(of, self.scores.seed, place, x).unwrap_or(zero);
         let (z, slope) = match score {
@@ -239,12 +238,18 @@ impl<'a, R: Real> Gradients<'a, R> {
                     Shared::Reweighted(row) => row.p(a),
                     _ => a,
                 };
-                return Some(Pair { p: dropped(p), dz: zero, ds: zero });
+                return Some(Pair { p: dropped(p), dz: zero, ds: zero, dt: zero });
             }
             Score::MinusInfinity | Score::Nan => return None,
         };
         let d_p = dropped(R::dot(d_o, self.scores.values(key)));
+        let mut dt = zero;
         let (p, dz) = match shared {
+            Shared::LocalLinear(of_row) => {
+                let pair = of_row.pair(&self.scores, [row, key], [z, d_p]);
+                dt = pair.dt;
+                (pair.weight, pair.dz)
+            }
             Shared::Softmax(lse, delta) => {
                 let p = (z - lse).exp();
                 (p, p * (d_p - delta))
@@ -264,7 +269,7 @@ impl<'a, R: Real> Gradients<'a, R> {
         };
         let bends = of.softcap.is_some() || of.custom.score_mod.is_some();
         let ds = if bends { dz * slope } else { dz };
-        Some(Pair { p: dropped(p), dz, ds })
+        Some(Pair { p: dropped(p), dz, ds, dt })
     }
 
     fn add_biases(&mut self, s: &Sequence, h: usize, i: usize, j: usize, dz: R) {
@@ -312,7 +317,9 @@ impl<'a, R: Real> Gradients<'a, R> {
         let mut d_q = self.d_q.finish(Some(scale));
         penalty::subtract_query_gradient(f, self.scores.q, &self.row_sums, &mut d_q);
         put(true, "d_q", d_q);
-        put(true, "d_k", self.d_k.finish(Some(scale)));
+        // the sums of two products have their scale already
+        put(true, "d_k", self.d_k.finish((!f.local_linear).then_some(scale)));
+        put(f.local_linear, "d_r", self.d_r.finish(None));
         put(true, "d_v", self.d_v.finish(None));
         outputs
     }

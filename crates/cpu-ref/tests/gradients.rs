@@ -98,7 +98,7 @@ fn attention_cases() -> impl Iterator<Item = (AttentionBackward, Values<f64>)> {
         ];
         !extreme.iter().any(|w| note.contains(w))
     };
-    (0..900).filter_map(move |seed| {
+    (0..1000).filter_map(move |seed| {
         let case = AttentionBackward::case(seed);
         let d = &case.op.forward.dims;
         let pairs = d.batch * d.q_heads * d.seq_q * d.seq_kv;
@@ -143,6 +143,8 @@ const SEEN: &[&str] = &[
     "query_penalty",
     "qk_relu",
     "qk_elu_one",
+    "d_r",
+    "local_linear",
 ];
 
 #[test]
@@ -155,7 +157,7 @@ fn attention() {
         if op.d_lse {
             upstream.insert("lse".into(), inputs.float("d_lse").to_vec());
         }
-        let names = ["o", "o_core", "lse", "row_sum", "row_mean", "row_max", "d_o", "d_lse"];
+        let names = ["o", "o_core", "lse", "row_sum", "row_mean", "row_max", "v_mean", "rk_mean", "d_o", "d_lse"];
         let mut forward = inputs.clone();
         names.iter().for_each(|&n| drop(forward.floats.remove(n)));
         // the outputs of the forward pass in f64, not rounded to storage

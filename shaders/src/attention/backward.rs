@@ -10,8 +10,8 @@ use super::marks::{Marks, reserve_flags};
 use super::split::{Parted, Work};
 use super::tiles::{Stage, Tile};
 use super::{
-    FLAT, Parts, QueryOperand, Variant, check_features, custom, dressed, dropout, files, flat_step, frobenius, masks,
-    query_penalty, query_work, reweight, step_work,
+    FLAT, Parts, QueryOperand, Variant, check_features, custom, dressed, dropout, files, flat_step, frobenius,
+    local_linear, masks, query_penalty, query_work, reweight, step_work,
 };
 use crate::{Kernels, Limits, Plan, PlanError, ShapeClass, Source, Step};
 
@@ -74,9 +74,17 @@ impl Kernels for AttentionBackward {
         p.steps.extend(query_penalty::forward(a, self, &p.layout, limits)?);
         p.row_statistics()?;
         p.levels()?;
-        p.query()?;
+        if a.local_linear {
+            p.linear_query()?
+        } else {
+            p.query()?
+        }
         if a.dims.seq_kv > 0 {
-            p.key_value()?;
+            if a.local_linear {
+                p.linear_key_value()?
+            } else {
+                p.key_value()?
+            }
             p.score_bias()?;
         }
         if exact {
@@ -103,6 +111,9 @@ impl Kernels for AttentionBackward {
     }
 
     fn classes(&self, limits: &Limits) -> Vec<ShapeClass> {
+        if self.forward.local_linear {
+            return local_linear::classes(&self.forward, limits);
+        }
         let class = |stage| Wanted { a: &self.forward, stage }.class(limits);
         let stages = if self.forward.dims.seq_kv > 0 { &STAGES[..] } else { &STAGES[..1] };
         stages.iter().filter_map(|&stage| class(stage)).collect()
@@ -111,7 +122,7 @@ impl Kernels for AttentionBackward {
 
 impl Planner<'_> {
     /// Whether the d_q kernel must leave sums of dz per row.
-    fn sums_rows(&self) -> bool {
+    pub(super) fn sums_rows(&self) -> bool {
         let a = &self.op.forward;
         a.head_bias || a.alibi || self.op.d_bias || a.prologue.query_penalty.is_some()
     }
@@ -123,6 +134,7 @@ impl Planner<'_> {
             self.layout.reserve("delta_at", row_count(a));
         }
         reweight::reserve(a, &mut self.layout);
+        local_linear::reserve(a, &mut self.layout);
         if a.reweight.is_some() {
             self.layout.reserve("levels_at", row_count(a));
         }
@@ -182,7 +194,7 @@ impl Planner<'_> {
     }
 
     /// Plans a kernel whose accumulators may have to wait between dispatches.
-    fn tile_step(
+    pub(super) fn tile_step(
         &mut self,
         work: Work,
         mut variant: Variant,
@@ -199,9 +211,14 @@ impl Planner<'_> {
         self.layout.grow_to(&layout);
         variant.tile_slots(a, access, tile);
         variant.slots(files::weight(a));
-        variant.slots(dropout::files(a, false));
+        if a.local_linear {
+            variant.slots.extend(local_linear::store(a));
+        } else {
+            variant.slots(dropout::files(a, false));
+        }
         variant.slot(files::carry(passes > 1, tile));
-        let of_kernel = if kernel == files::BACKWARD_QUERY { loops::backward_query } else { loops::backward_key_value };
+        let by_query = [files::BACKWARD_QUERY, local_linear::BACKWARD_QUERY].contains(&kernel);
+        let of_kernel = if by_query { loops::backward_query } else { loops::backward_key_value };
         self.steps.push(Step { loops: of_kernel(a, tile, passes), ..variant.step(a, kernel, tile, state, split) });
         Ok(())
     }

@@ -22,6 +22,11 @@ pub(super) struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
+    /// Whether own rows are queries and their slopes.
+    fn is_paired(&self) -> bool {
+        self.a.local_linear && self.stage == Stage::Forward
+    }
+
     /// Dims of the accumulator.
     fn dim(&self) -> usize {
         let d = &self.a.dims;
@@ -36,6 +41,7 @@ impl Wanted<'_> {
     /// Own positions.
     fn positions(&self) -> usize {
         match self.stage {
+            Stage::Forward if self.is_paired() => 2 * own_rows(self.a),
             Stage::Forward => own_rows(self.a),
             Stage::BackwardKeyValue => self.a.dims.seq_kv,
             Stage::BackwardQuery | Stage::BackwardScoreBias => self.a.dims.seq_q,
@@ -55,7 +61,8 @@ impl Wanted<'_> {
         let is_masked = a.causal != Causal::None || a.window != Window::default() || a.chunk.is_some();
         let masked = if is_masked { ".masked" } else { "" };
         let stored = a.storage.name().map_or(String::new(), |name| format!(".{name}"));
-        format!("{kernel}.{}.{}{stored}.width{width}.own{own}{masked}", a.weight.name(), a.dtype)
+        let linear = if a.local_linear { ".local_linear" } else { "" };
+        format!("{kernel}.{}{linear}.{}{stored}.width{width}.own{own}{masked}", a.weight.name(), a.dtype)
     }
 
     /// The class, with the tiles that fit the adapter; `None` if none does, or if there is nothing to run.
@@ -70,14 +77,16 @@ impl Wanted<'_> {
 
     /// The tile chosen for the class if it can serve it, else the default; and why.
     pub(super) fn tile(&self, limits: &Limits) -> Result<(Tile, Vec<String>), PlanError> {
+        let paired = |tile: Tile| Tile { paired: self.is_paired(), ..tile };
         let (default, why) = Tile::choose(self.stage, self.dim(), self.positions(), limits)?;
+        let default = paired(default);
         if limits.choices.is_empty() {
             return Ok((default, vec![why]));
         }
         let class = self.name();
         let Some(chosen) = limits.choices.get(&class) else { return Ok((default, vec![why])) };
         let candidates = Tile::candidates(self.stage, self.dim(), self.positions(), limits)?;
-        Ok(match candidates.into_iter().find(|t| t.name() == chosen) {
+        Ok(match candidates.into_iter().map(paired).find(|t| t.name() == chosen) {
             Some(tile) => (tile, vec![why, format!("tuned: {chosen} for {class}")]),
             None => {
                 let passed =

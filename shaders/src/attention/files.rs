@@ -4,7 +4,7 @@ use gatefold_core::attention::{NanPolicy, Normalizer, Sequences, Weight};
 use gatefold_core::{Attention, Dtype};
 
 use super::tiles::{Schedule, Tile};
-use super::{custom, reweight, storage};
+use super::{custom, local_linear, reweight, storage};
 use crate::Source;
 use crate::source::wgsl;
 
@@ -74,8 +74,10 @@ pub(super) fn forward(tile: &Tile) -> Source {
 }
 
 /// Which operands own and which stream: in the forward pass, in gradients by query, in gradients by key.
-pub(super) const ACCESS_FORWARD: [Source; 2] =
-    [wgsl!("attention/access/own_query.wgsl"), wgsl!("attention/access/stream_keys.wgsl")];
+pub(super) fn access_forward(a: &Attention) -> [Source; 2] {
+    let own = if a.local_linear { local_linear::OWN_PAIRS } else { wgsl!("attention/access/own_query.wgsl") };
+    [own, wgsl!("attention/access/stream_keys.wgsl")]
+}
 pub(super) const ACCESS_BY_QUERY: [Source; 2] =
     [wgsl!("attention/access/own_queries.wgsl"), wgsl!("attention/access/stream_keys.wgsl")];
 pub(super) const ACCESS_BY_KEY: [Source; 2] =
@@ -177,6 +179,7 @@ pub(super) fn row(a: &Attention, tile: &Tile) -> (Vec<Source>, &'static str) {
     let slots = match (row_kind(a), tile.schedule) {
         (RowKind::Softmax, Schedule::Matrix(_)) => vec![wgsl!("attention/row_matrix/softmax.wgsl")],
         (RowKind::Sigmoid, Schedule::Matrix(_)) => vec![wgsl!("attention/row_matrix/sigmoid.wgsl")],
+        (RowKind::Softmax, _) if a.local_linear => vec![local_linear::ROW],
         (RowKind::Softmax, _) => vec![wgsl!("attention/row/softmax.wgsl")],
         (RowKind::Sigmoid, _) => vec![wgsl!("attention/row/sigmoid.wgsl")],
         (RowKind::Elementwise, _) => {
@@ -190,6 +193,7 @@ pub(super) fn row(a: &Attention, tile: &Tile) -> (Vec<Source>, &'static str) {
 /// The files that make weights and their gradients of scores. What a normaliser has to do with them is in the numbers of a row.
 pub(super) fn weight(a: &Attention) -> (Vec<Source>, &'static str) {
     match row_kind(a) {
+        RowKind::Softmax if a.local_linear => (vec![local_linear::WEIGHT], ""),
         RowKind::Softmax => (vec![wgsl!("attention/weight/softmax.wgsl")], ""),
         RowKind::Sigmoid => (vec![wgsl!("attention/weight/sigmoid.wgsl")], ""),
         RowKind::Elementwise if a.reweight.is_some() => (phi(a).into_iter().chain(reweight::weight()).collect(), ""),
@@ -309,7 +313,7 @@ pub(super) fn io(a: &Attention) -> (Vec<Source>, Source, String) {
         (LOAD_SCALAR, KEYS_SCALAR, wgsl!("attention/io/store_scalar.wgsl"), "scalar")
     };
     match storage::scale(a) {
-        None => (vec![load, keys], store, part.into()),
+        None => ([load, keys].into_iter().chain(local_linear::load(a)).collect(), store, part.into()),
         Some((scale, stored)) => (vec![load, KEYS_INT8, scale], store, format!("{part}.{stored}")),
     }
 }

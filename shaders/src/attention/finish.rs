@@ -26,6 +26,7 @@ impl Finish {
         let is_whole = steps.iter().flat_map(|s| &s.dispatches).all(|d| d.windows.is_empty());
         let is_stored_once = a.reweight.is_none() && a.normalizer.of_head().is_none();
         let bound = 6 + usize::from(a.lse || a.row_sum) + usize::from(a.score_bias.is_some()) + storage::bindings(a);
+        let bound = bound + usize::from(a.local_linear);
         if !is_whole
             || !is_stored_once
             || bound > limits.storage_buffers as usize

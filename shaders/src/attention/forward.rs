@@ -1,7 +1,7 @@
 //! The plan of the forward pass: its tile, its shares of the keys, and the step that joins them.
 
+use gatefold_core::Attention;
 use gatefold_core::attention::NanPolicy;
-use gatefold_core::{Attention, Dtype};
 
 use super::classes::Wanted;
 use super::layout::{Layout, Members};
@@ -11,8 +11,8 @@ use super::shares::{Shares, are_grouped, own_rows};
 use super::split::{Split, Work};
 use super::tiles::{Stage, Tile};
 use super::{
-    QueryOperand, Variant, dropout, files, frobenius, loops, masks, query_penalty, query_work, reweight, step_work,
-    storage,
+    QueryOperand, Variant, dropout, files, frobenius, local_linear, loops, masks, query_penalty, query_work, reweight,
+    step_work, storage,
 };
 use crate::{Limits, Plan, PlanError, Step};
 
@@ -36,14 +36,14 @@ impl<'a> Forward<'a> {
         let tile = tile(a, limits, plan)?;
         let mut outputs = vec![QueryOperand { name: "o", shift: "o_shift", width: d.val_dim, dtype: a.dtype }];
         let saved = a.saved().filter(|_| a.lse || a.row_sum);
-        outputs.extend(saved.map(|name| QueryOperand { name, shift: "lse_shift", width: 1, dtype: Dtype::F32 }));
+        outputs.extend(saved.map(|name| local_linear::saved(a, name)));
         let mut work = query_work(a, a, "attention_forward", &tile, limits, &outputs);
         work.step_trips = 1 + tile.product_trips(d.head_dim) + tile.accumulate_trips();
         work.step_work = step_work(&tile, d.head_dim + d.val_dim);
         let grouped = are_grouped(a);
         work.step_trips += masks::tile_trips(a, &tile, if grouped { d.group() as u64 } else { 1 });
         if grouped {
-            work.groups_per_unit = (own_rows(a) as u64).div_ceil(tile.tile_own().into());
+            work.groups_per_unit = (own_rows(a) as u64).div_ceil(tile.tile_queries().into());
             plan.reasons.push(format!("grouped: {} rows are the queries of {} heads", own_rows(a), d.group()));
         }
         let shares = Shares::of(a, &work, tile.is_matrix(), limits);
@@ -75,6 +75,9 @@ impl<'a> Forward<'a> {
         frobenius::reserve(a, &mut layout);
         query_penalty::reserve(a, &mut layout);
         reweight::reserve(a, &mut layout);
+        if self.saved.is_some() {
+            local_linear::reserve(a, &mut layout);
+        }
         let exact = a.nan_policy == NanPolicy::Exact;
         if exact {
             reserve_flags(a, &mut layout);
@@ -110,6 +113,9 @@ impl<'a> Forward<'a> {
             plan.steps.push(Marks { a, op: a, limits, layout: &layout }.queries(false, marked)?);
         }
         plan.steps.extend(frobenius::scale_rows(a, &layout, limits)?);
+        if self.saved.is_some() {
+            plan.steps.extend(local_linear::store_moments(a, &layout, limits)?);
+        }
         let (side, packed) = layout.finish(limits)?;
         plan.scratch.push(side);
         plan.packed = packed;
@@ -120,17 +126,17 @@ impl<'a> Forward<'a> {
     fn tiles(&self, passes: usize, layout: &Layout) -> Result<Step, PlanError> {
         let Self { a, tile, .. } = self;
         let mut variant = Variant::new("attention_forward", a);
-        variant.tile_slots(a, files::ACCESS_FORWARD, tile);
+        variant.tile_slots(a, files::access_forward(a), tile);
         variant.slots(files::row(a, tile));
         variant.slots.extend(files::score_matrix(a, tile));
-        variant.slot(files::lse(self.saved));
+        variant.slots(local_linear::saving(a, self.saved));
         let waits = passes > 1 || self.shares.are_several();
         variant.slot(files::carry(waits, tile));
         if !tile.is_matrix() {
             variant.slot(files::rows(self.grouped));
             variant.slot(files::share(self.shares.are_several()));
             variant.slots(dropout::files(a, true));
-            variant.slots.extend([files::FORWARD_SCORES, files::STORE_ROWS]);
+            variant.slots.extend([files::FORWARD_SCORES, local_linear::store_rows(a)]);
         }
         let split = self.split(&self.work, layout)?;
         let count = passes as f64 * self.shares.count as f64;
@@ -145,12 +151,12 @@ impl<'a> Forward<'a> {
         let mut work = query_work(a, *a, "attention_forward_combine", tile, limits, &self.outputs);
         work = Work { groups_per_unit: whole, stream: 0, fixed_trips: self.shares.count, ..work };
         let mut variant = Variant::new("attention_forward_combine", a);
-        variant.slots.extend([files::schedule(tile), files::SCORE, files::STORE_ROWS]);
-        variant.slots.extend(files::ACCESS_FORWARD);
+        variant.slots.extend([files::schedule(tile), files::SCORE, local_linear::store_rows(a)]);
+        variant.slots.extend(files::access_forward(a));
         variant.slots(files::row(a, tile));
         // Scores are not formed again: whatever forms them is the simplest there is.
         variant.slots.extend(files::PLAIN_SCORES);
-        variant.slot(files::lse(self.saved));
+        variant.slots(local_linear::saving(a, self.saved));
         variant.slots.push(files::carry(true, tile).0);
         variant.slot(files::rows(self.grouped));
         let split = self.split(&work, layout)?;

@@ -1,4 +1,4 @@
-// The scores of a tile of the forward pass: own rows are queries, keys stream.
+// The scores of a tile of the forward pass: QUERIES own rows are queries, keys stream.
 
 // Products → scores z, in place; seen: no pair of the tile is hidden.
 fn form_scores(scores: ptr<function, Scores>, seen: bool) {
@@ -7,7 +7,7 @@ fn form_scores(scores: ptr<function, Scores>, seen: bool) {
         of_keys[c] = key_bias(stream_position(c));
     }
     if seen {
-        for (var r = 0u; r < OWN; r++) { // unroll
+        for (var r = 0u; r < QUERIES; r++) { // unroll
             let i = query_of(own_position(r));
             enter_head_of(own_position(r));
             for (var c = 0u; c < STREAM4; c++) { // unroll
@@ -18,7 +18,7 @@ fn form_scores(scores: ptr<function, Scores>, seen: bool) {
             }
         }
     } else {
-        for (var r = 0u; r < OWN; r++) { // unroll
+        for (var r = 0u; r < QUERIES; r++) { // unroll
             let i = query_of(own_position(r));
             let keys = keys_of_row(own_position(r));
             enter_head_of(own_position(r));

@@ -48,6 +48,7 @@ const REGIONS: &[&str] = &[
     "document_ranges_at",
     "heads_at",
     "query_penalty_at",
+    "means_at",
 ];
 
 /// Words of `side` in use.

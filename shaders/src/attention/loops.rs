@@ -65,7 +65,8 @@ fn accumulate(tile: &Tile) -> Vec<Loop> {
 fn tiles(a: &Attention, tile: &Tile, own_is_query: bool) -> (f64, f64) {
     let d = &a.dims;
     let (own, stream) = if own_is_query { (d.seq_q, d.seq_kv) } else { (d.seq_kv, d.seq_q) };
-    let (tile_own, tile_stream) = (i64::from(tile.tile_own()), i64::from(tile.tile_stream()));
+    let tile_own = if own_is_query { tile.tile_queries() } else { tile.tile_own() };
+    let (tile_own, tile_stream) = (i64::from(tile_own), i64::from(tile.tile_stream()));
     let off = if a.causal == Causal::TopLeft { 0 } else { d.seq_kv as i64 - d.seq_q as i64 };
     let left = a.window.left.map_or(i64::MAX / 4, i64::from);
     let right = a.window.right.map_or(i64::MAX / 4, i64::from);
@@ -133,20 +134,30 @@ pub(super) fn backward_levels(a: &Attention, tile: &Tile, passes: usize) -> Vec<
     vec![Loop { edge, inner, ..Loop::new("main/tile", trips / passes as f64) }]
 }
 
-/// Loops of `backward_query.wgsl`.
+/// The products of the gradients' kernels: with queries, with slopes if there are any, and of values.
+fn products(a: &Attention, tile: &Tile) -> Vec<Loop> {
+    let with_keys = if a.local_linear { 2 } else { 1 };
+    let mut all = vec![product(tile, a.dims.head_dim); with_keys];
+    all.push(product(tile, a.dims.val_dim));
+    all
+}
+
+/// Loops of `backward_query.wgsl`, or of its like for local-linear rows.
 pub(super) fn backward_query(a: &Attention, tile: &Tile, passes: usize) -> Vec<Loop> {
     let (trips, edge) = tiles(a, tile, true);
-    let mut inner = vec![product(tile, a.dims.head_dim), product(tile, a.dims.val_dim)];
+    let mut inner = products(a, tile);
     inner.extend(accumulate(tile));
+    inner.extend(if a.local_linear { accumulate(tile) } else { Vec::new() });
     vec![Loop { edge, inner, ..Loop::new("main/tile", trips / passes as f64) }]
 }
 
-/// Loops of `backward_key_value.wgsl`.
+/// Loops of `backward_key_value.wgsl`, or of its like for local-linear rows.
 pub(super) fn backward_key_value(a: &Attention, tile: &Tile, passes: usize) -> Vec<Loop> {
     let (trips, edge) = tiles(a, tile, false);
-    let mut inner = vec![product(tile, a.dims.head_dim), product(tile, a.dims.val_dim)];
+    let mut inner = products(a, tile);
     inner.extend(accumulate(tile));
     inner.extend(accumulate(tile));
+    inner.extend(if a.local_linear { accumulate(tile) } else { Vec::new() });
     let stream = Loop { edge, inner, ..Loop::new("main/tile", trips / passes as f64) };
     vec![Loop { inner: vec![stream], ..Loop::new("main/h", a.dims.group() as f64) }]
 }

@@ -1,13 +1,15 @@
 //! Steps that find values that are not finite and mark what depends on them (see `NanPolicy::Exact`).
 
 use gatefold_core::attention::{ScoreBias, Storage};
-use gatefold_core::{Attention, Dtype, Op};
+use gatefold_core::{Attention, Op};
 
 use super::backward::{by_bias_matrix, sharers};
 use super::layout::{Layout, Members, key_count, operand_bytes, row_count};
 use super::split::{Parted, Work};
 use super::tiles::{Stage, Tile};
-use super::{FLAT, QueryOperand, files, flat_step, heads_contiguous, masks, query_work, reweight, storage};
+use super::{
+    FLAT, QueryOperand, files, flat_step, heads_contiguous, local_linear, masks, query_work, reweight, storage,
+};
 use crate::{Limits, PlanError, Source, Step};
 
 /// Plans the scan and the marks of one op.
@@ -38,11 +40,19 @@ impl<O: Op> Marks<'_, O> {
         } else {
             files::SCAN_QUERY
         };
+        if a.local_linear {
+            parted.push(self.rows("r", "q_shift", d.head_dim));
+            width += d.head_dim;
+        }
+        let slot = if a.local_linear { local_linear::scan(gradient) } else { slot };
         let part = if gradient { "query_gradient" } else { "query" };
         let mut steps = vec![self.scan(part, slot, queries, parted, width)?];
         if keys > 0 {
             let parted = vec![self.rows("k", "k_shift", d.head_dim), self.rows("v", "v_shift", d.val_dim)];
             steps.push(match a.storage {
+                Storage::Float if a.local_linear => {
+                    self.scan("key", local_linear::SCAN_KEY, keys, parted, d.head_dim + d.val_dim)?
+                }
                 Storage::Float => self.scan("key", files::SCAN_KEY, keys, parted, d.head_dim + d.val_dim)?,
                 // int8 holds nothing but numbers: scales alone are looked at
                 Storage::Int8 { .. } => {
@@ -71,13 +81,16 @@ impl<O: Op> Marks<'_, O> {
         } else {
             written.push(QueryOperand { name: "o", shift: "o_shift", width: d.val_dim, dtype: a.dtype });
         }
+        if gradient && a.local_linear {
+            written.push(QueryOperand { name: "d_r", shift: "q_shift", width: d.head_dim, dtype: a.dtype });
+        }
         written.extend(reweight::outputs(a).filter(|_| saved.is_some()));
-        written.extend(saved.map(|name| QueryOperand { name, shift: "lse_shift", width: 1, dtype: Dtype::F32 }));
+        written.extend(saved.map(|name| local_linear::saved(a, name)));
         let mut work = query_work(a, self.op, "attention_mark_query", &tile, self.limits, &written);
         work.groups_per_unit = ((d.group() * d.seq_q) as u64).div_ceil(FLAT.into());
         self.cost(&mut work, seen(a, d.seq_kv), 1);
-        let (store_lse, lse_part) = files::marked(a, saved);
-        let mark = if gradient { files::MARK_GRADIENT } else { files::MARK_OUTPUT };
+        let (saving, lse_part) = local_linear::marked(a, saved);
+        let mark = local_linear::mark(a, gradient);
         let part = if gradient { ".gradient" } else { "" };
         let (bias, bias_part) = files::bias(a);
         let (keys, keys_part) = files::keys(a);
@@ -88,12 +101,13 @@ impl<O: Op> Marks<'_, O> {
         slots.extend([store, files::NARROW, files::FINISH]);
         slots.extend(load);
         slots.extend(mask_mod);
+        slots.extend(local_linear::store(a));
         if !gradient {
-            slots.push(store_lse);
+            slots.push(saving);
         }
         self.step(
             &work,
-            &format!("{part}{lse_part}{bias_part}{keys_part}{mask_part}{mod_part}.{io}"),
+            &format!("{part}{}{lse_part}{bias_part}{keys_part}{mask_part}{mod_part}.{io}", local_linear::label(a)),
             files::MARK_QUERY,
             slots,
             true,
@@ -118,7 +132,8 @@ impl<O: Op> Marks<'_, O> {
         slots.extend([store, files::NARROW, files::FINISH]);
         slots.extend(load);
         slots.extend(mask_mod);
-        self.step(&work, &format!("{bias_part}{mask_part}{mod_part}.{io}"), files::MARK_KEY, slots, true)
+        let linear = local_linear::label(a);
+        self.step(&work, &format!("{linear}{bias_part}{mask_part}{mod_part}.{io}"), files::MARK_KEY, slots, true)
     }
 
     /// The step that marks elements of `d_score_bias`.
@@ -162,7 +177,8 @@ impl<O: Op> Marks<'_, O> {
         let (load, _, io) = files::io(self.a);
         let mut slots = vec![files::SHAPE, slot, files::KEYS_IN_ORDER];
         slots.extend(load);
-        self.step(&work, &format!(".{part}.{io}"), files::SCAN, slots, true)
+        let linear = local_linear::label(self.a);
+        self.step(&work, &format!(".{part}{linear}.{io}"), files::SCAN, slots, true)
     }
 
     fn step(&self, work: &Work, part: &str, kernel: Source, slots: Vec<Source>, elem: bool) -> Result<Step, PlanError> {

@@ -61,6 +61,11 @@ impl MatrixTile {
         if files::row_kind(a) == RowKind::Elementwise {
             return Err(format!("{} weights have no rows of matrix tiles", a.weight.name()));
         }
+        if a.local_linear {
+            return Err(
+                "local-linear rows have two products and two accumulators, which matrix tiles do not have".into()
+            );
+        }
         if are_grouped(a) {
             return Err("a group's few rows are packed, which matrix tiles do not know".into());
         }
@@ -86,6 +91,7 @@ impl MatrixTile {
             own: 1,
             stream4: stream4 / (lanes / rows),
             width4,
+            paired: false,
         };
         let evenly = lanes.is_multiple_of(edge)
             && rows.is_multiple_of(edge)

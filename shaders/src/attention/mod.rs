@@ -16,6 +16,7 @@ mod forward;
 mod frobenius;
 mod injection;
 mod layout;
+mod local_linear;
 mod loops;
 mod marks;
 mod masks;
@@ -54,7 +55,8 @@ struct Variant {
 
 impl Variant {
     fn new(kernel: &str, a: &Attention) -> Self {
-        let name = format!("{kernel}.{}{}", custom::weight_label(a), reweight::label(a));
+        let more = [reweight::label(a), local_linear::label(a).to_string()].concat();
+        let name = format!("{kernel}.{}{more}", custom::weight_label(a));
         Self { name, slots: vec![files::SHAPE] }
     }
 
@@ -207,10 +209,13 @@ fn query_work<O: Op>(
     if a.score_bias.is_some() {
         parted.push(parts.score_bias(bytes("score_bias")));
     }
+    if a.local_linear {
+        parted.push(parts.query("r", "q_shift", d.head_dim, a.dtype, bytes("r")));
+    }
     for o in more {
         parted.push(parts.query(o.name, o.shift, o.width, o.dtype, bytes(o.name)));
     }
-    let tiles = (d.seq_q as u64).div_ceil(tile.tile_own().into());
+    let tiles = (d.seq_q as u64).div_ceil(tile.tile_queries().into());
     Work {
         kernel,
         units: (d.batch * d.kv_heads) as u64,

@@ -78,7 +78,7 @@ pub(super) fn measure(a: &Attention, limits: &Limits, layout: &Layout) -> Result
     let state = tile.own * MEASURE_STATE;
     let (split, layout) = work.split_waiting(a, (layout, state), &tile, limits)?;
     let mut variant = Variant::new("attention_measure_rows", a);
-    variant.tile_slots(a, files::ACCESS_FORWARD, &tile);
+    variant.tile_slots(a, files::access_forward(a), &tile);
     variant.slots.extend([files::FORWARD_SCORES, MEASURES]);
     variant.slots.extend(files::phi(a));
     variant.slot(files::rows(grouped));

@@ -87,6 +87,7 @@ struct Params {
     offset_rows: u32,   //   but not in so many first queries of a sequence
     measures_at: u32,   // per row: cut and scale of weights that are re-weighted
     levels_at: u32,     // per row: what their gradients are lessened by
+    means_at: u32,      // local-linear rows, per row: lse and mean of r·k, forward; means of r·k and of d_o·v, backward
     query_penalty: f32, // query_penalty.wgsl: the same of queries
     query_penalty_at: u32, // per row: what is taken from its scores
     rho_at: u32,        // global/: input, a number per query head

@@ -6,7 +6,7 @@ use gatefold_core::attention::{Normalizer, Weight};
 use super::backward::Planner;
 use super::layout::{Members, operand_bytes};
 use super::split::{Parted, Work};
-use super::{FLAT, files, flat_step, heads_contiguous};
+use super::{FLAT, files, flat_step, heads_contiguous, local_linear};
 use crate::{PlanError, Source};
 
 impl Planner<'_> {
@@ -25,8 +25,8 @@ impl Planner<'_> {
         let mut slots = vec![files::SHAPE];
         let part = if softmax {
             let (d_lse, part) = files::d_lse(self.op.d_lse);
-            slots.extend([files::NUMBERS_SOFTMAX, d_lse]);
-            format!(".softmax{part}")
+            slots.extend([local_linear::numbers(a), d_lse]);
+            format!(".softmax{}{part}", local_linear::label(a))
         } else {
             let (normalizer, name) = files::normalizer(a);
             let (correction, part) = files::correction(a);
@@ -70,6 +70,10 @@ impl Planner<'_> {
         let mut all = Vec::new();
         if a.needs_delta() {
             all.extend(["d_o", "o"].map(|name| part(name, "o_shift", a.dims.val_dim, a.dtype)));
+        }
+        if a.local_linear {
+            all.push(part("v_mean", "o_shift", a.dims.val_dim, a.dtype));
+            all.push(part("rk_mean", "lse_shift", 1, Dtype::F32));
         }
         let d_lse = self.op.d_lse.then_some("d_lse");
         let learned = (a.normalizer == Normalizer::LearnedExp).then_some("d_log_norm");

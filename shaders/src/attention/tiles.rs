@@ -127,6 +127,8 @@ pub(super) struct Tile {
     pub(super) stream4: u32,
     /// vec4s of dims per invocation and accumulator row.
     pub(super) width4: u32,
+    /// Whether a half of the own rows are slopes of the other half, which are queries.
+    pub(super) paired: bool,
 }
 
 /// The schedule for an adapter, the columns of its invocations, and why.
@@ -182,7 +184,7 @@ impl Setting {
 
     pub(super) fn tile(self, own: u32, stream4: u32) -> Tile {
         let Self { schedule, rows, cols, width4, .. } = self;
-        Tile { schedule, rows, cols, own, stream4, width4 }
+        Tile { schedule, rows, cols, own, stream4, width4, paired: false }
     }
 
     /// The tiles of the table's rows that serve, in order.
@@ -252,6 +254,11 @@ impl Tile {
     /// Own positions per workgroup.
     pub(super) fn tile_own(&self) -> u32 {
         self.own * self.rows
+    }
+
+    /// Own positions per workgroup that are queries where queries own.
+    pub(super) fn tile_queries(&self) -> u32 {
+        self.tile_own() / if self.paired { 2 } else { 1 }
     }
 
     /// Stream positions per loop step.
@@ -343,6 +350,8 @@ impl Tile {
             ("WIDTH4", self.width4),
             ("ACCUMULATORS", self.own * self.width4),
             ("TILE_OWN", self.tile_own()),
+            ("QUERIES", self.tile_queries() / self.rows),
+            ("TILE_QUERIES", self.tile_queries()),
             ("TILE_STREAM", self.tile_stream()),
         ];
         match self.schedule {

@@ -182,8 +182,25 @@ impl Specs for Attention {
         all.push(Self { storage: Storage::INT8_PER_TOKEN, ..measured.clone() }.saving(true));
         all.push(Self { dims: Dims { q_heads: 8, seq_q: 1, seq_kv: 5000, ..dims }, ..measured });
         all.extend(custom(&Self { lse: true, ..Self::softmax(dims) }));
+        all.extend(local_linear(dims));
         all
     }
+}
+
+/// Local-linear rows, with the options that they go with, in every width and with few queries.
+fn local_linear(dims: Dims) -> Vec<Attention> {
+    let base = Attention { local_linear: true, ..Attention::softmax(dims) };
+    let saving = options(&base.clone().saving(true)).into_iter().skip(1).step_by(2);
+    let mut all: Vec<_> = saving.filter(|a| a.validate().is_ok()).collect();
+    all.extend(dressed(&base).into_iter().skip(2).step_by(5));
+    for (head_dim, val_dim) in [(1, 1), (3, 5), (40, 64), (128, 128), (256, 256)] {
+        let dtype = if head_dim == 40 { Dtype::F16 } else { Dtype::F32 };
+        all.push(Attention { dims: Dims { head_dim, val_dim, ..dims }, dtype, ..base.clone() }.saving(true));
+    }
+    for (q_heads, seq_q, seq_kv) in [(8, 1, 5000), (4, 4096, 4096), (4, 0, 7), (4, 7, 0)] {
+        all.push(Attention { dims: Dims { q_heads, seq_q, seq_kv, ..dims }, ..base.clone() }.saving(seq_q > 1));
+    }
+    all
 }
 
 /// Custom slots, alone and together, with every third option.
@@ -207,8 +224,7 @@ fn custom(base: &Attention) -> Vec<Attention> {
 
 impl Specs for AttentionBackward {
     fn specs() -> Vec<Self> {
-        let has_gradient =
-            |a: &Attention| !matches!(a.sequences, Sequences::Paged { .. }) && a.storage == Storage::Float;
+        let has_gradient = |a: &Attention| Self::new(a.clone()).validate().is_ok();
         let mut all: Vec<_> = Attention::specs().into_iter().filter(has_gradient).map(Self::new).collect();
         let dims = Dims::new(2, 3, 65, 48);
         all.push(Self { d_lse: true, ..Self::new(Attention::softmax(dims)) });

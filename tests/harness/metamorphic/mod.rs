@@ -346,7 +346,7 @@ pub(crate) fn saved(op: &Attention) -> Vec<&'static str> {
 
 /// Whether a tensor has a row per query; else it has one per key.
 pub(crate) fn is_of_queries(name: &str) -> bool {
-    matches!(name, "q" | "o" | "lse" | "row_sum" | "d_o" | "d_q")
+    matches!(name, "q" | "r" | "o" | "lse" | "row_sum" | "v_mean" | "rk_mean" | "d_o" | "d_q" | "d_r")
 }
 
 /// The tensors, each turned.

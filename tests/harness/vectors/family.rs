@@ -29,6 +29,7 @@ pub(super) fn read(file: &Archive) -> Result<Case, Stop> {
     let mut case = match op {
         "attention" => attention(file, attrs)?,
         "infsa_attention" => infsa(file, attrs)?,
+        "parallax_attention" => parallax(file, attrs)?,
         "softmax" => rowwise(file, attrs, RowFunction::Softmax)?,
         "log_softmax" => rowwise(file, attrs, RowFunction::LogSoftmax)?,
         "logsumexp" => rowwise(file, attrs, RowFunction::LogSumExp)?,
@@ -245,10 +246,20 @@ fn infsa(file: &Archive, attrs: &Map<String, Value>) -> Result<Case, Stop> {
     attention_case(file, spec, rho)
 }
 
+/// Local-linear attention with a given slope.
+fn parallax(file: &Archive, attrs: &Map<String, Value>) -> Result<Case, Stop> {
+    let mut spec = Attention::parallax(dims_of(file.need("q")?, file.need("k")?, file.need("v")?)?);
+    spec.causal = Causal::None;
+    for (name, value) in attrs {
+        set_attribute(&mut spec, name, value)?;
+    }
+    attention_case(file, spec, 1.0)
+}
+
 /// The case of a spec, but for what inputs tell of it.
 fn attention_case(file: &Archive, mut spec: Attention, rho: f32) -> Result<Case, Stop> {
     let outputs = listed(file);
-    let known = |name: &str| ["q", "k", "v", "d_o", "d_lse"].contains(&name) || SIDE_INPUTS.contains(&name);
+    let known = |name: &str| ["q", "k", "v", "r", "d_o", "d_lse"].contains(&name) || SIDE_INPUTS.contains(&name);
     if let Some(other) = file.arrays.keys().find(|n| !known(n) && !outputs.contains(n)) {
         return unsupported(format!("input {other}"));
     }
@@ -272,7 +283,7 @@ fn attention_case(file: &Archive, mut spec: Attention, rho: f32) -> Result<Case,
         let heads = spec.dims.q_heads;
         inputs.insert("rho", Tensor::f32([heads], vec![rho; heads]).map_err(|e| e.to_string())?);
     }
-    for name in ["q", "k", "v"].iter().chain(&SIDE_INPUTS) {
+    for name in ["q", "k", "v", "r"].iter().chain(&SIDE_INPUTS) {
         if let Some(array) = file.get(name)? {
             let dtype = if name.starts_with("lens") { Dtype::U32 } else { Dtype::F32 };
             inputs.insert(*name, array.tensor(dtype).map_err(|e| format!("{name}: {e}"))?);

@@ -45,7 +45,8 @@ impl Shown for Attention {
         };
         let [half, _] = decode(Dtype::F16);
         let int8 = Self { storage: Storage::INT8_PER_TOKEN, ..half };
-        all.chain([Dtype::F32, Dtype::F16].into_iter().flat_map(decode)).chain([int8]).collect()
+        let linear = Self { causal: Causal::None, ..Self::parallax(Dims::new(1, 8, 1024, 64)) };
+        all.chain([Dtype::F32, Dtype::F16].into_iter().flat_map(decode)).chain([int8, linear]).collect()
     }
 }
 
@@ -53,7 +54,9 @@ impl Shown for AttentionBackward {
     fn shown() -> Vec<Self> {
         let shared = ScoreBias { per_batch: false, per_head: false };
         let biased = Attention { score_bias: Some(shared), ..Attention::sigmoid(Dims::new(1, 8, 1024, 64)) };
-        attentions().into_iter().filter(|a| a.dtype == Dtype::F32).chain([biased]).map(Self::new).collect()
+        let linear = Attention { causal: Causal::None, ..Attention::parallax(Dims::new(1, 8, 1024, 64)) };
+        let more = [biased, linear];
+        attentions().into_iter().filter(|a| a.dtype == Dtype::F32).chain(more).map(Self::new).collect()
     }
 }
 

@@ -9,8 +9,8 @@ use crate::{Cost, Dtype, Op, Operand, SpecError, Tensor, Tensors};
 /// Gradient of [`Attention`] with respect to every input.
 ///
 /// Inputs: those of the forward op; of its outputs `o` (softmax, row sums that are not detached, a learned normaliser) and `lse` (softmax)
-/// or `row_sum` (normalisers that have one), with it `row_mean` and `row_max` (a `reweight`); `o_core` in place of `o` where there is an epilogue; the upstream gradient `d_o` (shape and type of `o`) and, if `d_lse`, that of `lse`. Outputs
-/// `d_q d_k d_v` (shape and type of `q k v`) and, in f32, a gradient for every additive input the spec has: `d_head_bias d_key_bias
+/// or `row_sum` (normalisers that have one), with it `row_mean` and `row_max` (a `reweight`), `v_mean` and `rk_mean` (local-linear); `o_core` in place of `o` where there is an epilogue; the upstream gradient `d_o` (shape and type of `o`) and, if `d_lse`, that of `lse`. Outputs
+/// `d_q d_k d_v` (shape and type of `q k v`), `d_r` where there is an `r`, and, in f32, a gradient for every additive input the spec has: `d_head_bias d_key_bias
 /// d_score_bias d_alibi_slopes d_sink d_log_norm d_rho` and those of [`Prologue`](super::Prologue) and [`Epilogue`](super::Epilogue), and with `d_bias` that of the constant bias, `[1]`.
 ///
 /// ```text
@@ -21,8 +21,11 @@ use crate::{Cost, Dtype, Op, Operand, SpecError, Tensor, Tensors};
 ///         a_ij·Σ_i delta_i/(rho_h·‖A‖_F) (global Frobenius)
 /// dz_ij = weight'(z_ij)/(row_max_i − offset_i·row_mean_i)·(h_ij − offset_i/N_i·Σ_k h_ik),                (re-weighted)
 ///         h_ij = power·u_ij^(power − 1)·(d_o_i·v_j − delta_i)/row_sum_i where t_ij > 0, else 0,   u_ij = t_ij/max_k t_ik
+/// dz_ij = P_ij·(f_ij·(d_o_i·v_j − m_i) − delta_i + m_i),   m_i = d_o_i·v_mean_i,                     (local-linear)
+///         f_ij = 1 − (r_i·k_j − rk_mean_i),   dt_ij = P_ij·(m_i − d_o_i·v_j)
 /// ds_ij = dz_ij·score_mod'(s_ij)·(1 − (s_ij/softcap)²)
 /// d_q_i = scale·Σ_j ds_ij k_j     d_k_j = scale·Σ_i ds_ij q_i     d_v_j = Σ_i P_ij d_o_i
+/// d_r_i = Σ_j dt_ij k_j     d_k_j = Σ_i (scale·ds_ij q_i + dt_ij r_i)     d_v_j = Σ_i P_ij f_ij d_o_i  (local-linear)
 /// d_head_bias_h = Σ dz   d_key_bias_j = Σ_hi dz   d_score_bias = dz summed over what it is shared by
 /// d_alibi_slope_h = −Σ |i + off − j|·dz   d_sink_h = −Σ_i exp(sink_h − lse_i)·delta_i
 /// d_log_norm_i = −delta_i   d_rho_h = Σ delta_i/rho_h
@@ -96,6 +99,10 @@ pub struct BackwardInputs {
     pub row_mean: Option<Tensor>,
     /// Output of the forward op. Re-weighted weights only.
     pub row_max: Option<Tensor>,
+    /// Output of the forward op. Local-linear attention only.
+    pub v_mean: Option<Tensor>,
+    /// Output of the forward op. Local-linear attention only.
+    pub rk_mean: Option<Tensor>,
     /// Upstream gradient of `o`.
     pub d_o: Tensor,
     /// Upstream gradient of `lse`.
@@ -112,6 +119,8 @@ impl From<BackwardInputs> for Tensors {
             .with_some("row_sum", i.row_sum)
             .with_some("row_mean", i.row_mean)
             .with_some("row_max", i.row_max)
+            .with_some("v_mean", i.v_mean)
+            .with_some("rk_mean", i.rk_mean)
             .with_some("d_lse", i.d_lse)
     }
 }
@@ -125,7 +134,7 @@ pub struct BackwardOutputs {
     pub d_k: Tensor,
     /// Gradient of `v`.
     pub d_v: Tensor,
-    /// Gradients of the additive inputs that the spec has.
+    /// Gradients of the other inputs that the spec has.
     pub biases: Tensors,
 }
 
@@ -146,9 +155,9 @@ impl Op for AttentionBackward {
         let d = &f.dims;
         let (query, key) = (f.query_dims(d.val_dim), f.key_dims(d.head_dim));
         let mut all = f.main_inputs();
-        all.extend(f.kept().into_iter().map(|name| match name {
-            "o" | "o_core" => Operand::input(name, query.clone(), f.dtype),
-            _ => Operand::input(name, f.row_dims(), Dtype::F32),
+        all.extend(f.kept().into_iter().map(|name| {
+            let (dims, dtype) = f.saved_dims(name);
+            Operand::input(name, dims, dtype)
         }));
         all.push(Operand::input("d_o", query, f.dtype));
         all.extend(self.d_lse.then(|| Operand::input("d_lse", f.row_dims(), Dtype::F32)));
@@ -156,6 +165,7 @@ impl Op for AttentionBackward {
         all.push(Operand::output("d_q", f.query_dims(d.head_dim), f.dtype));
         all.push(Operand::output("d_k", key, f.dtype));
         all.push(Operand::output("d_v", f.key_dims(d.val_dim), f.dtype));
+        all.extend(f.local_linear.then(|| Operand::output("d_r", f.query_dims(d.head_dim), f.dtype)));
         let out = |on: bool, name, dims: Vec<usize>| on.then(|| Operand::output(name, dims, Dtype::F32));
         all.extend(out(f.head_bias, "d_head_bias", vec![d.q_heads]));
         all.extend(out(f.key_bias, "d_key_bias", f.key_bias_dims()));
@@ -176,6 +186,7 @@ impl Op for AttentionBackward {
             return Err(SpecError::Conflict { option: "attention_backward", with: "sequences: paged", reason });
         }
         self.forward.check_float("attention_backward", "what has been rounded to int8 has no gradient")?;
+        self.forward.check_local_linear_gradient()?;
         if self.d_lse && self.forward.weight != Weight::Softmax {
             let reason = "only softmax has a log-sum-exp";
             return Err(SpecError::Conflict { option: "d_lse", with: NO_SOFTMAX, reason });
@@ -187,9 +198,10 @@ impl Op for AttentionBackward {
         check_addressable(&self.operands())
     }
 
-    /// FLOPs: 2.5 times the forward pass (five products instead of two).
+    /// FLOPs: 2.5 times the forward pass (five products instead of two); if local-linear, twice (eight instead of four).
     fn cost(&self) -> Cost {
-        Cost { flops: 2.5 * self.forward.cost().flops, bytes: operand_bytes(&self.operands()) }
+        let products = if self.forward.local_linear { 2.0 } else { 2.5 };
+        Cost { flops: products * self.forward.cost().flops, bytes: operand_bytes(&self.operands()) }
     }
 
     fn label(&self) -> String {

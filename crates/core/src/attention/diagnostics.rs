@@ -120,6 +120,8 @@ impl Op for AttentionStatistics {
             let reason = "importance and entropy are those of weights that are not re-weighted";
             return Err(SpecError::Conflict { option: "reweight", with: "attention_statistics", reason });
         }
+        let reason = "importance and entropy are those of weights that are shares";
+        self.forward.check_plain_weights("attention_statistics", reason)?;
         check_addressable(&self.operands())
     }
 

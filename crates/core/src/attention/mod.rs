@@ -6,7 +6,7 @@
 //! z_ij = s_ij + bias + head_bias_h + key_bias_j + score_bias_ij − alibi_slope_h·|i + off − j|
 //! a_ij = weight(z_ij) where key j is visible to query i, else 0;   a ← reweight(a)
 //! P_ij = a_ij / n_i,   n_i = normalizer(a_i1, a_i2, …)
-//! o_i  = epilogue(Σ_j dropout(P_ij) v̂_j)
+//! o_i  = epilogue(Σ_j dropout(P_ij) v̂_j),   or Σ_j P_ij·(1 − r_i·(k̂_j − Σ_l P_il k̂_l)) v̂_j   (local_linear)
 //! ```
 //!
 //! Sources: Dao, *FlashAttention-2* (arXiv 2307.08691); Ramapuram et al., *Theory, Analysis, and Best Practices for Sigmoid
@@ -25,6 +25,7 @@ mod dropout;
 mod epilogue;
 mod feature_map;
 mod injection;
+mod local_linear;
 mod mask;
 mod merge;
 mod nan_policy;
@@ -89,12 +90,14 @@ const NO_SOFTMAX: &str = "a weight other than softmax";
 /// | `block_map` | `[batch or 1, q_heads or 1, ⌈seq_q / q⌉, ⌈seq_kv / kv⌉]` | u32 |
 /// | `dropout_seed` | `[2]` | u32, if `dropout` has a `seed_input` |
 /// | `log_norm` | `[batch, q_heads, seq_q]` (packed: `[q_heads, total_q]`) | f32, if `normalizer` is `LearnedExp` |
+/// | `r` | shape of `q` | `dtype`, if `local_linear` |
 /// | `rho` | `[q_heads]`, not 0 | f32, if `normalizer` is `GlobalFrobenius` |
 /// | those of [`Prologue`] and [`Epilogue`] | | |
 /// | → `o` | `[batch, q_heads, seq_q, val_dim]` | `dtype` |
 /// | → `lse` | `[batch, q_heads, seq_q]` (packed: `[q_heads, total_q]`) | f32, natural logarithm |
 /// | → `row_sum` | as `lse` | f32: `Σ_j a_ij`, `Σ_j a_ij²` (`GlobalFrobenius`), or how many keys the query sees (whatever they hold) if the normaliser counts |
 /// | → `row_mean`, `row_max` | as `lse` | f32, with `row_sum` if there is a `reweight`: of the weights before it |
+/// | → `v_mean`, `rk_mean` | as `o` and as `lse` | `dtype` and f32, with `lse` if `local_linear`: `Σ_j P_ij v̂_j` and `Σ_j P_ij r_i·k̂_j` |
 ///
 /// A query that sees no key gives `o = 0`, `lse = −∞` (with a sink: `lse = sink`) or `row_sum = 0`, and no gradient.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -111,6 +114,11 @@ pub struct Attention {
     /// Whether and how weights are re-weighted before they are normalised.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reweight: Option<Reweight>,
+    /// Whether rows are those of local-linear attention with the given slope `r`, whose product with keys is not scaled: each is the intercept of a
+    /// line through values over keys, `r` its slope. Softmax only; neither with a sink, dropout nor int8, its gradient not with a score bias. Rows of parts
+    /// of the keys do not merge by their `lse`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub local_linear: bool,
     /// Factor on `q·k`; `None` is `1/√head_dim`.
     #[serde(default)]
     pub scale: Option<f32>,
@@ -203,6 +211,7 @@ impl Attention {
             weight: Weight::Softmax,
             normalizer: Normalizer::None,
             reweight: None,
+            local_linear: false,
             scale: None,
             softcap: None,
             bias: Bias::default(),
@@ -302,6 +311,7 @@ impl Attention {
         self.custom.validate(self.weight)?;
         self.normalizer.validate(self.weight)?;
         self.check_reweight()?;
+        self.check_local_linear()?;
         self.prologue.validate(self)?;
         self.epilogue.validate(self)?;
         self.check_storage()?;
@@ -322,6 +332,7 @@ impl Op for Attention {
         all.extend(self.lse.then(|| Operand::output("lse", self.row_dims(), Dtype::F32)));
         all.extend(self.row_sum.then(|| Operand::output("row_sum", self.row_dims(), Dtype::F32)));
         all.extend(self.measure_outputs());
+        all.extend(self.moment_outputs());
         all
     }
 
@@ -331,9 +342,10 @@ impl Op for Attention {
         check_addressable(&self.operands())
     }
 
-    /// FLOPs: `2·(head_dim + val_dim)` per pair (`4·B·H·T_q·T_k·D`), half if causal.
+    /// FLOPs: `2·(head_dim + val_dim)` per pair (`4·B·H·T_q·T_k·D`), half if causal, twice if local-linear.
     fn cost(&self) -> Cost {
-        let per_pair = 2.0 * (self.dims.head_dim + self.dims.val_dim) as f64;
+        let products = if self.local_linear { 4.0 } else { 2.0 };
+        let per_pair = products * (self.dims.head_dim + self.dims.val_dim) as f64;
         Cost { flops: self.counted_pairs() * per_pair, bytes: operand_bytes(&self.operands()) }
     }
 
@@ -341,6 +353,7 @@ impl Op for Attention {
         let mut parts = vec![self.weight_label()];
         parts.extend((self.normalizer != Normalizer::None).then(|| self.normalizer.name().to_string()));
         parts.extend(self.reweight_label());
+        parts.extend(self.local_linear.then(|| "local_linear".to_string()));
         let mut on = |yes: bool, name: &str| parts.extend(yes.then(|| name.to_string()));
         on(self.causal == Causal::TopLeft, "causal_top_left");
         on(self.causal == Causal::BottomRight, "causal_bottom_right");

@@ -127,14 +127,16 @@ impl Attention {
         }
     }
 
-    /// The outputs of the forward pass that the gradient needs: [`saved`](Self::saved), [`measures`](Self::measures), and `o` or, before an epilogue,
+    /// The outputs of the forward pass that the gradient needs: [`saved`](Self::saved), [`measures`](Self::measures),
+    /// [`moments`](Self::moments), and `o` or, before an epilogue,
     /// `o_core`.
     pub fn kept(&self) -> Vec<&'static str> {
         let output = match self.epilogue.is_none() {
             true => self.needs_delta().then_some("o"),
             false => Some("o_core"),
         };
-        output.into_iter().chain(self.saved()).chain(self.measures().iter().copied()).collect()
+        let more = self.measures().iter().chain(self.moments()).copied();
+        output.into_iter().chain(self.saved()).chain(more).collect()
     }
 
     /// The same attention, which returns [`saved`](Self::saved) and `o_core`, where there is one, if `wanted`.

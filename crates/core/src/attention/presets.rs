@@ -72,6 +72,7 @@ presets! {
     linear_elu, "Linear attention of elu + 1", "arXiv 2006.16236, 2405.15731, 2410.10781, 2507.23632: `linear_elu`";
     linear_relu, "Linear attention of relu", "arXiv 2410.10629, 2507.23632: `linear_relu`";
     linear_cosine, "Linear attention of cosines", "arXiv 2507.23632: `linear_cosine`";
+    parallax, "Parallax (local-linear attention with given r)", "arXiv 2501.12352";
 }
 
 impl Attention {
@@ -102,6 +103,14 @@ impl Attention {
     /// beyond those of training the paper takes a `reweight.power` of 15.
     pub fn lssar(dims: Dims) -> Self {
         Self { reweight: Some(Reweight::LSSAR), ..Self::lssa(dims) }
+    }
+
+    /// Parallax: softmax attention corrected to first order by the distance of keys from their mean along an input `r [batch, q_heads, seq_q,
+    /// head_dim]`, `o_i = Σ_j P_ij·(1 − r_i·(k_j − k̄_i)) v_j`. With `r_i = (Cov_P(k) + (λ/ω_i)·I)⁻¹(k̄_i − q_i)`, `ω_i` the sum of the row's exponentials, it
+    /// is the intercept of a local ridge regression of values on keys: local-linear attention (*Test-time regression*, arXiv 2501.12352; arXiv 2510.01450).
+    /// Parallax takes `r` from a projection of its own. Causal.
+    pub fn parallax(dims: Dims) -> Self {
+        Self { local_linear: true, causal: Causal::BottomRight, ..Self::softmax(dims) }
     }
 
     /// Gated attention G1, one sigmoid gate per output element (*Gated Attention for Large Language Models*, arXiv 2505.06708): input `gate`

@@ -126,6 +126,7 @@ impl Attention {
                 .into_iter()
                 .flat_map(|dims| ["k_scale", "v_scale"].map(|name| Operand::input(name, dims.clone(), Dtype::F32))),
         );
+        all.extend(self.slope_input());
         all
     }
 

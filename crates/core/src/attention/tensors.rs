@@ -17,6 +17,8 @@ pub struct Inputs {
     pub k: Tensor,
     /// Values.
     pub v: Tensor,
+    /// Slopes of local-linear attention.
+    pub r: Option<Tensor>,
     /// Scales of `k`, if it is int8.
     pub k_scale: Option<Tensor>,
     /// Scales of `v`, if it is int8.
@@ -79,6 +81,7 @@ impl From<Inputs> for Tensors {
             .with("q", i.q)
             .with("k", i.k)
             .with("v", i.v)
+            .with_some("r", i.r)
             .with_some("k_scale", i.k_scale)
             .with_some("v_scale", i.v_scale)
             .with_some("lens_q", i.lens_q)
@@ -124,6 +127,10 @@ pub struct Outputs {
     pub row_mean: Option<Tensor>,
     /// `[batch, q_heads, seq_q]`, if asked for and re-weighted.
     pub row_max: Option<Tensor>,
+    /// As `o`, with `lse` if asked for and local-linear.
+    pub v_mean: Option<Tensor>,
+    /// As `lse`, with it if asked for and local-linear.
+    pub rk_mean: Option<Tensor>,
 }
 
 impl From<Tensors> for Outputs {
@@ -135,6 +142,8 @@ impl From<Tensors> for Outputs {
             row_sum: t.take("row_sum"),
             row_mean: t.take("row_mean"),
             row_max: t.take("row_max"),
+            v_mean: t.take("v_mean"),
+            rk_mean: t.take("rk_mean"),
         }
     }
 }

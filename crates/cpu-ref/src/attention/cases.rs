@@ -10,7 +10,7 @@ use gatefold_core::{Attention, AttentionBackward, Dtype, Op};
 use super::draw::{Draw, Plant, inputs, spec};
 use super::{
     affine_cases, custom_cases, distance_cases, dropout_cases, feature_map_cases, frobenius_cases, gate_cases,
-    injection, mask_cases, pairs, reweight_cases, row_cases, storage,
+    injection, local_linear_cases, mask_cases, pairs, reweight_cases, row_cases, storage,
 };
 use crate::case::HALVES;
 use crate::data::{Family, Rng};
@@ -32,7 +32,8 @@ pub(crate) const PLANNED: u64 = (246
     + distance_cases::COUNT
     + gate_cases::COUNT
     + feature_map_cases::COUNT
-    + dropout_cases::SEEDED) as u64;
+    + dropout_cases::SEEDED
+    + local_linear_cases::COUNT) as u64;
 
 const FORWARD: u64 = 0x0f0f;
 const BACKWARD: u64 = 0xb0b0;
@@ -80,6 +81,9 @@ pub(crate) fn backward(seed: u64) -> Case<AttentionBackward> {
         draw.op.sequences = Sequences::Padded { q: false, kv: true };
     }
     draw.op.storage = Storage::Float;
+    if draw.op.local_linear {
+        draw.op.score_bias = None;
+    }
     let softmax = draw.op.weight == Weight::Softmax;
     let constant = matches!(draw.op.bias, Bias::Const(_));
     let forward = draw.op.clone().saving(false);
@@ -124,9 +128,11 @@ fn planned() -> &'static [Draw] {
         all.extend(frobenius_cases::planned());
         all.extend(distance_cases::planned());
         all.extend(gate_cases::planned());
-        presets(&PRESETS[SECOND_PRESETS..], &mut all);
+        presets(&PRESETS[SECOND_PRESETS..THIRD_PRESETS], &mut all);
         all.extend(feature_map_cases::planned());
         all.extend(dropout_cases::seeded());
+        presets(&PRESETS[THIRD_PRESETS..], &mut all);
+        all.extend(local_linear_cases::planned());
         all
     })
 }
@@ -220,6 +226,7 @@ fn biases(weight: Weight, all: &mut Vec<Draw>) {
 /// Presets whose cases come first; those of later ones are at the end, so that no seed is another case.
 const FIRST_PRESETS: usize = 29;
 const SECOND_PRESETS: usize = 32;
+const THIRD_PRESETS: usize = 43;
 
 /// Each of these presets: nothing but one key, more keys than queries, fewer, a key that is NaN, rows of zeros.
 fn presets(of: &[Preset], all: &mut Vec<Draw>) {
@@ -337,6 +344,30 @@ fn contents(weight: Weight, all: &mut Vec<Draw>) {
         _ => (-12.0, "small weights"),
     };
     all.push(Draw::ordinary(Attention { bias: Bias::Const(bias), ..ordinary.op }, what));
+}
+
+/// Asserts that the planned cases of a kind, known by how their notes begin, have bounds that say something: of nearly all numbers less than a
+/// thousandth of the largest of their tensor.
+#[cfg(test)]
+pub(super) fn assert_telling(kind: &str, count: usize, but: &[&str]) {
+    fn telling<O: Reference>(case: &Case<O>) -> f64 {
+        let (mut all, mut tight) = (0, 0);
+        for t in crate::bounded(&case.op, &case.inputs).outputs.into_values() {
+            let largest = t.values.iter().filter(|x| x.is_finite()).fold(0.0f64, |m, x| m.max(x.abs()));
+            all += t.values.len();
+            tight += t.values.iter().zip(&t.bounds).filter(|(x, e)| x.is_nan() || **e <= 1e-3 * largest).count();
+        }
+        if all == 0 { 1.0 } else { tight as f64 / all as f64 }
+    }
+    let seeds = (0u64..).zip(planned()).filter(|(_, draw)| draw.note.starts_with(kind));
+    let seeds: Vec<u64> = seeds.map(|(seed, _)| seed).collect();
+    assert_eq!(seeds.len(), count, "{kind}");
+    for seed in seeds {
+        let (f, b) = (forward(seed), backward(seed));
+        for share in [telling(&f), telling(&b)] {
+            assert!(but.iter().any(|word| f.note.contains(word)) || share > 0.95, "{seed} {}: {share}", f.note);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -40,6 +40,8 @@ pub(crate) enum Plant {
     InfiniteKeyBelow,
     /// NaNs in all rows that the lengths exclude.
     Padding,
+    /// An infinity in a row of `r`.
+    InfiniteSlope,
 }
 
 impl Draw {
@@ -266,7 +268,7 @@ fn draw_plant(rng: &mut Rng, op: &Attention, masked: usize) -> Option<Plant> {
 /// The inputs of the forward op, and of its gradient if `more` names `d_o` or `d_lse`.
 pub(crate) fn inputs(rng: &mut Rng, draw: &Draw, operands: &[Operand]) -> Tensors {
     let mut all = Tensors::new();
-    let made = ["o", "o_core", "lse", "row_sum", "row_mean", "row_max"];
+    let made = ["o", "o_core", "lse", "row_sum", "row_mean", "row_max", "v_mean", "rk_mean"];
     for o in operands.iter().filter(|o| o.role == Role::Input && !made.contains(&o.name)) {
         all.insert(o.name, operand(rng, draw, o));
     }

@@ -30,7 +30,10 @@ pub(crate) mod frobenius;
 mod frobenius_cases;
 mod gate_cases;
 pub(crate) mod geometry;
+pub(crate) mod gradient_rows;
 pub(crate) mod injection;
+pub(crate) mod local_linear;
+mod local_linear_cases;
 mod mask_cases;
 mod merge;
 mod pairs;
@@ -53,6 +56,7 @@ use crate::real::Accumulator;
 use crate::rowwise::softmax_row;
 use crate::{Case, Real, Reference, Values};
 use geometry::{Sequence, sequences};
+use local_linear::Moments;
 use reweight::Measure;
 use rows::{Kind, Rows};
 use score::{Score, Scores};
@@ -62,18 +66,26 @@ struct Row<R> {
     o: Vec<R>,
     saved: R,
     measures: [R; 2],
+    /// Of local-linear rows.
+    moments: Moments<R>,
 }
 
 impl<R: Real> Row<R> {
     fn empty(width: usize) -> Self {
         let zero = R::from_f64(0.0);
-        Self { o: vec![zero; width], saved: R::from_f64(f64::NEG_INFINITY), measures: [zero; 2] }
+        Self {
+            o: vec![zero; width],
+            saved: R::from_f64(f64::NEG_INFINITY),
+            measures: [zero; 2],
+            moments: Moments::empty(width),
+        }
     }
 
     /// A count of keys is a number whatever they hold.
     fn nan(op: &Attention, seen: usize) -> Self {
         let saved = if op.couples_row() { R::nan() } else { R::from_f64(seen as f64) };
-        Self { o: vec![R::nan(); op.dims.val_dim], saved, measures: [R::nan(); 2] }
+        let width = op.dims.val_dim;
+        Self { o: vec![R::nan(); width], saved, measures: [R::nan(); 2], moments: Moments::nan(width) }
     }
 }
 
@@ -136,14 +148,14 @@ fn function_output<R: Real>(
     let o = sums.iter().map(Accumulator::total);
     let measures = measure.map_or([R::from_f64(0.0); 2], |m| [m.mean, m.most]);
     if op.normalizer == Normalizer::None || op.normalizer.of_head().is_some() {
-        return Row { o: o.collect(), saved: sum, measures };
+        return Row { o: o.collect(), saved: sum, measures, moments: Moments::default() };
     }
     let largest = largest_value(scores, s, h, &keys);
     // weights of one sign that add up to 1 or less cannot leave the values' hull by more than a kernel's rounding
     let hull = |x: R| if weight::keeps_hull(op) { x.certain_within(x.value().abs() + 1.02 * largest) } else { x };
     let share = weight::row_share(op.normalizer, sum, log_norm);
     let saved = measure.map_or(sum, |m| R::sum(weights.iter().map(|&a| m.weight(a))));
-    Row { o: o.map(|x| hull(x * share)).collect(), saved, measures }
+    Row { o: o.map(|x| hull(x * share)).collect(), saved, measures, moments: Moments::default() }
 }
 
 fn softmax_output<R: Real>(
@@ -166,10 +178,14 @@ fn softmax_output<R: Real>(
     // weights are not negative and add up to 1, so a kernel cannot leave the values' hull by more than its rounding
     let bound = |x: R| x.certain_within(x.value().abs() + 1.02 * largest);
     let stale = if scores.f16_weights { STALE } else { 0.0 };
-    let sums = weighted_values(scores, s, [h, i], keys.into_iter().zip(logits.into_iter().map(|w| w.charge(stale))));
     let total = row.total.charge(stale);
+    if scores.op.local_linear {
+        let (o, moments) = local_linear::output(scores, s, [h, i], (&keys, &logits, total));
+        return Row { o, saved: row.lse, measures: [R::from_f64(0.0); 2], moments };
+    }
+    let sums = weighted_values(scores, s, [h, i], keys.into_iter().zip(logits.into_iter().map(|w| w.charge(stale))));
     let o = sums.iter().map(|x| bound((x.total_rescaled(usize::MAX) / total).charge(2.0))).collect();
-    Row { o, saved: row.lse, measures: [R::from_f64(0.0); 2] }
+    Row { o, saved: row.lse, measures: [R::from_f64(0.0); 2], moments: Moments::default() }
 }
 
 impl Reference for Attention {
@@ -200,6 +216,7 @@ impl Reference for Attention {
         let unseen = if self.weight == Weight::Softmax { f64::NEG_INFINITY } else { 0.0 };
         let mut saved = vec![R::from_f64(unseen); rows];
         let mut measures = [vec![R::from_f64(0.0); rows], vec![R::from_f64(0.0); rows]];
+        let (mut v_mean, mut rk_mean) = (o.clone(), measures[0].clone());
         let mut seen = Vec::new();
         for s in sequences(self, inputs) {
             for (h, i) in (0..self.dims.q_heads).flat_map(|h| (0..s.len_q).map(move |i| (h, i))) {
@@ -216,6 +233,10 @@ impl Reference for Attention {
                 o[at * width..(at + 1) * width].copy_from_slice(&row.o);
                 saved[stat] = row.saved;
                 measures.iter_mut().zip(row.measures).for_each(|(all, x)| all[stat] = x);
+                if self.local_linear {
+                    v_mean[at * width..(at + 1) * width].copy_from_slice(&row.moments.v_mean);
+                    rk_mean[stat] = row.moments.rk_mean;
+                }
             }
         }
         frobenius::divide(self, inputs, &saved, &mut o);
@@ -224,6 +245,8 @@ impl Reference for Attention {
         outputs.floats.extend(self.saved().filter(returned).map(|name| (name.to_string(), saved)));
         let measures = self.measures().iter().filter(|name| returned(name)).zip(measures);
         outputs.floats.extend(measures.map(|(name, all)| (name.to_string(), all)));
+        let moments = self.moments().iter().filter(|name| returned(name)).zip([v_mean, rk_mean]);
+        outputs.floats.extend(moments.map(|(name, all)| (name.to_string(), all)));
         outputs
     }
 

@@ -31,10 +31,11 @@ pub(crate) fn plant(rng: &mut Rng, op: &Attention, plant: Plant, inputs: &mut Te
         Plant::InfiniteKeyBelow => ("k", d.head_dim, f32::NEG_INFINITY),
         Plant::InfiniteValue => ("v", d.val_dim, sign * f32::INFINITY),
         Plant::NanValue | Plant::Padding => ("v", d.val_dim, f32::NAN),
+        Plant::InfiniteSlope => ("r", d.head_dim, sign * f32::INFINITY),
     };
     // what is not finite about int8 is its scale; of values one that is only too large
     let (name, width, number) = match (op.storage, name, plant) {
-        (Storage::Float, ..) | (_, "q", _) => (name, width, number),
+        (Storage::Float, ..) | (_, "q" | "r", _) => (name, width, number),
         (_, "k", _) => ("k_scale", 1, number),
         (_, _, Plant::InfiniteValue) => ("v_scale", 1, sign * SCALE_LIMIT),
         _ => ("v_scale", 1, number),
@@ -58,7 +59,9 @@ fn padding(op: &Attention, inputs: &mut Tensors) {
         Storage::Float => [("k", d.head_dim, &keys), ("v", d.val_dim, &keys)],
         Storage::Int8 { .. } => [("k_scale", 1, &keys), ("v_scale", 1, &keys)],
     };
-    for (name, width, cells) in of_keys.into_iter().chain([("q", d.head_dim, &queries)]) {
+    let of_queries = ["q", "r"].into_iter().filter(|name| inputs.get(name).is_some());
+    let of_queries: Vec<_> = of_queries.map(|name| (name, d.head_dim, &queries)).collect();
+    for (name, width, cells) in of_keys.into_iter().chain(of_queries) {
         inputs.insert(name, overwrite(&inputs[name], width, cells, f32::NAN));
     }
 }

@@ -46,6 +46,8 @@ pub(crate) struct Scores<'a, R> {
     pub(crate) q: &'a [R],
     pub(crate) k: &'a [R],
     pub(crate) v: &'a [R],
+    /// Slopes of local-linear attention; empty without them.
+    r: &'a [R],
     head_bias: &'a [R],
     key_bias: &'a [R],
     score_bias: &'a [R],
@@ -56,7 +58,7 @@ pub(crate) struct Scores<'a, R> {
     scale: R,
     /// Of dropout.
     pub(crate) seed: u64,
-    content: [Vec<Content>; 3],
+    content: [Vec<Content>; 4],
     /// Whether a kernel may round weights to f16.
     pub(crate) f16_weights: bool,
     /// Largest `|v|` of every row of `v`.
@@ -101,6 +103,7 @@ impl<'a, R: Real> Scores<'a, R> {
             q,
             k,
             v,
+            r: inputs.float("r"),
             head_bias: inputs.float("head_bias"),
             key_bias: inputs.float("key_bias"),
             score_bias: inputs.float("score_bias"),
@@ -115,7 +118,12 @@ impl<'a, R: Real> Scores<'a, R> {
                 .chunks(d.val_dim)
                 .map(|row| row.iter().map(|x| x.value().abs() + x.uncertainty()).fold(0.0, f64::max))
                 .collect(),
-            content: [contents(q, d.head_dim), contents(k, d.head_dim), contents(v, d.val_dim)],
+            content: [
+                contents(q, d.head_dim),
+                contents(k, d.head_dim),
+                contents(v, d.val_dim),
+                contents(inputs.float("r"), d.head_dim),
+            ],
         }
     }
 
@@ -127,6 +135,12 @@ impl<'a, R: Real> Scores<'a, R> {
     pub(crate) fn query(&self, row: usize) -> &'a [R] {
         let w = self.op.dims.head_dim;
         &self.q[row * w..(row + 1) * w]
+    }
+
+    /// Row of `r`.
+    pub(crate) fn slope(&self, row: usize) -> &'a [R] {
+        let w = self.op.dims.head_dim;
+        &self.r[row * w..(row + 1) * w]
     }
 
     /// Row of `k`.
@@ -146,9 +160,10 @@ impl<'a, R: Real> Scores<'a, R> {
         self.largest[row]
     }
 
-    /// Whether row `row` of `q` holds a NaN, which makes the whole output row NaN whatever it sees.
+    /// Whether row `row` of `q` holds a NaN, or that of `r` a number that is not finite, which makes the whole output row NaN whatever it sees.
     pub(crate) fn query_is_nan(&self, row: usize) -> bool {
-        self.content[0][row] == Content::Nan
+        let slope = self.content[3].get(row).is_some_and(|&content| content != Content::Finite);
+        slope || self.content[0][row] == Content::Nan
     }
 
     /// The bias that all scores of a batch entry share; `None` if it is 0.
@@ -194,6 +209,8 @@ impl<'a, R: Real> Scores<'a, R> {
             (Content::Nan, _, _) | (_, Content::Nan, _) | (_, _, Content::Nan | Content::Infinite) => {
                 return Score::Nan;
             }
+            // its product with the slope has no bound
+            (_, Content::Infinite, _) if self.op.local_linear => return Score::Nan,
             (Content::Infinite, _, _) | (_, Content::Infinite, _) => {
                 return infinite_score(dot.value() * self.scale.value());
             }

@@ -4,10 +4,10 @@ var<private> queries: u32;       // of a head, in the sequence
 
 fn enter_tile(group: u32) {
     let sharers = params.q_heads / params.kv_heads;
-    let tiles = (sharers * params.seq_q + TILE_OWN - 1u) / TILE_OWN;
+    let tiles = (sharers * params.seq_q + TILE_QUERIES - 1u) / TILE_QUERIES;
     let unit = group / tiles;
     enter(unit / params.kv_heads, unit % params.kv_heads * sharers);
-    own_first = (group % tiles) * TILE_OWN;
+    own_first = (group % tiles) * TILE_QUERIES;
     // Rows of the group follow each other like queries of one head.
     queries = at.len_q;
     at.len_q = row_count();

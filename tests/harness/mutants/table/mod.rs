@@ -11,6 +11,7 @@ mod feature_map;
 mod forward;
 mod gemm;
 mod global;
+mod local_linear;
 mod masks;
 mod matrix;
 mod merge;
@@ -37,6 +38,7 @@ const ALL: &[&[Row]] = &[
     slots::ALL,
     weights::ALL,
     reweight::ALL,
+    local_linear::ALL,
     custom::ALL,
     masks::ALL,
     dropout::ALL,
