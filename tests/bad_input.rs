@@ -34,7 +34,6 @@ fn attention_inputs() {
         key_bias: true,
         score_bias: Some(ScoreBias { per_batch: true, per_head: false }),
         alibi: true,
-        sink: true,
         ..base
     };
     for (name, wrong) in [
@@ -43,7 +42,9 @@ fn attention_inputs() {
         ("score_bias", vec![2, 4, 5, 7]),
         ("alibi_slopes", vec![4, 1]),
         ("sink", vec![1]),
+        ("sink_key", vec![4, 8]),
     ] {
+        let all = Attention { sink: name == "sink", sink_key: name == "sink_key", ..all.clone() };
         t.refuse_without(&all, name);
         t.refuse_with(&all, name, zeros(Dtype::F32, &wrong), "Shape", name);
         let right = legal(&all)[name].dims().to_vec();
@@ -124,6 +125,8 @@ fn attention_options() {
     t.refuse_spec(&Attention { dtype: Dtype::U32, ..base.clone() }, "Option", "dtype");
     let sigmoid = Attention { weight: Weight::Sigmoid, lse: false, ..base.clone() };
     t.refuse_spec(&Attention { lse: true, ..sigmoid.clone() }, "Conflict", "lse");
+    t.refuse_spec(&Attention { sink_key: true, ..sigmoid.clone() }, "Conflict", "sink_key");
+    t.refuse_spec(&Attention { sink_key: true, sink: true, ..base }, "Conflict", "sink_key");
     t.refuse_spec(&Attention { sink: true, ..sigmoid }, "Conflict", "sink");
 }
 
@@ -341,15 +344,10 @@ fn products() {
 #[test]
 fn bias_values() {
     let mut t = Trial::default();
-    let spec = Attention {
-        head_bias: true,
-        key_bias: true,
-        score_bias: Some(ScoreBias::default()),
-        alibi: true,
-        sink: true,
-        ..base()
-    };
-    for name in ["head_bias", "alibi_slopes", "sink", "key_bias", "score_bias"] {
+    let spec =
+        Attention { head_bias: true, key_bias: true, score_bias: Some(ScoreBias::default()), alibi: true, ..base() };
+    for name in ["head_bias", "alibi_slopes", "sink", "sink_key", "key_bias", "score_bias"] {
+        let spec = Attention { sink: name != "sink_key", sink_key: name == "sink_key", ..spec.clone() };
         let dims = legal(&spec)[name].dims().to_vec();
         let mut bad = vec![f32::NAN, f32::INFINITY];
         // Where it masks, -inf is legal.

@@ -112,6 +112,7 @@ fn attention_cases() -> impl Iterator<Item = (AttentionBackward, Values<f64>)> {
 /// What must be among the gradients and options of at least three specs.
 const SEEN: &[&str] = &[
     "d_sink",
+    "d_sink_key",
     "d_alibi_slopes",
     "d_score_bias",
     "d_key_bias",

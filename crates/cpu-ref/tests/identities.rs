@@ -259,6 +259,37 @@ fn a_sink_is_a_key_without_a_value() {
     assert_eq!((none.float("lse"), none.float("o")), ([0.75; 4].as_slice(), [0.0; 12].as_slice()));
 }
 
+/// In both passes: the key stands first, its value is 0, every query sees it.
+#[test]
+fn a_sink_key_is_a_key_without_a_value() {
+    let dims = Dims { q_heads: 4, kv_heads: 2, seq_q: 4, seq_kv: 5, ..Dims::new(1, 1, 1, 3) };
+    let spec = Attention { sink_key: true, softcap: Some(2.0), lse: true, ..softmax(dims) };
+    let given = with(inputs(&spec), "sink_key", &draw(7, 6));
+    let grown = Attention { sink_key: false, dims: Dims { seq_kv: 6, ..dims }, ..spec.clone() };
+    let before = |name: &str, first: &[f64]| -> Vec<f64> {
+        let heads = first.chunks(3).zip(given.float(name).chunks(15));
+        heads.flat_map(|(first, rows)| [first, rows].concat()).collect()
+    };
+    let key = given.float("sink_key").to_vec();
+    let with_key = with(with(given.clone(), "k", &before("k", &key)), "v", &before("v", &[0.0; 6]));
+    let (sink, column) = (spec.eval(&given), grown.eval(&with_key));
+    near(sink.float("o"), column.float("o"));
+    near(sink.float("lse"), column.float("lse"));
+    let gradient = |op: Attention, mut given: Values<f64>, forward: &Values<f64>| {
+        given.floats.extend(forward.floats.clone());
+        AttentionBackward { d_lse: true, ..AttentionBackward::new(op) }.eval(&with(
+            with(given, "d_o", &draw(5, 48)),
+            "d_lse",
+            &draw(6, 16),
+        ))
+    };
+    let (of_sink, of_column) = (gradient(spec, given, &sink), gradient(grown, with_key, &column));
+    near(of_sink.float("d_q"), of_column.float("d_q"));
+    let d_k = of_column.float("d_k");
+    near(of_sink.float("d_sink_key"), &[&d_k[..3], &d_k[18..21]].concat());
+    near(of_sink.float("d_k"), &[&d_k[3..18], &d_k[21..]].concat());
+}
+
 #[test]
 fn scores_saturate() {
     let dims = Dims { seq_q: 1, seq_kv: 2, ..Dims::new(1, 1, 1, 1) };

@@ -11,7 +11,7 @@ use super::split::{Parted, Work};
 use super::tiles::{Stage, Tile};
 use super::{
     FLAT, Parts, QueryOperand, Variant, check_features, custom, dressed, dropout, files, flat_step, frobenius, masks,
-    query_penalty, query_work, reweight, step_work,
+    query_penalty, query_work, reweight, sink_key, step_work,
 };
 use crate::{Kernels, Limits, Plan, PlanError, ShapeClass, Source, Step};
 
@@ -72,6 +72,7 @@ impl Kernels for AttentionBackward {
         }
         p.steps.extend(masks::document_ranges(a, &p.layout, limits)?);
         p.steps.extend(query_penalty::forward(a, self, &p.layout, limits)?);
+        p.steps.extend(sink_key::forward(a, self, &p.layout, limits)?);
         p.row_statistics()?;
         p.levels()?;
         p.query()?;
@@ -91,12 +92,15 @@ impl Kernels for AttentionBackward {
             p.steps.extend(steps);
         }
         p.steps.extend(query_penalty::backward(a, self, &p.layout, limits)?);
+        let (steps, scratch) = sink_key::backward(a, self, &p.layout, limits)?;
+        p.steps.extend(steps);
+        plan.scratch.extend(scratch);
         p.reductions()?;
         let (side, packed) = p.layout.finish(limits)?;
         plan.scratch.push(side);
         plan.packed = packed;
         custom::check_names(&p.steps)?;
-        plan.rounds_rows = query_penalty::rounds(a);
+        plan.rounds_rows = query_penalty::rounds(a) | sink_key::rounds(a);
         plan.steps = if plan.rounds_rows { dressed::saturated(p.steps, a.dtype).collect() } else { p.steps };
         plan.reasons = p.reasons;
         Ok(plan)
@@ -128,6 +132,7 @@ impl Planner<'_> {
         }
         frobenius::reserve(a, &mut self.layout);
         query_penalty::reserve(a, &mut self.layout);
+        sink_key::reserve(a, &mut self.layout);
         if self.sums_rows() {
             self.layout.reserve("row_sums_at", 2 * row_count(a));
         }

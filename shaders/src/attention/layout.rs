@@ -24,6 +24,7 @@ const PACKED: &[(&str, &str)] = &[
     ("key_bias", "key_bias_at"),
     ("alibi_slopes", "slopes_at"),
     ("sink", "sink_at"),
+    ("sink_key", "sink_key_at"),
     ("log_norm", "log_norm_at"),
     ("rho", "rho_at"),
     ("document_q", "document_q_at"),
@@ -152,6 +153,7 @@ impl Members {
             ("stream_to", Param::U32(0)),
             ("splits", Param::U32(1)),
             ("split_keys", size(d.seq_kv)),
+            ("sink_rows", Param::U32(a.sink_key.into())),
             ("key_bias_heads", Param::U32(a.key_bias_per_head.into())),
         ];
         all.extend(SHIFTS.map(|member| (member, size(0))));

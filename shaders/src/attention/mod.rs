@@ -28,6 +28,7 @@ mod rotary;
 mod row_files;
 mod row_map;
 mod shares;
+mod sink_key;
 mod split;
 mod statistics;
 mod storage;

@@ -96,6 +96,7 @@ fn options(base: &Attention) -> Vec<Attention> {
     ];
     if base.weight == Weight::Softmax {
         all.push(with(|a| a.sink = true));
+        all.push(with(|a| (a.sink_key, a.softcap) = (true, Some(20.0))));
         all.push(with(|a| a.lse = true));
     }
     all

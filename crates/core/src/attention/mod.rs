@@ -33,6 +33,7 @@ mod presets;
 mod prologue;
 mod reweight;
 mod rotary;
+mod sink;
 mod storage;
 mod tensors;
 mod values;
@@ -83,6 +84,7 @@ const NO_SOFTMAX: &str = "a weight other than softmax";
 /// | `lens_kv`, `block_table` | `[batch]`, `[batch, ⌈seq_kv / page⌉]` | u32, if `sequences` is `Paged` (which also changes `k` and `v`) |
 /// | `cu_seqlens_q`, `cu_seqlens_kv` | `[batch + 1]` | u32, if `sequences` is `Packed` (which also changes the shapes above) |
 /// | `head_bias`, `alibi_slopes`, `sink` | `[q_heads]` | f32 |
+/// | `sink_key` | `[kv_heads, head_dim]` | f32 |
 /// | `key_bias` | `[batch, seq_kv]` (packed: `[total_kv]`), or with a dimension for key/value heads | f32 |
 /// | `score_bias` | `[batch or 1, q_heads or 1, seq_q, seq_kv]` | f32 |
 /// | `document_q`, `document_kv` | `[batch, seq_q]`, `[batch, seq_kv]` (packed: `[total_q]`, `[total_kv]`) | u32, if `documents` |
@@ -96,7 +98,7 @@ const NO_SOFTMAX: &str = "a weight other than softmax";
 /// | → `row_sum` | as `lse` | f32: `Σ_j a_ij`, `Σ_j a_ij²` (`GlobalFrobenius`), or how many keys the query sees (whatever they hold) if the normaliser counts |
 /// | → `row_mean`, `row_max` | as `lse` | f32, with `row_sum` if there is a `reweight`: of the weights before it |
 ///
-/// A query that sees no key gives `o = 0`, `lse = −∞` (with a sink: `lse = sink`) or `row_sum = 0`, and no gradient.
+/// A query that sees no key gives `o = 0`, `lse = −∞` (with a sink: `lse` is its logit) or `row_sum = 0`, and no gradient.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Attention {
@@ -138,6 +140,10 @@ pub struct Attention {
     /// Whether there is an input `sink [q_heads]`: a logit that takes part in the row sum and carries no value. Softmax only.
     #[serde(default)]
     pub sink: bool,
+    /// Whether there is an input `sink_key [kv_heads, head_dim]`: the sink's logit is `softcap(scale·q̂_i·k*)` of a learned key `k*` that every query
+    /// sees, neither rotated nor normed, without a value; no bias, penalty or score modifier is added to it. Softmax only, and not with `sink`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sink_key: bool,
     /// Causal mask.
     #[serde(default)]
     pub causal: Causal,
@@ -212,6 +218,7 @@ impl Attention {
             score_bias: None,
             alibi: false,
             sink: false,
+            sink_key: false,
             causal: Causal::None,
             window: Window::default(),
             chunk: None,
@@ -250,27 +257,12 @@ impl Attention {
     /// Lengths and biases.
     fn side_inputs(&self) -> Vec<Operand> {
         let d = &self.dims;
-        let mut all = Vec::new();
-        match self.sequences {
-            Sequences::Dense => {}
-            Sequences::Padded { q, kv } => {
-                all.extend(q.then(|| Operand::input("lens_q", [d.batch], Dtype::U32)));
-                all.extend(kv.then(|| Operand::input("lens_kv", [d.batch], Dtype::U32)));
-            }
-            Sequences::Packed { .. } => {
-                all.push(Operand::input("cu_seqlens_q", [d.batch + 1], Dtype::U32));
-                all.push(Operand::input("cu_seqlens_kv", [d.batch + 1], Dtype::U32));
-            }
-            Sequences::Paged { page, .. } => {
-                all.push(Operand::input("lens_kv", [d.batch], Dtype::U32));
-                all.push(Operand::input("block_table", [d.batch, d.seq_kv.div_ceil(page.max(1))], Dtype::U32));
-            }
-        }
+        let mut all = self.length_inputs();
         all.extend(self.head_bias.then(|| Operand::input("head_bias", [d.q_heads], Dtype::F32)));
         all.extend(self.key_bias.then(|| Operand::input("key_bias", self.key_bias_dims(), Dtype::F32)));
         all.extend(self.score_bias_dims().map(|dims| Operand::input("score_bias", dims, Dtype::F32)));
         all.extend(self.alibi.then(|| Operand::input("alibi_slopes", [d.q_heads], Dtype::F32)));
-        all.extend(self.sink.then(|| Operand::input("sink", [d.q_heads], Dtype::F32)));
+        all.extend(self.sink_input());
         all.extend(self.mask_inputs());
         all.extend(self.dropout.and_then(Dropout::operand));
         all.extend(self.normalizer.operand(self).map(|(name, dims)| Operand::input(name, dims, Dtype::F32)));
@@ -357,6 +349,7 @@ impl Op for Attention {
         on(self.score_bias.is_some(), "score_bias");
         on(self.alibi, "alibi");
         on(self.sink, "sink");
+        on(self.sink_key, "sink_key");
         on(self.dropout.is_some(), self.dropout.map_or("", Dropout::label));
         parts.extend(self.mask_labels());
         parts.extend(self.custom.labels());

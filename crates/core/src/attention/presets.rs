@@ -72,6 +72,7 @@ presets! {
     linear_elu, "Linear attention of elu + 1", "arXiv 2006.16236, 2405.15731, 2410.10781, 2507.23632: `linear_elu`";
     linear_relu, "Linear attention of relu", "arXiv 2410.10629, 2507.23632: `linear_relu`";
     linear_cosine, "Linear attention of cosines", "arXiv 2507.23632: `linear_cosine`";
+    sink_key, "Softmax with a key bias k*", "arXiv 2410.10781";
 }
 
 impl Attention {
@@ -174,6 +175,12 @@ impl Attention {
     /// Softmax with a learned sink logit per head (input `sink [q_heads]`), causal.
     pub fn sink_logit(dims: Dims) -> Self {
         Self { sink: true, causal: Causal::BottomRight, ..Self::softmax(dims) }
+    }
+
+    /// Softmax with a learned key `k*` per key/value head (input `sink_key [kv_heads, head_dim]`) that every query sees and that has no value: K-bias
+    /// of *When Attention Sink Emerges in Language Models* (arXiv 2410.10781), causal. Queries and keys are rotated by the caller, `k*` never is.
+    pub fn sink_key(dims: Dims) -> Self {
+        Self { sink_key: true, causal: Causal::BottomRight, ..Self::softmax(dims) }
     }
 
     /// Sigmoid of the score without bias and normaliser (*When Attention Sink Emerges in Language Models*, arXiv 2410.10781). Causal.

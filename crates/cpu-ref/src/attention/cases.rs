@@ -9,8 +9,7 @@ use gatefold_core::{Attention, AttentionBackward, Dtype, Op};
 
 use super::draw::{Draw, Plant, inputs, spec};
 use super::{
-    affine_cases, custom_cases, distance_cases, dropout_cases, feature_map_cases, frobenius_cases, gate_cases,
-    injection, mask_cases, pairs, reweight_cases, row_cases, storage,
+    affine_cases, custom_cases, distance_cases, dropout_cases, feature_map_cases, frobenius_cases, gate_cases, injection, mask_cases, pairs, reweight_cases, row_cases, sink_cases, storage,
 };
 use crate::case::HALVES;
 use crate::data::{Family, Rng};
@@ -21,7 +20,7 @@ pub(crate) const PLANNED: u64 = (246
     + pairs::COUNT
     + custom_cases::COUNT
     + row_cases::COUNT
-    + 5 * PRESETS.len()
+    + 5 * (PRESETS.len() - LAST_PRESETS)
     + affine_cases::COUNT
     + mask_cases::COUNT
     + injection::COUNT
@@ -32,7 +31,10 @@ pub(crate) const PLANNED: u64 = (246
     + distance_cases::COUNT
     + gate_cases::COUNT
     + feature_map_cases::COUNT
-    + dropout_cases::SEEDED) as u64;
+    + dropout_cases::SEEDED
+
+    + 5 * LAST_PRESETS
+    + sink_cases::COUNT) as u64;
 
 const FORWARD: u64 = 0x0f0f;
 const BACKWARD: u64 = 0xb0b0;
@@ -124,9 +126,11 @@ fn planned() -> &'static [Draw] {
         all.extend(frobenius_cases::planned());
         all.extend(distance_cases::planned());
         all.extend(gate_cases::planned());
-        presets(&PRESETS[SECOND_PRESETS..], &mut all);
+        presets(&PRESETS[SECOND_PRESETS..PRESETS.len() - LAST_PRESETS], &mut all);
         all.extend(feature_map_cases::planned());
         all.extend(dropout_cases::seeded());
+        presets(&PRESETS[PRESETS.len() - LAST_PRESETS..], &mut all);
+        all.extend(sink_cases::planned());
         all
     })
 }
@@ -220,6 +224,8 @@ fn biases(weight: Weight, all: &mut Vec<Draw>) {
 /// Presets whose cases come first; those of later ones are at the end, so that no seed is another case.
 const FIRST_PRESETS: usize = 29;
 const SECOND_PRESETS: usize = 32;
+/// Presets whose cases come after those of later features.
+const LAST_PRESETS: usize = 1;
 
 /// Each of these presets: nothing but one key, more keys than queries, fewer, a key that is NaN, rows of zeros.
 fn presets(of: &[Preset], all: &mut Vec<Draw>) {

@@ -42,6 +42,8 @@ mod rotary;
 mod row_cases;
 pub(crate) mod rows;
 pub(crate) mod score;
+pub(crate) mod sink;
+mod sink_cases;
 mod storage;
 mod style;
 pub(crate) mod weight;
@@ -205,13 +207,15 @@ impl Reference for Attention {
             for (h, i) in (0..self.dims.q_heads).flat_map(|h| (0..s.len_q).map(move |i| (h, i))) {
                 scores.row(&s, h, i, &mut seen);
                 let (at, stat) = (s.query_row(self, h, i), s.stat(self, h, i));
-                let given = |name: &str, at: usize| inputs.float(name).get(at).copied();
+                let sink = sink::score(&scores, inputs, &s, [h, i]);
+                let broken = sink.iter().chain(seen.iter().map(|(_, z)| z)).any(|z| z.is_nan(self));
                 let row = match self.weight {
-                    _ if scores.query_is_nan(at) || seen.iter().any(|(_, z)| z.is_nan(self)) => {
-                        Row::nan(self, seen.len())
+                    _ if scores.query_is_nan(at) || broken => Row::nan(self, seen.len()),
+                    Weight::Softmax => softmax_output(&scores, &s, [h, i], &seen, sink::logit(sink)),
+                    _ => {
+                        let log_norm = inputs.float("log_norm").get(stat).copied();
+                        function_output(&scores, &s, [h, i], &seen, log_norm)
                     }
-                    Weight::Softmax => softmax_output(&scores, &s, [h, i], &seen, given("sink", h)),
-                    _ => function_output(&scores, &s, [h, i], &seen, given("log_norm", stat)),
                 };
                 o[at * width..(at + 1) * width].copy_from_slice(&row.o);
                 saved[stat] = row.saved;

@@ -18,6 +18,7 @@ mod reweight;
 mod rotary;
 mod rows;
 mod rowwise;
+mod sinks;
 mod slots;
 mod storage;
 mod weights;
@@ -42,6 +43,7 @@ const ALL: &[&[Row]] = &[
     dropout::ALL,
     rows::ALL,
     feature_map::ALL,
+    sinks::ALL,
     affine::ALL,
     global::ALL,
     rowwise::ALL,
