@@ -3,7 +3,7 @@
 //! Over the cap: a list of mistakes, by op and by what is wrong.
 
 use gatefold_core::attention::{
-    Bias, BlockMap, Causal, Dims, Dropout, Epilogue, FeatureMap, Normalizer, Prologue, Reweight, RowNorm, ScoreBias,
+    Bias, BlockMap, Causal, Dims, Dropout, Epilogue, FeatureMap, Normalizer, Prologue, RelativeBias, Reweight, RowNorm, ScoreBias,
     Sequences, Storage, Weight, Window,
 };
 use gatefold_core::{
@@ -41,10 +41,15 @@ fn attention_inputs() {
         ("key_bias", vec![2, 5]),
         ("score_bias", vec![2, 4, 5, 7]),
         ("alibi_slopes", vec![4, 1]),
+        ("relative_bias", vec![4, 6]),
         ("sink", vec![1]),
         ("sink_key", vec![4, 8]),
     ] {
-        let all = Attention { sink: name == "sink", sink_key: name == "sink_key", ..all.clone() };
+        let (sink, sink_key) = (name == "sink", name == "sink_key");
+        // no kernel reads both a table and a score bias
+        let table = (name == "relative_bias").then_some(RelativeBias { reach: 3 });
+        let score_bias = all.score_bias.filter(|_| table.is_none());
+        let all = Attention { sink, sink_key, relative_bias: table, score_bias, ..all.clone() };
         t.refuse_without(&all, name);
         t.refuse_with(&all, name, zeros(Dtype::F32, &wrong), "Shape", name);
         let right = legal(&all)[name].dims().to_vec();
@@ -126,6 +131,12 @@ fn attention_options() {
     let sigmoid = Attention { weight: Weight::Sigmoid, lse: false, ..base.clone() };
     t.refuse_spec(&Attention { lse: true, ..sigmoid.clone() }, "Conflict", "lse");
     t.refuse_spec(&Attention { sink_key: true, ..sigmoid.clone() }, "Conflict", "sink_key");
+    let table = Attention { relative_bias: Some(RelativeBias { reach: 1 << 20 }), ..base.clone() };
+    t.refuse_spec(&table, "Option", "relative_bias.reach");
+    let table = Attention { relative_bias: Some(RelativeBias { reach: 3 }), ..base.clone() };
+    t.refuse_spec(&Attention { score_bias: Some(ScoreBias::default()), ..table.clone() }, "Conflict", "relative_bias");
+    let prologue = Prologue { query_penalty: Some(1.0), ..Prologue::default() };
+    t.refuse_spec(&Attention { prologue, ..table }, "Conflict", "relative_bias");
     t.refuse_spec(&Attention { sink_key: true, sink: true, ..base }, "Conflict", "sink_key");
     t.refuse_spec(&Attention { sink: true, ..sigmoid }, "Conflict", "sink");
 }
@@ -346,8 +357,11 @@ fn bias_values() {
     let mut t = Trial::default();
     let spec =
         Attention { head_bias: true, key_bias: true, score_bias: Some(ScoreBias::default()), alibi: true, ..base() };
-    for name in ["head_bias", "alibi_slopes", "sink", "sink_key", "key_bias", "score_bias"] {
-        let spec = Attention { sink: name != "sink_key", sink_key: name == "sink_key", ..spec.clone() };
+    for name in ["head_bias", "alibi_slopes", "relative_bias", "sink", "sink_key", "key_bias", "score_bias"] {
+        let table = (name == "relative_bias").then_some(RelativeBias { reach: 3 });
+        let score_bias = spec.score_bias.filter(|_| table.is_none());
+        let sink_key = name == "sink_key";
+        let spec = Attention { sink: !sink_key, sink_key, relative_bias: table, score_bias, ..spec.clone() };
         let dims = legal(&spec)[name].dims().to_vec();
         let mut bad = vec![f32::NAN, f32::INFINITY];
         // Where it masks, -inf is legal.

@@ -94,6 +94,7 @@ struct Gradients<'a, R: Real> {
     key_bias: Vec<R::Sum>,
     score_bias: Vec<R::Sum>,
     slopes: Vec<R::Sum>,
+    relative_bias: Vec<R::Sum>,
     sink: sink::Gradient<R>,
     log_norm: Vec<R>,
     /// Of the head at hand, if its pairs share something.
@@ -120,6 +121,7 @@ impl<'a, R: Real> Gradients<'a, R> {
             key_bias: like("key_bias"),
             score_bias: like("score_bias"),
             slopes: like("alibi_slopes"),
+            relative_bias: like("relative_bias"),
             sink: sink::Gradient::new(&spec.forward, inputs),
             log_norm: vec![R::from_f64(0.0); inputs.float("log_norm").len()],
             head: None,
@@ -279,6 +281,9 @@ impl<'a, R: Real> Gradients<'a, R> {
         if op.score_bias.is_some() {
             self.score_bias[s.score_bias(op, h, i, j)].add(dz);
         }
+        if let Some(at) = s.relative(op, h, i, j) {
+            self.relative_bias[at].add(dz);
+        }
         if op.alibi {
             self.slopes[h].add_product(-dz, R::from_f64(s.distance(i, j)));
         }
@@ -306,6 +311,10 @@ impl<'a, R: Real> Gradients<'a, R> {
         put(f.key_bias, "d_key_bias", staged(&self.key_bias));
         put(f.score_bias.is_some(), "d_score_bias", staged(&self.score_bias));
         put(f.alibi, "d_alibi_slopes", staged(&self.slopes));
+        // by steps and elements of tiles, by batch entries and diagonals in sixty-fourths
+        let of_table = depth + d.batch * (d.seq_q + d.seq_kv) / 32;
+        let table = self.relative_bias.iter().map(|s| s.total_in_depth(of_table)).collect();
+        put(f.relative_bias.is_some(), "d_relative_bias", table);
         for ((name, values), on) in self.sink.finish(f, depth).into_iter().zip([f.sink, f.sink_key]) {
             put(on, name, values);
         }

@@ -113,6 +113,7 @@ fn attention_cases() -> impl Iterator<Item = (AttentionBackward, Values<f64>)> {
 const SEEN: &[&str] = &[
     "d_sink",
     "d_sink_key",
+    "d_relative_bias",
     "d_alibi_slopes",
     "d_score_bias",
     "d_key_bias",

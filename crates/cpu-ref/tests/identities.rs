@@ -1,6 +1,6 @@
 //! What must hold of the definitions whatever the numbers.
 
-use gatefold_core::attention::{Bias, Causal, Dims, Sequences, Window};
+use gatefold_core::attention::{Bias, Causal, Dims, RelativeBias, Sequences, Window};
 use gatefold_core::{Attention, AttentionBackward, RowFunction, Rowwise};
 use gatefold_cpu_ref::data::Rng;
 use gatefold_cpu_ref::{Reference, Values};
@@ -288,6 +288,25 @@ fn a_sink_key_is_a_key_without_a_value() {
     let d_k = of_column.float("d_k");
     near(of_sink.float("d_sink_key"), &[&d_k[..3], &d_k[18..21]].concat());
     near(of_sink.float("d_k"), &[&d_k[3..18], &d_k[21..]].concat());
+}
+
+#[test]
+fn alibi_is_a_table_of_distances() {
+    for base in both(Dims { q_heads: 2, kv_heads: 2, seq_q: 4, seq_kv: 6, ..Dims::new(1, 1, 1, 3) }) {
+        let alibi = Attention { alibi: true, ..base.clone() };
+        let given = with(inputs(&alibi), "alibi_slopes", &[0.5, 0.25]);
+        let by_table = |reach: i32| {
+            let spec = Attention { relative_bias: Some(RelativeBias { reach: reach.unsigned_abs() }), ..base.clone() };
+            let table: Numbers =
+                [0.5, 0.25].iter().flat_map(|s| (-reach..=reach).map(move |d| -s * f64::from(d.abs()))).collect();
+            let given = with(given.clone(), "relative_bias", &table);
+            output(&spec, &given, "o")
+        };
+        let o = output(&alibi, &given, "o");
+        near(&by_table(5), &o);
+        near(&by_table(9), &o);
+        assert!(by_table(4).iter().zip(&o).any(|(a, b)| (a - b).abs() > 1e-6), "the farthest pairs are 5 apart");
+    }
 }
 
 #[test]

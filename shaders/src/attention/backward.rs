@@ -79,6 +79,7 @@ impl Kernels for AttentionBackward {
         if a.dims.seq_kv > 0 {
             p.key_value()?;
             p.score_bias()?;
+            plan.scratch.extend(p.diagonals()?);
         }
         if exact {
             let marks = Marks { a, op: self, limits, layout: &p.layout };
@@ -88,6 +89,7 @@ impl Kernels for AttentionBackward {
                 if let Some(shared) = a.score_bias {
                     steps.push(marks.score_bias(shared)?);
                 }
+                steps.extend(a.relative_bias.map(|_| marks.diagonals()).transpose()?);
             }
             p.steps.extend(steps);
         }
@@ -96,6 +98,7 @@ impl Kernels for AttentionBackward {
         p.steps.extend(steps);
         plan.scratch.extend(scratch);
         p.reductions()?;
+        plan.scratch.extend(p.relative_table()?);
         let (side, packed) = p.layout.finish(limits)?;
         plan.scratch.push(side);
         plan.packed = packed;
@@ -231,6 +234,7 @@ impl Planner<'_> {
         variant.tile_slots(a, files::ACCESS_BY_QUERY, &tile);
         variant.slots(files::weight(a));
         variant.slots(dropout::files(a, false));
+        variant.slots.push(files::PAIR_GRADIENTS);
         let loops = loops::backward_score_bias(a, &tile, work.stream);
         self.steps.push(Step { loops, ..variant.step(a, files::BACKWARD_SCORE_BIAS, &tile, 0, split) });
         Ok(())

@@ -23,6 +23,7 @@ mod matrix;
 mod merge;
 mod penalty;
 mod query_penalty;
+mod relative;
 mod reweight;
 mod rotary;
 mod row_files;

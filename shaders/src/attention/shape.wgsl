@@ -60,6 +60,10 @@ struct Params {
     head_bias_at: u32,
     key_bias_at: u32,
     slopes_at: u32,
+    relative_at: u32,   // bias/relative.wgsl: input [q_heads, 2·reach + 1]
+    reach: i32,
+    relative_before: u32, // relative/: keys before the first query from which walks of tiles begin
+    relative_walks: u32,  //   tiles of keys that a walk may begin with
     sink_at: u32,       // per query head, or per row if sink_rows is 1
     sink_rows: u32,
     sink_key_at: u32,   // sink_key.wgsl: input [kv_heads, head_dim]

@@ -3,7 +3,7 @@
 //! ```text
 //! q̂ k̂ v̂ = prologue(q, k, v)
 //! s_ij = scale · q̂_i·k̂_j;   s ← softcap·tanh(s / softcap);   s ← score_mod(s, batch, h, i, j)
-//! z_ij = s_ij + bias + head_bias_h + key_bias_j + score_bias_ij − alibi_slope_h·|i + off − j|
+//! z_ij = s_ij + bias + head_bias_h + key_bias_j + score_bias_ij − alibi_slope_h·|i + off − j| + relative_bias_h(j − i − off)
 //! a_ij = weight(z_ij) where key j is visible to query i, else 0;   a ← reweight(a)
 //! P_ij = a_ij / n_i,   n_i = normalizer(a_i1, a_i2, …)
 //! o_i  = epilogue(Σ_j dropout(P_ij) v̂_j)
@@ -43,7 +43,7 @@ use serde::{Deserialize, Serialize};
 
 pub use ablations::cumulative_log_norm;
 pub use backward::{AttentionBackward, BackwardInputs, BackwardOutputs};
-pub use bias::{Bias, ScoreBias};
+pub use bias::{Bias, RelativeBias, ScoreBias};
 pub use cache::{CacheAppend, CacheInputs, CacheLayout, CacheOutputs};
 pub use custom::{Custom, CustomWeight, MaskFn, MaskMod, ScoreFn, ScoreMod, Twin, WeightFn};
 pub use diagnose::{Diagnosis, HeadDiagnosis, SINK_THRESHOLD};
@@ -85,6 +85,7 @@ const NO_SOFTMAX: &str = "a weight other than softmax";
 /// | `cu_seqlens_q`, `cu_seqlens_kv` | `[batch + 1]` | u32, if `sequences` is `Packed` (which also changes the shapes above) |
 /// | `head_bias`, `alibi_slopes`, `sink` | `[q_heads]` | f32 |
 /// | `sink_key` | `[kv_heads, head_dim]` | f32 |
+/// | `relative_bias` | `[q_heads, 2·reach + 1]` | f32 |
 /// | `key_bias` | `[batch, seq_kv]` (packed: `[total_kv]`), or with a dimension for key/value heads | f32 |
 /// | `score_bias` | `[batch or 1, q_heads or 1, seq_q, seq_kv]` | f32 |
 /// | `document_q`, `document_kv` | `[batch, seq_q]`, `[batch, seq_kv]` (packed: `[total_q]`, `[total_kv]`) | u32, if `documents` |
@@ -137,6 +138,9 @@ pub struct Attention {
     /// Whether there is an input `alibi_slopes [q_heads]`: `−slope·|i + off − j|` (Press et al., arXiv 2108.12409).
     #[serde(default)]
     pub alibi: bool,
+    /// Whether there is an input `relative_bias [q_heads, 2·reach + 1]`, and its reach: a bias by relative position. Not with `score_bias`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relative_bias: Option<RelativeBias>,
     /// Whether there is an input `sink [q_heads]`: a logit that takes part in the row sum and carries no value. Softmax only.
     #[serde(default)]
     pub sink: bool,
@@ -217,6 +221,7 @@ impl Attention {
             key_bias_per_head: false,
             score_bias: None,
             alibi: false,
+            relative_bias: None,
             sink: false,
             sink_key: false,
             causal: Causal::None,
@@ -262,6 +267,7 @@ impl Attention {
         all.extend(self.key_bias.then(|| Operand::input("key_bias", self.key_bias_dims(), Dtype::F32)));
         all.extend(self.score_bias_dims().map(|dims| Operand::input("score_bias", dims, Dtype::F32)));
         all.extend(self.alibi.then(|| Operand::input("alibi_slopes", [d.q_heads], Dtype::F32)));
+        all.extend(self.relative_input());
         all.extend(self.sink_input());
         all.extend(self.mask_inputs());
         all.extend(self.dropout.and_then(Dropout::operand));
@@ -285,6 +291,7 @@ impl Attention {
         {
             return Err(bad("bias", "a finite number", b.to_string()));
         }
+        self.check_relative()?;
         self.check_masks()?;
         self.dropout.map_or(Ok(()), Dropout::validate)?;
         if self.dtype == Dtype::U32 {
@@ -348,6 +355,7 @@ impl Op for Attention {
         on(self.key_bias_per_head, "key_bias_per_head");
         on(self.score_bias.is_some(), "score_bias");
         on(self.alibi, "alibi");
+        on(self.relative_bias.is_some(), "relative_bias");
         on(self.sink, "sink");
         on(self.sink_key, "sink_key");
         on(self.dropout.is_some(), self.dropout.map_or("", Dropout::label));

@@ -2,8 +2,8 @@
 //! struct update.
 
 use super::{
-    Activation, Attention, Bias, Causal, Dims, Epilogue, Gate, Injection, Normalizer, Prologue, QueryScale, Reweight,
-    RowNorm, Sequences, Weight,
+    Activation, Attention, Bias, Causal, Dims, Epilogue, Gate, Injection, Normalizer, Prologue, QueryScale,
+    RelativeBias, Reweight, RowNorm, Sequences, Weight,
 };
 
 /// An attention of a paper.
@@ -73,6 +73,7 @@ presets! {
     linear_relu, "Linear attention of relu", "arXiv 2410.10629, 2507.23632: `linear_relu`";
     linear_cosine, "Linear attention of cosines", "arXiv 2507.23632: `linear_cosine`";
     sink_key, "Softmax with a key bias k*", "arXiv 2410.10781";
+    t5, "T5, its encoder's relative positions", "arXiv 1910.10683";
 }
 
 impl Attention {
@@ -165,6 +166,12 @@ impl Attention {
     pub fn soft_products(dims: Dims) -> Self {
         let prologue = Prologue { key_penalty: Some(1.0), query_penalty: Some(1.0), ..Prologue::default() };
         Self { weight: Weight::ExpClamp(0.0), prologue, ..Self::softmax(dims) }
+    }
+
+    /// Attention of T5's encoder (Raffel et al., arXiv 1910.10683): no scale, and a bias per head and relative position (input
+    /// `relative_bias [q_heads, 257]`), the same from 128 on. [`RelativeBias`] says how its buckets become a table.
+    pub fn t5(dims: Dims) -> Self {
+        Self { scale: Some(1.0), relative_bias: Some(RelativeBias { reach: 128 }), ..Self::softmax(dims) }
     }
 
     /// Softmax off by one: `exp(s_ij) / (1 + Σ_j exp(s_ij))`. Give zeros for the input `sink [q_heads]`.

@@ -45,6 +45,8 @@ pub struct Inputs {
     pub dropout_seed: Option<Tensor>,
     /// ALiBi slope per query head.
     pub alibi_slopes: Option<Tensor>,
+    /// Bias per query head and relative position.
+    pub relative_bias: Option<Tensor>,
     /// Sink logit per query head.
     pub sink: Option<Tensor>,
     /// Key of the sink per key/value head.
@@ -95,6 +97,7 @@ impl From<Inputs> for Tensors {
             .with_some("block_map", i.block_map)
             .with_some("dropout_seed", i.dropout_seed)
             .with_some("alibi_slopes", i.alibi_slopes)
+            .with_some("relative_bias", i.relative_bias)
             .with_some("sink", i.sink)
             .with_some("sink_key", i.sink_key)
             .with_some("log_norm", i.log_norm)

@@ -4,8 +4,14 @@ use super::{Attention, Sequences};
 use crate::{Data, SpecError, Tensor, Tensors};
 
 /// Additive inputs, and whether a `−∞` in them masks.
-const BIASES: [(&str, bool); 5] =
-    [("head_bias", false), ("alibi_slopes", false), ("sink", false), ("key_bias", true), ("score_bias", true)];
+const BIASES: [(&str, bool); 6] = [
+    ("head_bias", false),
+    ("relative_bias", false),
+    ("alibi_slopes", false),
+    ("sink", false),
+    ("key_bias", true),
+    ("score_bias", true),
+];
 
 /// Checks every such input that is there.
 ///

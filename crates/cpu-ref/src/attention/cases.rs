@@ -9,7 +9,7 @@ use gatefold_core::{Attention, AttentionBackward, Dtype, Op};
 
 use super::draw::{Draw, Plant, inputs, spec};
 use super::{
-    affine_cases, custom_cases, distance_cases, dropout_cases, feature_map_cases, frobenius_cases, gate_cases, injection, mask_cases, pairs, reweight_cases, row_cases, sink_cases, storage,
+    affine_cases, custom_cases, distance_cases, dropout_cases, feature_map_cases, frobenius_cases, gate_cases, injection, mask_cases, pairs, relative_cases, reweight_cases, row_cases, sink_cases, storage,
 };
 use crate::case::HALVES;
 use crate::data::{Family, Rng};
@@ -32,9 +32,9 @@ pub(crate) const PLANNED: u64 = (246
     + gate_cases::COUNT
     + feature_map_cases::COUNT
     + dropout_cases::SEEDED
-
     + 5 * LAST_PRESETS
-    + sink_cases::COUNT) as u64;
+    + sink_cases::COUNT
+    + relative_cases::COUNT) as u64;
 
 const FORWARD: u64 = 0x0f0f;
 const BACKWARD: u64 = 0xb0b0;
@@ -131,6 +131,7 @@ fn planned() -> &'static [Draw] {
         all.extend(dropout_cases::seeded());
         presets(&PRESETS[PRESETS.len() - LAST_PRESETS..], &mut all);
         all.extend(sink_cases::planned());
+        all.extend(relative_cases::planned());
         all
     })
 }
@@ -225,7 +226,7 @@ fn biases(weight: Weight, all: &mut Vec<Draw>) {
 const FIRST_PRESETS: usize = 29;
 const SECOND_PRESETS: usize = 32;
 /// Presets whose cases come after those of later features.
-const LAST_PRESETS: usize = 1;
+const LAST_PRESETS: usize = 2;
 
 /// Each of these presets: nothing but one key, more keys than queries, fewer, a key that is NaN, rows of zeros.
 fn presets(of: &[Preset], all: &mut Vec<Draw>) {

@@ -36,6 +36,7 @@ mod merge;
 mod pairs;
 pub(crate) mod penalty;
 mod plant;
+mod relative_cases;
 pub(crate) mod reweight;
 mod reweight_cases;
 mod rotary;

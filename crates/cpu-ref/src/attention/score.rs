@@ -50,6 +50,7 @@ pub(crate) struct Scores<'a, R> {
     key_bias: &'a [R],
     score_bias: &'a [R],
     slopes: &'a [R],
+    relative_bias: &'a [R],
     query_penalty: Vec<R>,
     documents: [&'a [u32]; 2],
     block_map: &'a [u32],
@@ -105,6 +106,7 @@ impl<'a, R: Real> Scores<'a, R> {
             key_bias: inputs.float("key_bias"),
             score_bias: inputs.float("score_bias"),
             slopes: inputs.float("alibi_slopes"),
+            relative_bias: inputs.float("relative_bias"),
             query_penalty: penalty::of_queries(op, q),
             documents: [inputs.int("document_q"), inputs.int("document_kv")],
             block_map: inputs.int("block_map"),
@@ -244,6 +246,9 @@ impl<'a, R: Real> Scores<'a, R> {
         }
         if self.op.score_bias.is_some() {
             z.add(self.score_bias[s.score_bias(self.op, h, i, j)]);
+        }
+        if let Some(at) = s.relative(self.op, h, i, j) {
+            z.add(self.relative_bias[at]);
         }
         if self.op.alibi {
             z.add(-(self.slopes[h] * R::from_f64(s.distance(i, j))));

@@ -14,6 +14,7 @@ mod global;
 mod masks;
 mod matrix;
 mod merge;
+mod relative;
 mod reweight;
 mod rotary;
 mod rows;
@@ -44,6 +45,7 @@ const ALL: &[&[Row]] = &[
     rows::ALL,
     feature_map::ALL,
     sinks::ALL,
+    relative::ALL,
     affine::ALL,
     global::ALL,
     rowwise::ALL,
