@@ -40,8 +40,8 @@ pub struct ScoreBias {
 /// whose windows of one dimension these are). Positions count within the sequence, as ALiBi's do.
 ///
 /// A table by distance holds every bias by buckets, T5's among them: the caller writes each bucket's number to all distances that share it, and
-/// adds their gradients up. The forward pass reads an element a pair. The gradient forms all scores and `d_o·v` once more (about a third of the
-/// time of `d_q`, `d_k` and `d_v` without it) and sums them by `j − i` in a scratch of some hundreds of bytes a head and position.
+/// adds their gradients up. The forward pass reads an element a pair. The gradient forms all scores and `d_o·v` once more (two products beside the
+/// seven of `d_q`, `d_k` and `d_v`) and sums by `j − i` in a scratch of some hundreds of bytes a head and position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RelativeBias {

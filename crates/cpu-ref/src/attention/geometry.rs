@@ -141,9 +141,10 @@ impl Sequence {
 
     /// Element of `relative_bias`.
     pub(crate) fn relative(&self, op: &Attention, h: usize, i: usize, j: usize) -> Option<usize> {
-        let reach = i64::from(op.relative_bias?.reach);
+        let table = op.relative_bias?;
+        let (reach, entries) = (i64::from(table.reach), 2 * table.reach as usize + 1);
         let position = (j as i64 - (i as i64 + self.off())).clamp(-reach, reach);
-        usize::try_from(position + reach).ok().map(|at| h * (2 * reach as usize + 1) + at)
+        usize::try_from(position + reach).ok().map(|at| h * entries + at)
     }
 
     /// `|i + off − j|`.
