@@ -3,8 +3,8 @@
 //! Over the cap: a list of mistakes, by op and by what is wrong.
 
 use gatefold_core::attention::{
-    Bias, BlockMap, Causal, Dims, Dropout, Epilogue, FeatureMap, Normalizer, Prologue, RelativeBias, Reweight, RowNorm, ScoreBias,
-    Sequences, Storage, Weight, Window,
+    Bias, BlockMap, Causal, Dims, Dropout, Epilogue, FeatureMap, Normalizer, Prologue, RelativeBias, Reweight, RowNorm,
+    ScoreBias, Sequences, Storage, Weight, Window,
 };
 use gatefold_core::{
     Attention, AttentionBackward, AttentionMerge, AttentionStatistics, Dtype, Gemm, Op, RowFunction, Rowwise,

@@ -1,7 +1,9 @@
 //! Specs that between them reach every kernel, slot and schedule.
 
 use gatefold_core::attention::{
-    Activation, Bias, BlockMap, CacheLayout, Causal, Dims, Epilogue, FeatureMap, Gate, Injection, MaskMod, NanPolicy, Normalizer, Prologue, QueryScale, RelativeBias, Reweight, RotaryPairs, RotaryPositions, RowLayout, RowNorm, ScoreBias, ScoreMod, Sequences, Storage, Weight, Window,
+    Activation, Bias, BlockMap, CacheLayout, Causal, Dims, Epilogue, FeatureMap, Gate, Injection, MaskMod, NanPolicy,
+    Normalizer, Prologue, QueryScale, RelativeBias, Reweight, RotaryPairs, RotaryPositions, RowLayout, RowNorm,
+    ScoreBias, ScoreMod, Sequences, Storage, Weight, Window,
 };
 use gatefold_core::{
     Attention, AttentionBackward, AttentionMerge, AttentionStatistics, CacheAppend, Dtype, Gemm, Op, RotaryEmbedding,

@@ -9,7 +9,8 @@ use gatefold_core::{Attention, AttentionBackward, Dtype, Op};
 
 use super::draw::{Draw, Plant, inputs, spec};
 use super::{
-    affine_cases, custom_cases, distance_cases, dropout_cases, feature_map_cases, frobenius_cases, gate_cases, injection, mask_cases, pairs, relative_cases, reweight_cases, row_cases, sink_cases, storage,
+    affine_cases, custom_cases, distance_cases, dropout_cases, feature_map_cases, frobenius_cases, gate_cases,
+    injection, mask_cases, pairs, relative_cases, reweight_cases, row_cases, sink_cases, storage,
 };
 use crate::case::HALVES;
 use crate::data::{Family, Rng};

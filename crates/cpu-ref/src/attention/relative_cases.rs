@@ -30,7 +30,7 @@ pub(super) fn planned() -> Vec<Draw> {
     let window = Window { left: Some(20), right: Some(9) };
     let sigmoid = |op| Attention { weight: Weight::Sigmoid, bias: Bias::NegLogKeys, ..op };
     let long = Dims { q_heads: 1, kv_heads: 1, batch: 1, ..base(200, 260, 0).dims };
-    let dropout = Some(Dropout { probability: 0.25, seed: 5 });
+    let dropout = Some(Dropout::new(0.25, 5));
     let elu = Attention { weight: Weight::EluOne, normalizer: Normalizer::RowSum, ..base(40, 50, 9) };
     let normed = Attention { head_bias: true, ..base(21, 33, 4) };
     let prologue = Prologue { key_norm: Some(RowNorm::RMS), ..normed.prologue };
