@@ -98,7 +98,7 @@ fn attention_cases() -> impl Iterator<Item = (AttentionBackward, Values<f64>)> {
         ];
         !extreme.iter().any(|w| note.contains(w))
     };
-    (0..900).filter_map(move |seed| {
+    (0..AttentionBackward::PLANNED + 220).filter_map(move |seed| {
         let case = AttentionBackward::case(seed);
         let d = &case.op.forward.dims;
         let pairs = d.batch * d.q_heads * d.seq_q * d.seq_kv;
