@@ -3,8 +3,8 @@
 //! Over the cap: a list of mistakes, by op and by what is wrong.
 
 use gatefold_core::attention::{
-    Bias, BlockMap, Causal, Dims, Dropout, Epilogue, FeatureMap, Normalizer, Prologue, Reweight, RowNorm, ScoreBias,
-    Sequences, Storage, Weight, Window,
+    Bias, BlockMap, Causal, Dims, Dropout, Epilogue, FeatureMap, Normalizer, Prologue, RelativeBias, Reweight, RowNorm,
+    ScoreBias, Sequences, Storage, Weight, Window,
 };
 use gatefold_core::{
     Attention, AttentionBackward, AttentionMerge, AttentionStatistics, Dtype, Gemm, Op, RowFunction, Rowwise,
@@ -34,7 +34,6 @@ fn attention_inputs() {
         key_bias: true,
         score_bias: Some(ScoreBias { per_batch: true, per_head: false }),
         alibi: true,
-        sink: true,
         ..base
     };
     for (name, wrong) in [
@@ -42,8 +41,15 @@ fn attention_inputs() {
         ("key_bias", vec![2, 5]),
         ("score_bias", vec![2, 4, 5, 7]),
         ("alibi_slopes", vec![4, 1]),
+        ("relative_bias", vec![4, 6]),
         ("sink", vec![1]),
+        ("sink_key", vec![4, 8]),
     ] {
+        let (sink, sink_key) = (name == "sink", name == "sink_key");
+        // no kernel reads both a table and a score bias
+        let table = (name == "relative_bias").then_some(RelativeBias { reach: 3 });
+        let score_bias = all.score_bias.filter(|_| table.is_none());
+        let all = Attention { sink, sink_key, relative_bias: table, score_bias, ..all.clone() };
         t.refuse_without(&all, name);
         t.refuse_with(&all, name, zeros(Dtype::F32, &wrong), "Shape", name);
         let right = legal(&all)[name].dims().to_vec();
@@ -124,6 +130,14 @@ fn attention_options() {
     t.refuse_spec(&Attention { dtype: Dtype::U32, ..base.clone() }, "Option", "dtype");
     let sigmoid = Attention { weight: Weight::Sigmoid, lse: false, ..base.clone() };
     t.refuse_spec(&Attention { lse: true, ..sigmoid.clone() }, "Conflict", "lse");
+    t.refuse_spec(&Attention { sink_key: true, ..sigmoid.clone() }, "Conflict", "sink_key");
+    let table = Attention { relative_bias: Some(RelativeBias { reach: 1 << 20 }), ..base.clone() };
+    t.refuse_spec(&table, "Option", "relative_bias.reach");
+    let table = Attention { relative_bias: Some(RelativeBias { reach: 3 }), ..base.clone() };
+    t.refuse_spec(&Attention { score_bias: Some(ScoreBias::default()), ..table.clone() }, "Conflict", "relative_bias");
+    let prologue = Prologue { query_penalty: Some(1.0), ..Prologue::default() };
+    t.refuse_spec(&Attention { prologue, ..table }, "Conflict", "relative_bias");
+    t.refuse_spec(&Attention { sink_key: true, sink: true, ..base }, "Conflict", "sink_key");
     t.refuse_spec(&Attention { sink: true, ..sigmoid }, "Conflict", "sink");
 }
 
@@ -367,15 +381,13 @@ fn products() {
 #[test]
 fn bias_values() {
     let mut t = Trial::default();
-    let spec = Attention {
-        head_bias: true,
-        key_bias: true,
-        score_bias: Some(ScoreBias::default()),
-        alibi: true,
-        sink: true,
-        ..base()
-    };
-    for name in ["head_bias", "alibi_slopes", "sink", "key_bias", "score_bias"] {
+    let spec =
+        Attention { head_bias: true, key_bias: true, score_bias: Some(ScoreBias::default()), alibi: true, ..base() };
+    for name in ["head_bias", "alibi_slopes", "relative_bias", "sink", "sink_key", "key_bias", "score_bias"] {
+        let table = (name == "relative_bias").then_some(RelativeBias { reach: 3 });
+        let score_bias = spec.score_bias.filter(|_| table.is_none());
+        let sink_key = name == "sink_key";
+        let spec = Attention { sink: !sink_key, sink_key, relative_bias: table, score_bias, ..spec.clone() };
         let dims = legal(&spec)[name].dims().to_vec();
         let mut bad = vec![f32::NAN, f32::INFINITY];
         // Where it masks, -inf is legal.

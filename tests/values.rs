@@ -261,6 +261,20 @@ fn a_sink_alone() {
     assert!((outputs["lse"].to_f32()[0] - sink[0]).abs() < 1e-5);
 }
 
+/// An infinity in a query: one head's sink key scores `+∞` with it, and the row is NaN; the other's `−∞`, and the row sees nothing.
+#[test]
+fn a_sink_key_and_an_infinite_query() {
+    let dims = Dims { seq_kv: 0, ..Dims::new(1, 2, 5, DIM) };
+    let spec = Attention { sink_key: true, dims, ..spec(Weight::Softmax) };
+    let inputs = put(&draw(&spec), "q", |q| (q[0], q[5 * DIM]) = (f32::INFINITY, f32::INFINITY));
+    let inputs = put(&inputs, "sink_key", |k| (k[0], k[DIM]) = (1.0, -1.0));
+    let outputs = run(&spec, &inputs);
+    assert!(row(&outputs["o"], 0).iter().all(|x| x.is_nan()) && row(&outputs["o"], 5).iter().all(|&x| x == 0.0));
+    assert!(outputs["lse"].to_f32()[0].is_nan() && outputs["lse"].to_f32()[5] == f32::NEG_INFINITY);
+    let d_key = gradient(&spec, &inputs)["d_sink_key"].to_f32();
+    assert!(d_key[..DIM].iter().all(|x| x.is_nan()) && d_key[DIM..].iter().all(|x| x.is_finite()));
+}
+
 #[test]
 fn rows_of_special_values() {
     let spec = |function| Rowwise::new(function, 4, 5);

@@ -103,6 +103,7 @@ fn alone(op: &Attention, inputs: &Tensors, at: Place) -> Result<(Attention, Tens
             "gate" => rows(t, query, 1, d.val_dim, vec![1, 1, 1, d.val_dim])?,
             "value_scale" => rows(t, key, d.seq_kv, 1, vec![1, 1, d.seq_kv])?,
             "sink" | "alpha_mean" => rows(t, at.head, 1, 1, vec![1])?,
+            "sink_key" => rows(t, at.head / d.group(), 1, d.head_dim, vec![1, d.head_dim])?,
             "inject_logit" if injection.is_some() => rows(t, at.head, 1, 1, vec![1])?,
             "task_vector" if injection.is_some() => rows(t, at.head, 1, d.val_dim, vec![1, d.val_dim])?,
             "q_gain" | "k_gain" | "o_gain" => t.clone(),
@@ -127,7 +128,7 @@ pub fn is_by_row(op: &Attention) -> bool {
 /// Whether the rows of a spec can be taken out: dense self-contained inputs only.
 fn check_plain(op: &Attention, inputs: &Tensors) -> Result<()> {
     let main = ["q", "k", "v", "r", "o", "o_core", "lse", "row_sum", "row_mean", "row_max", "v_mean", "rk_mean", "d_o"];
-    let beside = ["query_scale", "value_scale", "log_norm", "sink", "alpha", "alpha_mean", "gate"];
+    let beside = ["query_scale", "value_scale", "log_norm", "sink", "sink_key", "alpha", "alpha_mean", "gate"];
     let more = ["q_gain", "k_gain", "o_gain", "inject_logit", "task_vector"];
     let known = [&main[..], &beside, &more].concat();
     match inputs.iter().find(|(name, _)| !known.contains(name)) {

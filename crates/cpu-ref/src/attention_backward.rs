@@ -26,7 +26,7 @@ use crate::attention::local_linear;
 use crate::attention::reweight::{self, Measure};
 use crate::attention::score::{Score, Scores};
 use crate::attention::weight::{row_correction, row_share, weight, weight_at_infinity, weight_slope};
-use crate::attention::{dressed, feature_map, penalty};
+use crate::attention::{dressed, feature_map, penalty, sink};
 use crate::real::Accumulator;
 use crate::{Case, Real, Reference, Values, outputs};
 
@@ -72,7 +72,8 @@ struct Gradients<'a, R: Real> {
     key_bias: Vec<R::Sum>,
     score_bias: Vec<R::Sum>,
     slopes: Vec<R::Sum>,
-    sink: Vec<R::Sum>,
+    relative_bias: Vec<R::Sum>,
+    sink: sink::Gradient<R>,
     log_norm: Vec<R>,
     /// Of the head at hand, if its pairs share something.
     head: Option<Head<R>>,
@@ -99,7 +100,8 @@ impl<'a, R: Real> Gradients<'a, R> {
             key_bias: like("key_bias"),
             score_bias: like("score_bias"),
             slopes: like("alibi_slopes"),
-            sink: like("sink"),
+            relative_bias: like("relative_bias"),
+            sink: sink::Gradient::new(&spec.forward, inputs),
             log_norm: vec![R::from_f64(0.0); inputs.float("log_norm").len()],
             head: None,
             rho: like("rho"),
@@ -121,7 +123,9 @@ impl<'a, R: Real> Gradients<'a, R> {
         let op: &Attention = &self.spec.forward;
         let (row, width) = (s.query_row(op, h, i), op.dims.val_dim);
         let is_nan = |z: &Score<R>| z.is_nan(op);
+        let of_sink = sink::score(&self.scores, self.inputs, s, [h, i]);
         let lost = self.scores.query_is_nan(row) || self.head.is_some_and(|head| head.is_broken());
+        let lost = lost || of_sink.as_ref().is_some_and(is_nan);
         let any = lost || seen.iter().any(|(_, z)| is_nan(z));
         let whole = lost || (op.couples_row() && any);
         let d_o = &self.inputs.float("d_o")[row * width..(row + 1) * width];
@@ -132,9 +136,8 @@ impl<'a, R: Real> Gradients<'a, R> {
         if op.local_linear {
             self.d_r.nan[row] |= any;
         }
-        if let (Shared::Softmax(lse, delta), Some(&sink)) = (shared, self.inputs.float("sink").get(h)) {
-            let (p, delta) = if whole { (R::nan(), R::nan()) } else { ((sink - lse).exp(), delta) };
-            self.sink[h].add_product(-p, delta);
+        if let (Shared::Softmax(lse, delta), Some(sink)) = (shared, of_sink) {
+            self.sink.add_row(&self.scores, (h, row), sink, (!whole).then_some([lse, delta]));
         }
         if let (Normalizer::LearnedExp, Some(delta)) = (op.normalizer, delta) {
             self.log_norm[s.stat(op, h, i)] = if any { R::nan() } else { -delta };
@@ -283,6 +286,9 @@ impl<'a, R: Real> Gradients<'a, R> {
         if op.score_bias.is_some() {
             self.score_bias[s.score_bias(op, h, i, j)].add(dz);
         }
+        if let Some(at) = s.relative(op, h, i, j) {
+            self.relative_bias[at].add(dz);
+        }
         if op.alibi {
             self.slopes[h].add_product(-dz, R::from_f64(s.distance(i, j)));
         }
@@ -310,12 +316,19 @@ impl<'a, R: Real> Gradients<'a, R> {
         put(f.key_bias, "d_key_bias", staged(&self.key_bias));
         put(f.score_bias.is_some(), "d_score_bias", staged(&self.score_bias));
         put(f.alibi, "d_alibi_slopes", staged(&self.slopes));
-        put(f.sink, "d_sink", staged(&self.sink));
+        // by steps and elements of tiles, by batch entries and diagonals in sixty-fourths
+        let of_table = depth + d.batch * (d.seq_q + d.seq_kv) / 32;
+        let table = self.relative_bias.iter().map(|s| s.total_in_depth(of_table)).collect();
+        put(f.relative_bias.is_some(), "d_relative_bias", table);
+        for ((name, values), on) in self.sink.finish(f, depth).into_iter().zip([f.sink, f.sink_key]) {
+            put(on, name, values);
+        }
         put(f.normalizer == Normalizer::LearnedExp, "d_log_norm", self.log_norm);
         put(f.normalizer.of_head().is_some(), "d_rho", staged(&self.rho));
         put(self.spec.d_bias, "d_bias", vec![self.bias.total_in_depth(depth)]);
         let mut d_q = self.d_q.finish(Some(scale));
         penalty::subtract_query_gradient(f, self.scores.q, &self.row_sums, &mut d_q);
+        self.sink.add_to_queries(f, self.inputs.float("sink_key"), &mut d_q);
         put(true, "d_q", d_q);
         // the sums of two products have their scale already
         put(true, "d_k", self.d_k.finish((!f.local_linear).then_some(scale)));

@@ -1,6 +1,6 @@
 //! What must hold of the definitions whatever the numbers.
 
-use gatefold_core::attention::{Bias, Causal, Dims, Sequences, Window};
+use gatefold_core::attention::{Bias, Causal, Dims, RelativeBias, Sequences, Window};
 use gatefold_core::{Attention, AttentionBackward, RowFunction, Rowwise};
 use gatefold_cpu_ref::data::Rng;
 use gatefold_cpu_ref::{Reference, Values};
@@ -257,6 +257,56 @@ fn a_sink_is_a_key_without_a_value() {
     let empty = Attention { dims: Dims { seq_kv: 0, ..dims }, ..with_sink };
     let none = empty.eval(&with(with(with(given, "k", &[]), "v", &[]), "sink", &[0.75]));
     assert_eq!((none.float("lse"), none.float("o")), ([0.75; 4].as_slice(), [0.0; 12].as_slice()));
+}
+
+/// In both passes: the key stands first, its value is 0, every query sees it.
+#[test]
+fn a_sink_key_is_a_key_without_a_value() {
+    let dims = Dims { q_heads: 4, kv_heads: 2, seq_q: 4, seq_kv: 5, ..Dims::new(1, 1, 1, 3) };
+    let spec = Attention { sink_key: true, softcap: Some(2.0), lse: true, ..softmax(dims) };
+    let given = with(inputs(&spec), "sink_key", &draw(7, 6));
+    let grown = Attention { sink_key: false, dims: Dims { seq_kv: 6, ..dims }, ..spec.clone() };
+    let before = |name: &str, first: &[f64]| -> Vec<f64> {
+        let heads = first.chunks(3).zip(given.float(name).chunks(15));
+        heads.flat_map(|(first, rows)| [first, rows].concat()).collect()
+    };
+    let key = given.float("sink_key").to_vec();
+    let with_key = with(with(given.clone(), "k", &before("k", &key)), "v", &before("v", &[0.0; 6]));
+    let (sink, column) = (spec.eval(&given), grown.eval(&with_key));
+    near(sink.float("o"), column.float("o"));
+    near(sink.float("lse"), column.float("lse"));
+    let gradient = |op: Attention, mut given: Values<f64>, forward: &Values<f64>| {
+        given.floats.extend(forward.floats.clone());
+        AttentionBackward { d_lse: true, ..AttentionBackward::new(op) }.eval(&with(
+            with(given, "d_o", &draw(5, 48)),
+            "d_lse",
+            &draw(6, 16),
+        ))
+    };
+    let (of_sink, of_column) = (gradient(spec, given, &sink), gradient(grown, with_key, &column));
+    near(of_sink.float("d_q"), of_column.float("d_q"));
+    let d_k = of_column.float("d_k");
+    near(of_sink.float("d_sink_key"), &[&d_k[..3], &d_k[18..21]].concat());
+    near(of_sink.float("d_k"), &[&d_k[3..18], &d_k[21..]].concat());
+}
+
+#[test]
+fn alibi_is_a_table_of_distances() {
+    for base in both(Dims { q_heads: 2, kv_heads: 2, seq_q: 4, seq_kv: 6, ..Dims::new(1, 1, 1, 3) }) {
+        let alibi = Attention { alibi: true, ..base.clone() };
+        let given = with(inputs(&alibi), "alibi_slopes", &[0.5, 0.25]);
+        let by_table = |reach: i32| {
+            let spec = Attention { relative_bias: Some(RelativeBias { reach: reach.unsigned_abs() }), ..base.clone() };
+            let table: Numbers =
+                [0.5, 0.25].iter().flat_map(|s| (-reach..=reach).map(move |d| -s * f64::from(d.abs()))).collect();
+            let given = with(given.clone(), "relative_bias", &table);
+            output(&spec, &given, "o")
+        };
+        let o = output(&alibi, &given, "o");
+        near(&by_table(5), &o);
+        near(&by_table(9), &o);
+        assert!(by_table(4).iter().zip(&o).any(|(a, b)| (a - b).abs() > 1e-6), "the farthest pairs are 5 apart");
+    }
 }
 
 #[test]

@@ -11,9 +11,9 @@ use super::split::{Parted, Work};
 use super::tiles::{Stage, Tile};
 use super::{
     FLAT, Parts, QueryOperand, Variant, check_features, custom, dressed, dropout, files, flat_step, frobenius,
-    local_linear, masks, query_penalty, query_work, reweight, step_work,
+    local_linear, masks, query_penalty, query_work, reweight, sink_key, step_work,
 };
-use crate::{Kernels, Limits, Plan, PlanError, ShapeClass, Source, Step};
+use crate::{Kernels, Limits, Plan, PlanError, Scratch, ShapeClass, Source, Step};
 
 /// How many (batch entry, head) pairs share one matrix of the score bias.
 pub(super) fn sharers(a: &Attention, shared: ScoreBias) -> u64 {
@@ -72,39 +72,25 @@ impl Kernels for AttentionBackward {
         }
         p.steps.extend(masks::document_ranges(a, &p.layout, limits)?);
         p.steps.extend(query_penalty::forward(a, self, &p.layout, limits)?);
+        p.steps.extend(sink_key::forward(a, self, &p.layout, limits)?);
         p.row_statistics()?;
         p.levels()?;
-        if a.local_linear {
-            p.linear_query()?
-        } else {
-            p.query()?
-        }
-        if a.dims.seq_kv > 0 {
-            if a.local_linear {
-                p.linear_key_value()?
-            } else {
-                p.key_value()?
-            }
-            p.score_bias()?;
-        }
+        plan.scratch.extend(p.pairs()?);
         if exact {
-            let marks = Marks { a, op: self, limits, layout: &p.layout };
-            let mut steps = vec![marks.queries(true, None)?];
-            if a.dims.seq_kv > 0 {
-                steps.push(marks.keys()?);
-                if let Some(shared) = a.score_bias {
-                    steps.push(marks.score_bias(shared)?);
-                }
-            }
-            p.steps.extend(steps);
+            let marked = p.marked()?;
+            p.steps.extend(marked);
         }
         p.steps.extend(query_penalty::backward(a, self, &p.layout, limits)?);
+        let (steps, scratch) = sink_key::backward(a, self, &p.layout, limits)?;
+        p.steps.extend(steps);
+        plan.scratch.extend(scratch);
         p.reductions()?;
+        plan.scratch.extend(p.relative_table()?);
         let (side, packed) = p.layout.finish(limits)?;
         plan.scratch.push(side);
         plan.packed = packed;
         custom::check_names(&p.steps)?;
-        plan.rounds_rows = query_penalty::rounds(a);
+        plan.rounds_rows = query_penalty::rounds(a) | sink_key::rounds(a);
         plan.steps = if plan.rounds_rows { dressed::saturated(p.steps, a.dtype).collect() } else { p.steps };
         plan.reasons = p.reasons;
         Ok(plan)
@@ -121,6 +107,39 @@ impl Kernels for AttentionBackward {
 }
 
 impl Planner<'_> {
+    /// The kernels over pairs of queries and keys, and the scratch that they need.
+    fn pairs(&mut self) -> Result<Vec<Scratch>, PlanError> {
+        let a = &self.op.forward;
+        if a.local_linear {
+            self.linear_query()?
+        } else {
+            self.query()?
+        }
+        if a.dims.seq_kv == 0 {
+            return Ok(Vec::new());
+        }
+        if a.local_linear {
+            self.linear_key_value()?
+        } else {
+            self.key_value()?
+        }
+        self.score_bias()?;
+        self.diagonals()
+    }
+
+    /// The steps that mark what depends on a value that is not finite.
+    fn marked(&self) -> Result<Vec<Step>, PlanError> {
+        let a = &self.op.forward;
+        let marks = Marks { a, op: self.op, limits: self.limits, layout: &self.layout };
+        let mut steps = vec![marks.queries(true, None)?];
+        if a.dims.seq_kv > 0 {
+            steps.push(marks.keys()?);
+            steps.extend(a.score_bias.map(|shared| marks.score_bias(shared)).transpose()?);
+            steps.extend(a.relative_bias.map(|_| marks.diagonals()).transpose()?);
+        }
+        Ok(steps)
+    }
+
     /// Whether the d_q kernel must leave sums of dz per row.
     pub(super) fn sums_rows(&self) -> bool {
         let a = &self.op.forward;
@@ -140,6 +159,7 @@ impl Planner<'_> {
         }
         frobenius::reserve(a, &mut self.layout);
         query_penalty::reserve(a, &mut self.layout);
+        sink_key::reserve(a, &mut self.layout);
         if self.sums_rows() {
             self.layout.reserve("row_sums_at", 2 * row_count(a));
         }
@@ -243,6 +263,7 @@ impl Planner<'_> {
         variant.tile_slots(a, files::ACCESS_BY_QUERY, &tile);
         variant.slots(files::weight(a));
         variant.slots(dropout::files(a, false));
+        variant.slots.push(files::PAIR_GRADIENTS);
         let loops = loops::backward_score_bias(a, &tile, work.stream);
         self.steps.push(Step { loops, ..variant.step(a, files::BACKWARD_SCORE_BIAS, &tile, 0, split) });
         Ok(())

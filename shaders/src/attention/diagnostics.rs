@@ -5,7 +5,7 @@ use gatefold_core::{Attention, AttentionStatistics, Op};
 
 use super::layout::{Layout, Members, operand_bytes, row_count};
 use super::split::{Parted, Work};
-use super::{FLAT, Variant, check_features, custom, dressed, files, flat_step, masks, query_penalty};
+use super::{FLAT, Variant, check_features, custom, dressed, files, flat_step, masks, query_penalty, sink_key};
 use crate::source::wgsl;
 use crate::{Kernels, Limits, Plan, PlanError, Source, Step};
 
@@ -85,8 +85,10 @@ impl Kernels for AttentionStatistics {
         let keys: u64 = self.key_dims().iter().map(|&n| n as u64).product();
         layout.reserve("key_sums_at", keys * KEY_WORDS);
         query_penalty::reserve(a, &mut layout);
+        sink_key::reserve(a, &mut layout);
         let members = Members::new(a, &layout);
         plan.steps.extend(query_penalty::forward(a, self, &layout, limits)?);
+        plan.steps.extend(sink_key::forward(a, self, &layout, limits)?);
         for sweep in sweeps(a) {
             plan.steps.push(step(self, sweep, &members, limits)?);
         }

@@ -29,7 +29,10 @@ pub(super) fn bound(a: &Attention, global: &'static str) -> &'static str {
 fn renamed(steps: Vec<Step>, a: &Attention, in_place: bool) -> impl Iterator<Item = Step> {
     let mut binds = renames(a);
     binds.retain(|&(global, _)| !(in_place && global == "o"));
-    saturated(steps, a.dtype).map(move |step| Step { binds: binds.clone(), ..step })
+    saturated(steps, a.dtype).map(move |mut step| {
+        step.binds.extend(&binds);
+        step
+    })
 }
 
 /// The steps, which saturate what they store, since others read it again.

@@ -31,6 +31,7 @@ pub(super) const NUMBERS_NORMALIZED: Source = wgsl!("attention/numbers/normalize
 pub(super) const BACKWARD_QUERY: Source = wgsl!("attention/backward_query.wgsl");
 pub(super) const BACKWARD_KEY_VALUE: Source = wgsl!("attention/backward_key_value.wgsl");
 pub(super) const BACKWARD_SCORE_BIAS: Source = wgsl!("attention/backward_score_bias.wgsl");
+pub(super) const PAIR_GRADIENTS: Source = wgsl!("attention/pair_gradients.wgsl");
 pub(super) const REDUCE_ROWS: Source = wgsl!("attention/reduce_rows.wgsl");
 pub(super) const SCAN: Source = wgsl!("attention/scan.wgsl");
 pub(super) const ANY_FLAG: Source = wgsl!("attention/any_flag.wgsl");
@@ -220,6 +221,8 @@ pub(super) fn bias(a: &Attention) -> (Source, &'static str) {
         (wgsl!("attention/bias/dense.wgsl"), ".score_bias")
     } else if a.prologue.query_penalty.is_some() {
         (wgsl!("attention/bias/penalised.wgsl"), ".penalised")
+    } else if a.relative_bias.is_some() {
+        (wgsl!("attention/bias/relative.wgsl"), ".relative")
     } else if a.key_bias || a.alibi {
         (wgsl!("attention/bias/positional.wgsl"), ".positional")
     } else {

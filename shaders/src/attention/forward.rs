@@ -12,7 +12,7 @@ use super::split::{Split, Work};
 use super::tiles::{Stage, Tile};
 use super::{
     QueryOperand, Variant, dropout, files, frobenius, local_linear, loops, masks, query_penalty, query_work, reweight,
-    step_work, storage,
+    sink_key, step_work, storage,
 };
 use crate::{Limits, Plan, PlanError, Step};
 
@@ -74,6 +74,7 @@ impl<'a> Forward<'a> {
         masks::reserve_ranges(a, &mut layout);
         frobenius::reserve(a, &mut layout);
         query_penalty::reserve(a, &mut layout);
+        sink_key::reserve(a, &mut layout);
         reweight::reserve(a, &mut layout);
         if self.saved.is_some() {
             local_linear::reserve(a, &mut layout);
@@ -102,6 +103,7 @@ impl<'a> Forward<'a> {
         }
         plan.steps.extend(masks::document_ranges(a, &layout, limits)?);
         plan.steps.extend(query_penalty::forward(a, a, &layout, limits)?);
+        plan.steps.extend(sink_key::forward(a, a, &layout, limits)?);
         plan.steps.extend(measure.map(|(step, _)| step));
         plan.steps.push(self.tiles(passes, &layout)?);
         if self.shares.are_several() {

@@ -23,7 +23,9 @@ const PACKED: &[(&str, &str)] = &[
     ("head_bias", "head_bias_at"),
     ("key_bias", "key_bias_at"),
     ("alibi_slopes", "slopes_at"),
+    ("relative_bias", "relative_at"),
     ("sink", "sink_at"),
+    ("sink_key", "sink_key_at"),
     ("log_norm", "log_norm_at"),
     ("rho", "rho_at"),
     ("document_q", "document_q_at"),
@@ -153,6 +155,10 @@ impl Members {
             ("stream_to", Param::U32(0)),
             ("splits", Param::U32(1)),
             ("split_keys", size(d.seq_kv)),
+            ("reach", Param::I32(a.relative_bias.map_or(0, |table| table.reach.cast_signed()))),
+            ("relative_before", size(0)),
+            ("relative_walks", size(0)),
+            ("sink_rows", Param::U32(a.sink_key.into())),
             ("key_bias_heads", Param::U32(a.key_bias_per_head.into())),
         ];
         all.extend(SHIFTS.map(|member| (member, size(0))));

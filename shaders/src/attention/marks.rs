@@ -8,8 +8,10 @@ use super::layout::{Layout, Members, key_count, operand_bytes, row_count};
 use super::split::{Parted, Work};
 use super::tiles::{Stage, Tile};
 use super::{
-    FLAT, QueryOperand, files, flat_step, heads_contiguous, local_linear, masks, query_work, reweight, storage,
+    FLAT, QueryOperand, files, flat_step, heads_contiguous, local_linear, masks, query_work, relative, reweight,
+    storage,
 };
+use crate::source::wgsl;
 use crate::{Limits, PlanError, Source, Step};
 
 /// Plans the scan and the marks of one op.
@@ -150,6 +152,25 @@ impl<O: Op> Marks<'_, O> {
         slots.extend(load);
         slots.extend(mask_mod);
         self.step(&work, &format!("{mask_part}{mod_part}.{io}"), files::MARK_SCORE_BIAS, slots, true)
+    }
+
+    /// The step that marks sums by `j − i`.
+    pub(super) fn diagonals(&self) -> Result<Step, PlanError> {
+        let (a, d) = (self.a, &self.a.dims);
+        let (tile, _) = Tile::choose(Stage::BackwardScoreBias, 1, d.seq_q, self.limits)?;
+        let mut work = query_work(a, self.op, "attention_mark_diagonal", &tile, self.limits, &[]);
+        work.parted.push(Parted::whole(relative::DIAGONALS, relative::diagonal_bytes(a)));
+        work.groups_per_unit = d.group() as u64 * relative::diagonals(a).div_ceil(FLAT.into());
+        work.visited = u64::MAX;
+        self.cost(&mut work, d.seq_q, 1);
+        let (load, _, io) = files::io(a);
+        let (visible, mask_part) = files::mask(a);
+        let (mask_mod, mod_part) = masks::mask_mod(a);
+        let mut slots = vec![files::SHAPE, files::bias(a).0, files::KEYS_IN_ORDER, visible, files::MARK_PAIR];
+        slots.extend(load);
+        slots.extend(mask_mod);
+        let kernel = wgsl!("attention/relative/mark.wgsl");
+        self.step(&work, &format!("{mask_part}{mod_part}.{io}"), kernel, slots, true)
     }
 
     /// The slow path reads both rows of every pair.

@@ -12,7 +12,7 @@ use crate::{Limits, PlanError, Source, Step};
 
 /// Reserves a word per row.
 pub(super) fn reserve(a: &Attention, layout: &mut Layout) {
-    if a.prologue.query_penalty.is_some() {
+    if penalises(a) {
         layout.reserve("query_penalty_at", row_count(a));
     }
 }
@@ -24,8 +24,8 @@ pub(super) fn forward<O: Op>(
     layout: &Layout,
     limits: &Limits,
 ) -> Result<Option<Step>, PlanError> {
-    let kernel = ("attention_query_penalty", wgsl!("attention/query_penalty.wgsl"));
-    step(a, op, kernel, &["q"], layout, limits)
+    let kernel = ("attention_query_penalty".into(), wgsl!("attention/query_penalty.wgsl"));
+    penalises(a).then(|| by_row(a, op, kernel, &["q"], Vec::new(), (layout, limits))).transpose()
 }
 
 /// The step that takes their share from the gradient of the queries.
@@ -35,20 +35,23 @@ pub(super) fn backward<O: Op>(
     layout: &Layout,
     limits: &Limits,
 ) -> Result<Option<Step>, PlanError> {
-    let kernel = ("attention_query_penalty_backward", wgsl!("attention/query_penalty_backward.wgsl"));
-    step(a, op, kernel, &["q", "d_q"], layout, limits)
+    let kernel = ("attention_query_penalty_backward".into(), wgsl!("attention/query_penalty_backward.wgsl"));
+    penalises(a).then(|| by_row(a, op, kernel, &["q", "d_q"], Vec::new(), (layout, limits))).transpose()
 }
 
-/// A step that takes a row an invocation, and binds these rows.
-fn step<O: Op>(
+fn penalises(a: &Attention) -> bool {
+    a.prologue.query_penalty.is_some()
+}
+
+/// A step that takes a query an invocation, and binds these rows of them.
+pub(super) fn by_row<O: Op>(
     a: &Attention,
     op: &O,
-    (name, kernel): (&'static str, Source),
+    (name, kernel): (String, Source),
     rows: &[&'static str],
-    layout: &Layout,
-    limits: &Limits,
-) -> Result<Option<Step>, PlanError> {
-    let Some(half) = a.half_query_penalty() else { return Ok(None) };
+    more: Vec<Source>,
+    (layout, limits): (&Layout, &Limits),
+) -> Result<Step, PlanError> {
     let (width, element) = (a.dims.head_dim as u64, a.dtype.size() as u64);
     let part = |&operand: &&'static str| Parted::rows(operand, "o_shift", operand_bytes(op, operand), width, element);
     let work = Work {
@@ -56,19 +59,19 @@ fn step<O: Op>(
         parted: rows.iter().map(part).collect(),
         step_trips: width,
         step_work: f64::from(FLAT) * width as f64,
-        ..Work::flat(name, map_rows(a, true).div_ceil(FLAT.into()), 1)
+        ..Work::flat("attention, a query an invocation", map_rows(a, true).div_ceil(FLAT.into()), 1)
     };
     let mut members = Members::new(a, layout);
     members.set("row_width", narrow(width));
-    members.set_f32("query_penalty", half);
+    members.set_f32("query_penalty", a.half_query_penalty().unwrap_or(0.0));
     let split = work.split(&members, limits)?;
-    let slots = vec![files::SHAPE, files::QUERY_ROWS, wgsl!("attention/row_map/scaled.wgsl")];
-    let mut step = flat_step(format!("{name}.{}", a.dtype), (kernel, slots), Some(a.dtype), split);
+    let slots = [files::SHAPE, files::QUERY_ROWS, wgsl!("attention/row_map/scaled.wgsl")].into_iter().chain(more);
+    let mut step = flat_step(format!("{name}.{}", a.dtype), (kernel, slots.collect()), Some(a.dtype), split);
     step.consts.push(largest(a.dtype));
-    Ok(Some(step))
+    Ok(step)
 }
 
 /// Whether rows of gradients are stored twice in f16.
 pub(super) fn rounds(a: &Attention) -> bool {
-    a.prologue.query_penalty.is_some() && a.dtype == Dtype::F16
+    penalises(a) && a.dtype == Dtype::F16
 }

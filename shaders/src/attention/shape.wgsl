@@ -60,7 +60,13 @@ struct Params {
     head_bias_at: u32,
     key_bias_at: u32,
     slopes_at: u32,
-    sink_at: u32,
+    relative_at: u32,   // bias/relative.wgsl: input [q_heads, 2·reach + 1]
+    reach: i32,
+    relative_before: u32, // relative/: keys before the first query from which walks of tiles begin
+    relative_walks: u32,  //   tiles of keys that a walk may begin with
+    sink_at: u32,       // per query head, or per row if sink_rows is 1
+    sink_rows: u32,
+    sink_key_at: u32,   // sink_key.wgsl: input [kv_heads, head_dim]
     lse_at: u32,        // per row: lse (0 for a row without keys), softmax backward; 1/n, backward with a normaliser
     delta_at: u32,      // per row: delta, softmax backward; what d_o·v is lessened by, backward with a normaliser
     state_at: u32,      // accumulators between two dispatches of one workgroup
@@ -202,6 +208,17 @@ fn given_key_bias(j: u32) -> f32 {
     let bits = side[select(0u, params.key_bias_at + at.bias_row + min(j, max(at.len_kv, 1u) - 1u), there)];
     let value = select(clamp(bitcast<f32>(bits), -LIMIT, LIMIT), HIDDEN, bits == NEG_INF_BITS);
     return select(0.0, value, there);
+}
+
+// The sink's logit for query i of the head at hand: HIDDEN if there is none.
+fn sink_of(i: u32) -> f32 {
+    // rows of several heads may be at hand, so that stat_row is not that of the head
+    let rows = select((at.batch * params.q_heads + at.q_head) * params.seq_q, at.stat_row, params.packed_rows == 1u);
+    let by_row = params.sink_rows == 1u;
+    let word = params.sink_at + select(at.q_head, rows + min(i, max(at.len_q, 1u) - 1u), by_row);
+    let there = params.sink_at != ABSENT;
+    let logit = side_f32(select(0u, word, there));
+    return select(HIDDEN, clamp(logit, -LIMIT, LIMIT), there & !(by_row & is_hidden(logit)));
 }
 
 fn is_hidden(z: f32) -> bool { return z < HIDDEN_BELOW; }

@@ -2,8 +2,8 @@
 
 use gatefold_core::attention::{
     Activation, Bias, BlockMap, CacheLayout, Causal, Dims, Epilogue, FeatureMap, Gate, Injection, MaskMod, NanPolicy,
-    Normalizer, Prologue, QueryScale, Reweight, RotaryPairs, RotaryPositions, RowLayout, RowNorm, ScoreBias, ScoreMod,
-    Sequences, Storage, Weight, Window,
+    Normalizer, Prologue, QueryScale, RelativeBias, Reweight, RotaryPairs, RotaryPositions, RowLayout, RowNorm,
+    ScoreBias, ScoreMod, Sequences, Storage, Weight, Window,
 };
 use gatefold_core::{
     Attention, AttentionBackward, AttentionMerge, AttentionStatistics, CacheAppend, Dtype, Gemm, Op, RotaryEmbedding,
@@ -82,6 +82,7 @@ fn options(base: &Attention) -> Vec<Attention> {
         with(|a| a.score_bias = Some(ScoreBias { per_batch: true, per_head: true })),
         with(|a| a.score_bias = Some(ScoreBias { per_batch: false, per_head: false })),
         with(|a| a.alibi = true),
+        with(|a| a.relative_bias = Some(RelativeBias { reach: 30 })),
         with(|a| a.softcap = Some(20.0)),
         with(|a| a.nan_policy = NanPolicy::Trust),
         with(|a| {
@@ -96,6 +97,7 @@ fn options(base: &Attention) -> Vec<Attention> {
     ];
     if base.weight == Weight::Softmax {
         all.push(with(|a| a.sink = true));
+        all.push(with(|a| (a.sink_key, a.softcap) = (true, Some(20.0))));
         all.push(with(|a| a.lse = true));
     }
     all

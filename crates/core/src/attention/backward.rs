@@ -11,7 +11,7 @@ use crate::{Cost, Dtype, Op, Operand, SpecError, Tensor, Tensors};
 /// Inputs: those of the forward op; of its outputs `o` (softmax, row sums that are not detached, a learned normaliser) and `lse` (softmax)
 /// or `row_sum` (normalisers that have one), with it `row_mean` and `row_max` (a `reweight`), `v_mean` and `rk_mean` (local-linear); `o_core` in place of `o` where there is an epilogue; the upstream gradient `d_o` (shape and type of `o`) and, if `d_lse`, that of `lse`. Outputs
 /// `d_q d_k d_v` (shape and type of `q k v`), `d_r` where there is an `r`, and, in f32, a gradient for every additive input the spec has: `d_head_bias d_key_bias
-/// d_score_bias d_alibi_slopes d_sink d_log_norm d_rho` and those of [`Prologue`](super::Prologue) and [`Epilogue`](super::Epilogue), and with `d_bias` that of the constant bias, `[1]`.
+/// d_score_bias d_alibi_slopes d_relative_bias d_sink d_sink_key d_log_norm d_rho` and those of [`Prologue`](super::Prologue) and [`Epilogue`](super::Epilogue), and with `d_bias` that of the constant bias, `[1]`.
 ///
 /// ```text
 /// delta_i = d_o_i·o_i − d_lse_i
@@ -26,8 +26,9 @@ use crate::{Cost, Dtype, Op, Operand, SpecError, Tensor, Tensors};
 /// ds_ij = dz_ij·score_mod'(s_ij)·(1 − (s_ij/softcap)²)
 /// d_q_i = scale·Σ_j ds_ij k_j     d_k_j = scale·Σ_i ds_ij q_i     d_v_j = Σ_i P_ij d_o_i
 /// d_r_i = Σ_j dt_ij k_j     d_k_j = Σ_i (scale·ds_ij q_i + dt_ij r_i)     d_v_j = Σ_i P_ij f_ij d_o_i  (local-linear)
-/// d_head_bias_h = Σ dz   d_key_bias_j = Σ_hi dz   d_score_bias = dz summed over what it is shared by
+/// d_head_bias_h = Σ dz   d_key_bias_j = Σ_hi dz   d_score_bias, d_relative_bias = dz summed over what they are shared by
 /// d_alibi_slope_h = −Σ |i + off − j|·dz   d_sink_h = −Σ_i exp(sink_h − lse_i)·delta_i
+/// dz*_i = −exp(z*_i − lse_i)·delta_i, z* the logit of a sink key:   d_sink_key = scale·Σ_i ds*_i q_i   d_q_i += scale·ds*_i k*
 /// d_log_norm_i = −delta_i   d_rho_h = Σ delta_i/rho_h
 /// ```
 /// [`Dropout`](super::Dropout) says what changes with it.
@@ -171,7 +172,8 @@ impl Op for AttentionBackward {
         all.extend(out(f.key_bias, "d_key_bias", f.key_bias_dims()));
         all.extend(f.score_bias_dims().map(|dims| Operand::output("d_score_bias", dims, Dtype::F32)));
         all.extend(out(f.alibi, "d_alibi_slopes", vec![d.q_heads]));
-        all.extend(out(f.sink, "d_sink", vec![d.q_heads]));
+        all.extend(f.relative_gradient());
+        all.extend(f.sink_gradient());
         all.extend(f.normalizer.operand(f).map(|(name, dims)| Operand::output(gradient_name(name), dims, Dtype::F32)));
         all.extend(out(self.d_bias, "d_bias", vec![1]));
         all.extend(self.row_gradients());

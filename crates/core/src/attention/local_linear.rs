@@ -38,6 +38,10 @@ impl Attention {
                 conflict(NO_SOFTMAX, "keys are measured by a mean whose weights are shares: those of softmax")
             }
             _ if self.sink => conflict("sink", "a sink has no key that the mean of keys could take in"),
+            _ if self.sink_key => conflict("sink_key", "its key has no value, which a row could be regressed on"),
+            _ if self.relative_bias.is_some() => {
+                conflict("relative_bias", "no kernel sums its gradient from two products")
+            }
             _ if self.dropout.is_some() => {
                 conflict("dropout", "what is dropped would be missing from the mean of keys, which is formed beside it")
             }
@@ -69,7 +73,7 @@ impl Attention {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attention::{Dims, Dropout, ScoreBias};
+    use crate::attention::{Dims, Dropout, RelativeBias, ScoreBias};
     use crate::{AttentionBackward, AttentionStatistics, Op, Role};
 
     fn parallax() -> Attention {
@@ -89,6 +93,8 @@ mod tests {
         assert!(base.validate().is_ok());
         refused(Attention { weight: Weight::Sigmoid, ..base.clone() }, NO_SOFTMAX);
         refused(Attention { sink: true, ..base.clone() }, "sink");
+        refused(Attention { sink_key: true, ..base.clone() }, "sink_key");
+        refused(Attention { relative_bias: Some(RelativeBias { reach: 4 }), ..base.clone() }, "relative_bias");
         let dropout = Some(Dropout { probability: 0.5, seed: 1, seed_input: false });
         refused(Attention { dropout, ..base.clone() }, "dropout");
         refused(Attention { storage: Storage::INT8_PER_TOKEN, ..base.clone() }, "storage: int8");

@@ -91,6 +91,28 @@ pub struct BlockMap {
 const LEAST_BLOCK: u32 = 16;
 
 impl Attention {
+    /// Lengths, and where sequences lie.
+    pub(super) fn length_inputs(&self) -> Vec<Operand> {
+        let batch = self.dims.batch;
+        let mut all = Vec::new();
+        match self.sequences {
+            Sequences::Dense => {}
+            Sequences::Padded { q, kv } => {
+                all.extend(q.then(|| Operand::input("lens_q", [batch], Dtype::U32)));
+                all.extend(kv.then(|| Operand::input("lens_kv", [batch], Dtype::U32)));
+            }
+            Sequences::Packed { .. } => {
+                all.push(Operand::input("cu_seqlens_q", [batch + 1], Dtype::U32));
+                all.push(Operand::input("cu_seqlens_kv", [batch + 1], Dtype::U32));
+            }
+            Sequences::Paged { page, .. } => {
+                all.push(Operand::input("lens_kv", [batch], Dtype::U32));
+                all.push(Operand::input("block_table", [batch, self.dims.seq_kv.div_ceil(page.max(1))], Dtype::U32));
+            }
+        }
+        all
+    }
+
     pub(super) fn check_masks(&self) -> Result<(), SpecError> {
         let bad =
             |option, expected: &str, given: String| SpecError::Option { option, expected: expected.into(), given };

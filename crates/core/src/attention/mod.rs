@@ -3,7 +3,7 @@
 //! ```text
 //! q̂ k̂ v̂ = prologue(q, k, v)
 //! s_ij = scale · q̂_i·k̂_j;   s ← softcap·tanh(s / softcap);   s ← score_mod(s, batch, h, i, j)
-//! z_ij = s_ij + bias + head_bias_h + key_bias_j + score_bias_ij − alibi_slope_h·|i + off − j|
+//! z_ij = s_ij + bias + head_bias_h + key_bias_j + score_bias_ij − alibi_slope_h·|i + off − j| + relative_bias_h(j − i − off)
 //! a_ij = weight(z_ij) where key j is visible to query i, else 0;   a ← reweight(a)
 //! P_ij = a_ij / n_i,   n_i = normalizer(a_i1, a_i2, …)
 //! o_i  = epilogue(Σ_j dropout(P_ij) v̂_j),   or Σ_j P_ij·(1 − r_i·(k̂_j − Σ_l P_il k̂_l)) v̂_j   (local_linear)
@@ -34,6 +34,7 @@ mod presets;
 mod prologue;
 mod reweight;
 mod rotary;
+mod sink;
 mod storage;
 mod tensors;
 mod values;
@@ -43,7 +44,7 @@ use serde::{Deserialize, Serialize};
 
 pub use ablations::cumulative_log_norm;
 pub use backward::{AttentionBackward, BackwardInputs, BackwardOutputs};
-pub use bias::{Bias, ScoreBias};
+pub use bias::{Bias, RelativeBias, ScoreBias};
 pub use cache::{CacheAppend, CacheInputs, CacheLayout, CacheOutputs};
 pub use custom::{Custom, CustomWeight, MaskFn, MaskMod, ScoreFn, ScoreMod, Twin, WeightFn};
 pub use diagnose::{Diagnosis, HeadDiagnosis, SINK_THRESHOLD};
@@ -84,6 +85,8 @@ const NO_SOFTMAX: &str = "a weight other than softmax";
 /// | `lens_kv`, `block_table` | `[batch]`, `[batch, ⌈seq_kv / page⌉]` | u32, if `sequences` is `Paged` (which also changes `k` and `v`) |
 /// | `cu_seqlens_q`, `cu_seqlens_kv` | `[batch + 1]` | u32, if `sequences` is `Packed` (which also changes the shapes above) |
 /// | `head_bias`, `alibi_slopes`, `sink` | `[q_heads]` | f32 |
+/// | `sink_key` | `[kv_heads, head_dim]` | f32 |
+/// | `relative_bias` | `[q_heads, 2·reach + 1]` | f32 |
 /// | `key_bias` | `[batch, seq_kv]` (packed: `[total_kv]`), or with a dimension for key/value heads | f32 |
 /// | `score_bias` | `[batch or 1, q_heads or 1, seq_q, seq_kv]` | f32 |
 /// | `document_q`, `document_kv` | `[batch, seq_q]`, `[batch, seq_kv]` (packed: `[total_q]`, `[total_kv]`) | u32, if `documents` |
@@ -99,7 +102,7 @@ const NO_SOFTMAX: &str = "a weight other than softmax";
 /// | → `row_mean`, `row_max` | as `lse` | f32, with `row_sum` if there is a `reweight`: of the weights before it |
 /// | → `v_mean`, `rk_mean` | as `o` and as `lse` | `dtype` and f32, with `lse` if `local_linear`: `Σ_j P_ij v̂_j` and `Σ_j P_ij r_i·k̂_j` |
 ///
-/// A query that sees no key gives `o = 0`, `lse = −∞` (with a sink: `lse = sink`) or `row_sum = 0`, and no gradient.
+/// A query that sees no key gives `o = 0`, `lse = −∞` (with a sink: `lse` is its logit) or `row_sum = 0`, and no gradient.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Attention {
@@ -115,7 +118,7 @@ pub struct Attention {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reweight: Option<Reweight>,
     /// Whether rows are those of local-linear attention with the given slope `r`, whose product with keys is not scaled: each is the intercept of a
-    /// line through values over keys, `r` its slope. Softmax only; neither with a sink, dropout nor int8, its gradient not with a score bias. Rows of parts
+    /// line through values over keys, `r` its slope. Softmax only; with no sink, `relative_bias`, dropout nor int8, its gradient not with a score bias. Rows of parts
     /// of the keys do not merge by their `lse`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub local_linear: bool,
@@ -143,9 +146,16 @@ pub struct Attention {
     /// Whether there is an input `alibi_slopes [q_heads]`: `−slope·|i + off − j|` (Press et al., arXiv 2108.12409).
     #[serde(default)]
     pub alibi: bool,
+    /// Whether there is an input `relative_bias [q_heads, 2·reach + 1]`, and its reach: a bias by relative position. Not with `score_bias`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relative_bias: Option<RelativeBias>,
     /// Whether there is an input `sink [q_heads]`: a logit that takes part in the row sum and carries no value. Softmax only.
     #[serde(default)]
     pub sink: bool,
+    /// Whether there is an input `sink_key [kv_heads, head_dim]`: the sink's logit is `softcap(scale·q̂_i·k*)` of a learned key `k*` that every query
+    /// sees, neither rotated nor normed, without a value; no bias, penalty or score modifier is added to it. Softmax only, and not with `sink`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sink_key: bool,
     /// Causal mask.
     #[serde(default)]
     pub causal: Causal,
@@ -220,7 +230,9 @@ impl Attention {
             key_bias_per_head: false,
             score_bias: None,
             alibi: false,
+            relative_bias: None,
             sink: false,
+            sink_key: false,
             causal: Causal::None,
             window: Window::default(),
             chunk: None,
@@ -259,27 +271,13 @@ impl Attention {
     /// Lengths and biases.
     fn side_inputs(&self) -> Vec<Operand> {
         let d = &self.dims;
-        let mut all = Vec::new();
-        match self.sequences {
-            Sequences::Dense => {}
-            Sequences::Padded { q, kv } => {
-                all.extend(q.then(|| Operand::input("lens_q", [d.batch], Dtype::U32)));
-                all.extend(kv.then(|| Operand::input("lens_kv", [d.batch], Dtype::U32)));
-            }
-            Sequences::Packed { .. } => {
-                all.push(Operand::input("cu_seqlens_q", [d.batch + 1], Dtype::U32));
-                all.push(Operand::input("cu_seqlens_kv", [d.batch + 1], Dtype::U32));
-            }
-            Sequences::Paged { page, .. } => {
-                all.push(Operand::input("lens_kv", [d.batch], Dtype::U32));
-                all.push(Operand::input("block_table", [d.batch, d.seq_kv.div_ceil(page.max(1))], Dtype::U32));
-            }
-        }
+        let mut all = self.length_inputs();
         all.extend(self.head_bias.then(|| Operand::input("head_bias", [d.q_heads], Dtype::F32)));
         all.extend(self.key_bias.then(|| Operand::input("key_bias", self.key_bias_dims(), Dtype::F32)));
         all.extend(self.score_bias_dims().map(|dims| Operand::input("score_bias", dims, Dtype::F32)));
         all.extend(self.alibi.then(|| Operand::input("alibi_slopes", [d.q_heads], Dtype::F32)));
-        all.extend(self.sink.then(|| Operand::input("sink", [d.q_heads], Dtype::F32)));
+        all.extend(self.relative_input());
+        all.extend(self.sink_input());
         all.extend(self.mask_inputs());
         all.extend(self.dropout.and_then(Dropout::operand));
         all.extend(self.normalizer.operand(self).map(|(name, dims)| Operand::input(name, dims, Dtype::F32)));
@@ -302,6 +300,7 @@ impl Attention {
         {
             return Err(bad("bias", "a finite number", b.to_string()));
         }
+        self.check_relative()?;
         self.check_masks()?;
         self.dropout.map_or(Ok(()), Dropout::validate)?;
         if self.dtype == Dtype::U32 {
@@ -369,7 +368,9 @@ impl Op for Attention {
         on(self.key_bias_per_head, "key_bias_per_head");
         on(self.score_bias.is_some(), "score_bias");
         on(self.alibi, "alibi");
+        on(self.relative_bias.is_some(), "relative_bias");
         on(self.sink, "sink");
+        on(self.sink_key, "sink_key");
         on(self.dropout.is_some(), self.dropout.map_or("", Dropout::label));
         parts.extend(self.mask_labels());
         parts.extend(self.custom.labels());

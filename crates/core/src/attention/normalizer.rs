@@ -153,16 +153,13 @@ impl Attention {
         if self.weight != Weight::Softmax && self.lse {
             return conflict("lse", NO_SOFTMAX, "only softmax has a log-sum-exp");
         }
-        if self.weight != Weight::Softmax && self.sink {
-            return conflict("sink", NO_SOFTMAX, "a sink logit takes part in softmax's row sum");
-        }
         if self.row_sum && self.saved() != Some("row_sum") {
             return conflict("row_sum", "normalizer", "this normaliser is not formed from what a row sees");
         }
         if self.o_core && self.epilogue.is_none() {
             return conflict("o_core", "epilogue", "without an epilogue it would be `o`");
         }
-        Ok(())
+        self.check_sink()
     }
 
     /// Whether the weights of a row depend on each other, so that one that is not a number makes all of its row so.

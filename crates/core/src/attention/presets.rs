@@ -2,8 +2,8 @@
 //! struct update.
 
 use super::{
-    Activation, Attention, Bias, Causal, Dims, Epilogue, Gate, Injection, Normalizer, Prologue, QueryScale, Reweight,
-    RowNorm, Sequences, Weight,
+    Activation, Attention, Bias, Causal, Dims, Epilogue, Gate, Injection, Normalizer, Prologue, QueryScale,
+    RelativeBias, Reweight, RowNorm, Sequences, Weight,
 };
 
 /// An attention of a paper.
@@ -73,6 +73,8 @@ presets! {
     linear_relu, "Linear attention of relu", "arXiv 2410.10629, 2507.23632: `linear_relu`";
     linear_cosine, "Linear attention of cosines", "arXiv 2507.23632: `linear_cosine`";
     parallax, "Parallax (local-linear attention with given r)", "arXiv 2501.12352";
+    sink_key, "Softmax with a key bias k*", "arXiv 2410.10781";
+    t5, "T5, its encoder's relative positions", "arXiv 1910.10683";
 }
 
 impl Attention {
@@ -175,6 +177,12 @@ impl Attention {
         Self { weight: Weight::ExpClamp(0.0), prologue, ..Self::softmax(dims) }
     }
 
+    /// Attention of T5's encoder (Raffel et al., arXiv 1910.10683): no scale, and a bias per head and relative position (input
+    /// `relative_bias [q_heads, 257]`), the same from 128 on. [`RelativeBias`] says how its buckets become a table.
+    pub fn t5(dims: Dims) -> Self {
+        Self { scale: Some(1.0), relative_bias: Some(RelativeBias { reach: 128 }), ..Self::softmax(dims) }
+    }
+
     /// Softmax off by one: `exp(s_ij) / (1 + Σ_j exp(s_ij))`. Give zeros for the input `sink [q_heads]`.
     pub fn off_by_one(dims: Dims) -> Self {
         Self { sink: true, ..Self::softmax(dims) }
@@ -183,6 +191,12 @@ impl Attention {
     /// Softmax with a learned sink logit per head (input `sink [q_heads]`), causal.
     pub fn sink_logit(dims: Dims) -> Self {
         Self { sink: true, causal: Causal::BottomRight, ..Self::softmax(dims) }
+    }
+
+    /// Softmax with a learned key `k*` per key/value head (input `sink_key [kv_heads, head_dim]`) that every query sees and that has no value: K-bias
+    /// of *When Attention Sink Emerges in Language Models* (arXiv 2410.10781), causal. Queries and keys are rotated by the caller, `k*` never is.
+    pub fn sink_key(dims: Dims) -> Self {
+        Self { sink_key: true, causal: Causal::BottomRight, ..Self::softmax(dims) }
     }
 
     /// Sigmoid of the score without bias and normaliser (*When Attention Sink Emerges in Language Models*, arXiv 2410.10781). Causal.

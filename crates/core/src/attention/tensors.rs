@@ -47,8 +47,12 @@ pub struct Inputs {
     pub dropout_seed: Option<Tensor>,
     /// ALiBi slope per query head.
     pub alibi_slopes: Option<Tensor>,
+    /// Bias per query head and relative position.
+    pub relative_bias: Option<Tensor>,
     /// Sink logit per query head.
     pub sink: Option<Tensor>,
+    /// Key of the sink per key/value head.
+    pub sink_key: Option<Tensor>,
     /// Logarithm of what each row of weights is divided by.
     pub log_norm: Option<Tensor>,
     /// Factor on weights that a norm of all of them divides, per query head.
@@ -96,7 +100,9 @@ impl From<Inputs> for Tensors {
             .with_some("block_map", i.block_map)
             .with_some("dropout_seed", i.dropout_seed)
             .with_some("alibi_slopes", i.alibi_slopes)
+            .with_some("relative_bias", i.relative_bias)
             .with_some("sink", i.sink)
+            .with_some("sink_key", i.sink_key)
             .with_some("log_norm", i.log_norm)
             .with_some("rho", i.rho)
             .with_some("q_gain", i.q_gain)

@@ -4,8 +4,14 @@ use super::{Attention, Sequences};
 use crate::{Data, SpecError, Tensor, Tensors};
 
 /// Additive inputs, and whether a `−∞` in them masks.
-const BIASES: [(&str, bool); 5] =
-    [("head_bias", false), ("alibi_slopes", false), ("sink", false), ("key_bias", true), ("score_bias", true)];
+const BIASES: [(&str, bool); 6] = [
+    ("head_bias", false),
+    ("relative_bias", false),
+    ("alibi_slopes", false),
+    ("sink", false),
+    ("key_bias", true),
+    ("score_bias", true),
+];
 
 /// Checks every such input that is there.
 ///
@@ -23,7 +29,8 @@ pub(super) fn check(a: &Attention, inputs: &Tensors) -> Result<(), SpecError> {
         check_block_table(inputs, page, pages)?;
     }
     BIASES.iter().try_for_each(|&(name, masks)| check_bias(inputs, name, masks))?;
-    for name in ["q_gain", "k_gain", "query_scale", "value_scale", "alpha", "alpha_mean", "gate", "o_gain"] {
+    for name in ["q_gain", "k_gain", "query_scale", "value_scale", "sink_key", "alpha", "alpha_mean", "gate", "o_gain"]
+    {
         check_numbers(inputs, name, f32::is_finite, "a finite number")?;
     }
     check_numbers(inputs, "rho", |x| x.is_finite() && x.abs() >= f32::MIN_POSITIVE, "a finite number other than 0")?;

@@ -10,7 +10,7 @@ use gatefold_core::{Attention, AttentionBackward, Dtype, Op};
 use super::draw::{Draw, Plant, inputs, spec};
 use super::{
     affine_cases, custom_cases, distance_cases, dropout_cases, feature_map_cases, frobenius_cases, gate_cases,
-    injection, local_linear_cases, mask_cases, pairs, reweight_cases, row_cases, storage,
+    injection, local_linear_cases, mask_cases, pairs, relative_cases, reweight_cases, row_cases, sink_cases, storage,
 };
 use crate::case::HALVES;
 use crate::data::{Family, Rng};
@@ -33,7 +33,9 @@ pub(crate) const PLANNED: u64 = (246
     + gate_cases::COUNT
     + feature_map_cases::COUNT
     + dropout_cases::SEEDED
-    + local_linear_cases::COUNT) as u64;
+    + local_linear_cases::COUNT
+    + sink_cases::COUNT
+    + relative_cases::COUNT) as u64;
 
 const FORWARD: u64 = 0x0f0f;
 const BACKWARD: u64 = 0xb0b0;
@@ -131,8 +133,11 @@ fn planned() -> &'static [Draw] {
         presets(&PRESETS[SECOND_PRESETS..THIRD_PRESETS], &mut all);
         all.extend(feature_map_cases::planned());
         all.extend(dropout_cases::seeded());
-        presets(&PRESETS[THIRD_PRESETS..], &mut all);
+        presets(&PRESETS[THIRD_PRESETS..FOURTH_PRESETS], &mut all);
         all.extend(local_linear_cases::planned());
+        presets(&PRESETS[FOURTH_PRESETS..], &mut all);
+        all.extend(sink_cases::planned());
+        all.extend(relative_cases::planned());
         all
     })
 }
@@ -227,6 +232,7 @@ fn biases(weight: Weight, all: &mut Vec<Draw>) {
 const FIRST_PRESETS: usize = 29;
 const SECOND_PRESETS: usize = 32;
 const THIRD_PRESETS: usize = 43;
+const FOURTH_PRESETS: usize = 44;
 
 /// Each of these presets: nothing but one key, more keys than queries, fewer, a key that is NaN, rows of zeros.
 fn presets(of: &[Preset], all: &mut Vec<Draw>) {

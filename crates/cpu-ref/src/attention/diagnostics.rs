@@ -10,6 +10,7 @@ use super::draw::{Draw, Plant, inputs};
 use super::geometry::{Sequence, sequences};
 use super::rows;
 use super::score::{Score, Scores};
+use super::sink;
 use super::weight::weight;
 use crate::data::{Family, Rng};
 use crate::real::{Accumulator, UNIT};
@@ -128,7 +129,7 @@ impl Reference for AttentionStatistics {
                 };
                 let logits: Option<Vec<R>> = seen.iter().map(finite).collect();
                 let found = logits.map(|logits| match a.weight {
-                    Weight::Softmax => softmax_row(logits, inputs.float("sink").get(h).copied()),
+                    Weight::Softmax => softmax_row(logits, sink::logit(sink::score(&scores, inputs, &s, [h, i]))),
                     _ => function_row(a, &logits),
                 });
                 let stat = s.stat(a, h, i);
@@ -168,7 +169,7 @@ impl Reference for AttentionStatistics {
         Case { seed, op, inputs, note: draw.note }
     }
 
-    const PLANNED: u64 = 2 * 15 + 5;
+    const PLANNED: u64 = 2 * 15 + 6;
 
     fn check_reference(&self) -> Result<(), SpecError> {
         check_rust(&self.forward)
@@ -233,6 +234,9 @@ fn planned() -> Vec<Draw> {
     all.push(Draw { families: spike, ..Draw::ordinary(op(Weight::Softmax), "scores of 88") });
     let equal = [Family::Zero, Family::Normal(1.0), Family::Normal(1.0)];
     all.push(Draw { families: equal, ..Draw::ordinary(op(Weight::Softmax), "all weights equal") });
+    let packed = Sequences::Packed { total_q: 51, total_kv: 60 };
+    let sink_key = Attention { sink_key: true, softcap: Some(2.0), sequences: packed, ..op(Weight::Softmax) };
+    all.push(Draw::ordinary(sink_key, "sink key"));
     all
 }
 

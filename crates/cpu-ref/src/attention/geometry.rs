@@ -139,6 +139,14 @@ impl Sequence {
         causal && left && right && same_chunk
     }
 
+    /// Element of `relative_bias`.
+    pub(crate) fn relative(&self, op: &Attention, h: usize, i: usize, j: usize) -> Option<usize> {
+        let table = op.relative_bias?;
+        let (reach, entries) = (i64::from(table.reach), 2 * table.reach as usize + 1);
+        let position = (j as i64 - (i as i64 + self.off())).clamp(-reach, reach);
+        usize::try_from(position + reach).ok().map(|at| h * entries + at)
+    }
+
     /// `|i + off − j|`.
     pub(crate) fn distance(&self, i: usize, j: usize) -> f64 {
         (i as i64 + self.off() - j as i64).unsigned_abs() as f64

@@ -39,12 +39,15 @@ mod merge;
 mod pairs;
 pub(crate) mod penalty;
 mod plant;
+mod relative_cases;
 pub(crate) mod reweight;
 mod reweight_cases;
 mod rotary;
 mod row_cases;
 pub(crate) mod rows;
 pub(crate) mod score;
+pub(crate) mod sink;
+mod sink_cases;
 mod storage;
 mod style;
 pub(crate) mod weight;
@@ -188,26 +191,31 @@ fn softmax_output<R: Real>(
     Row { o, saved: row.lse, measures: [R::from_f64(0.0); 2], moments: Moments::default() }
 }
 
+/// An attention with a prologue or an epilogue, around its core.
+fn dressed_output<R: Real>(op: &Attention, inputs: &Values<R>) -> Values<R> {
+    let ready = rows::prologue(op, inputs);
+    let mut outputs = op.core().eval(&ready);
+    if !op.epilogue.is_none() {
+        let core: Vec<R> = outputs.float("o").iter().map(|&x| rows::stored(x, op.dtype)).collect();
+        let moved = affine::forward(op, &ready, &core);
+        let o = if op.epilogue.maps_rows() {
+            Rows::new(op, inputs, Kind::Output).forward(&rows::all_stored(moved, op.dtype))
+        } else {
+            injection::forward(op, inputs, moved)
+        };
+        outputs.floats.insert("o".into(), o);
+        outputs.floats.insert("o_core".into(), core);
+    }
+    outputs
+}
+
 impl Reference for Attention {
     fn eval<R: Real>(&self, inputs: &Values<R>) -> Values<R> {
         if let Some((floats, ready)) = storage::dequantised(self, inputs) {
             return floats.eval(&ready);
         }
         if !self.is_core() {
-            let ready = rows::prologue(self, inputs);
-            let mut outputs = self.core().eval(&ready);
-            if !self.epilogue.is_none() {
-                let core: Vec<R> = outputs.float("o").iter().map(|&x| rows::stored(x, self.dtype)).collect();
-                let moved = affine::forward(self, &ready, &core);
-                let o = if self.epilogue.maps_rows() {
-                    Rows::new(self, inputs, Kind::Output).forward(&rows::all_stored(moved, self.dtype))
-                } else {
-                    injection::forward(self, inputs, moved)
-                };
-                outputs.floats.insert("o".into(), o);
-                outputs.floats.insert("o_core".into(), core);
-            }
-            return outputs;
+            return dressed_output(self, inputs);
         }
         let scores = Scores::new(self, inputs);
         let width = self.dims.val_dim;
@@ -222,13 +230,15 @@ impl Reference for Attention {
             for (h, i) in (0..self.dims.q_heads).flat_map(|h| (0..s.len_q).map(move |i| (h, i))) {
                 scores.row(&s, h, i, &mut seen);
                 let (at, stat) = (s.query_row(self, h, i), s.stat(self, h, i));
-                let given = |name: &str, at: usize| inputs.float(name).get(at).copied();
+                let sink = sink::score(&scores, inputs, &s, [h, i]);
+                let broken = sink.iter().chain(seen.iter().map(|(_, z)| z)).any(|z| z.is_nan(self));
                 let row = match self.weight {
-                    _ if scores.query_is_nan(at) || seen.iter().any(|(_, z)| z.is_nan(self)) => {
-                        Row::nan(self, seen.len())
+                    _ if scores.query_is_nan(at) || broken => Row::nan(self, seen.len()),
+                    Weight::Softmax => softmax_output(&scores, &s, [h, i], &seen, sink::logit(sink)),
+                    _ => {
+                        let log_norm = inputs.float("log_norm").get(stat).copied();
+                        function_output(&scores, &s, [h, i], &seen, log_norm)
                     }
-                    Weight::Softmax => softmax_output(&scores, &s, [h, i], &seen, given("sink", h)),
-                    _ => function_output(&scores, &s, [h, i], &seen, given("log_norm", stat)),
                 };
                 o[at * width..(at + 1) * width].copy_from_slice(&row.o);
                 saved[stat] = row.saved;

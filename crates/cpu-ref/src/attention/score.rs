@@ -52,6 +52,7 @@ pub(crate) struct Scores<'a, R> {
     key_bias: &'a [R],
     score_bias: &'a [R],
     slopes: &'a [R],
+    relative_bias: &'a [R],
     query_penalty: Vec<R>,
     documents: [&'a [u32]; 2],
     block_map: &'a [u32],
@@ -108,6 +109,7 @@ impl<'a, R: Real> Scores<'a, R> {
             key_bias: inputs.float("key_bias"),
             score_bias: inputs.float("score_bias"),
             slopes: inputs.float("alibi_slopes"),
+            relative_bias: inputs.float("relative_bias"),
             query_penalty: penalty::of_queries(op, q),
             documents: [inputs.int("document_q"), inputs.int("document_kv")],
             block_map: inputs.int("block_map"),
@@ -201,9 +203,31 @@ impl<'a, R: Real> Scores<'a, R> {
             || (self.op.score_bias.is_some() && hides(self.score_bias[s.score_bias(self.op, h, i, j)]))
     }
 
+    /// `softcap(scale·q·k)` of a row of `q` and a key that is a row of numbers, and the cap's derivative.
+    pub(super) fn product(&self, qi: usize, key: &[R]) -> Score<R> {
+        let dot = R::dot(self.query(qi), key);
+        match self.content[0][qi] {
+            Content::Finite => {}
+            Content::Nan => return Score::Nan,
+            Content::Infinite => return infinite_score(dot.value() * self.scale.value()),
+        }
+        let (z, slope) = self.capped(dot * self.scale);
+        Score::Finite { z: z.clamp(SATURATION), slope }
+    }
+
+    /// A scaled score after the soft cap, and the cap's derivative.
+    fn capped(&self, score: R) -> (R, R) {
+        let one = R::from_f64(1.0);
+        let Some(cap) = self.op.softcap else { return (score, one) };
+        let cap = R::from_f64(f64::from(cap));
+        let y = (score.clamp(SATURATION) / cap).tanh();
+        // a kernel may find y again as s/softcap (7u), and form (1 − y)·(1 + y)
+        (cap * y, (one - (y * y).charge(14.0)).charge(4.0))
+    }
+
     fn score(&self, s: &Sequence, constant: Option<R>, h: usize, i: usize, j: usize) -> Score<R> {
         let (qi, kj) = (s.query_row(self.op, h, i), s.key_row(self.op, h, j));
-        let (one, dot) = (R::from_f64(1.0), R::dot(self.query(qi), self.key(kj)));
+        let dot = R::dot(self.query(qi), self.key(kj));
         match (self.content[0][qi], self.content[1][kj], self.content[2][kj]) {
             (Content::Finite, Content::Finite, Content::Finite) => {}
             (Content::Nan, _, _) | (_, Content::Nan, _) | (_, _, Content::Nan | Content::Infinite) => {
@@ -215,14 +239,7 @@ impl<'a, R: Real> Scores<'a, R> {
                 return infinite_score(dot.value() * self.scale.value());
             }
         }
-        let (mut score, mut slope) = (dot * self.scale, one);
-        if let Some(cap) = self.op.softcap {
-            let cap = R::from_f64(f64::from(cap));
-            let y = (score.clamp(SATURATION) / cap).tanh();
-            // a kernel may find y again as s/softcap (7u), and form (1 − y)·(1 + y)
-            slope = (one - (y * y).charge(14.0)).charge(4.0);
-            score = cap * y;
-        }
+        let (score, slope) = self.capped(dot * self.scale);
         let place = [s.b, h, i, j];
         let (score, slope) = custom::score_mod(self.op, score, slope, place);
         let mut z = R::Sum::default();
@@ -246,6 +263,9 @@ impl<'a, R: Real> Scores<'a, R> {
         }
         if self.op.score_bias.is_some() {
             z.add(self.score_bias[s.score_bias(self.op, h, i, j)]);
+        }
+        if let Some(at) = s.relative(self.op, h, i, j) {
+            z.add(self.relative_bias[at]);
         }
         if self.op.alibi {
             z.add(-(self.slopes[h] * R::from_f64(s.distance(i, j))));

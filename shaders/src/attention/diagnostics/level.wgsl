@@ -13,7 +13,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     if !row.owned { return; }
     let words = params.state_at + row.stat * ROW_WORDS;
     let goes_on = params.stream_from > 0u;
-    var level_so_far = select(level_start(), side_f32(words), goes_on);
+    var level_so_far = select(level_start(row.i), side_f32(words), goes_on);
     var broken = goes_on & (side[words + 4u] != 0u);
     let keys = keys_of(row.i);
     for (var j = keys.x + params.stream_from; j < min(keys.y, keys.x + params.stream_to); j++) {

@@ -32,7 +32,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     side[words + 1u] = bitcast<u32>(sum);
     side[words + 2u] = bitcast<u32>(spread);
     side[words + 3u] = bitcast<u32>(largest);
-    let whole = sum + sink_mass(relative_to);
+    let whole = sum + sink_mass(row.i, relative_to);
     let share = select(0.0, 1.0 / max(whole, SMALLEST), whole > 0.0);
     side[words + 5u] = bitcast<u32>(share);
     let nan = bitcast<f32>(NAN_BITS | (params.stream_from >> 31u));

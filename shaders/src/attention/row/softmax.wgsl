@@ -14,8 +14,9 @@ fn row_begin(with_sink: bool) {
     if with_sink & (params.sink_at != ABSENT) {
         for (var r = 0u; r < OWN; r++) { // unroll
             enter_head_of(own_position(r));
-            row_peak[r] = clamp(side_f32(params.sink_at + at.q_head), -LIMIT, LIMIT);
-            row_sum[r] = select(0.0, 1.0, holds_first_column());
+            let sink = sink_of(query_of(own_position(r)));
+            row_peak[r] = max(sink, -LIMIT);
+            row_sum[r] = select(0.0, 1.0, holds_first_column() & !is_hidden(sink));
         }
     }
 }

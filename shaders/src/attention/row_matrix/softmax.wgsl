@@ -14,10 +14,9 @@ var<workgroup> grown: atomic<u32>;
 var<workgroup> some_grown: u32;
 
 fn row_begin() {
-    let sink_there = params.sink_at != ABSENT;
-    let sink = side_f32(select(0u, params.sink_at + at.q_head, sink_there));
-    row_peak = select(-LIMIT, clamp(sink, -LIMIT, LIMIT), sink_there);
-    row_sum = select(0.0, exp2(SHIFT), sink_there & holds_first_column());
+    let sink = sink_of(own_position());
+    row_peak = max(sink, -LIMIT);
+    row_sum = select(0.0, exp2(SHIFT), holds_first_column() & !is_hidden(sink));
 }
 
 // scores → 2^11·exp(z - m), in place; l rescaled to the new m. A hidden score is far below any m, so its weight is 0.

@@ -89,7 +89,7 @@ pub(super) const ALL: &[Row] = &[
     ),
     (
         "sharers_overwrite",
-        "attention/backward_score_bias.wgsl",
+        "attention/pair_gradients.wgsl",
         "sharers of a score bias overwrite one another",
         "[e] += select(dz, 0.0, is_hidden(z));",
         "[e] = select(dz, 0.0, is_hidden(z));",

@@ -52,7 +52,7 @@ pub(super) const ALL: &[Row] = &[
         "statistics_sink_takes_nothing",
         SOFTMAX,
         "a sink has no share of the row",
-        "return select(0.0, mass(select(0.0, sink(), there), relative_to), there);",
+        "return select(mass(sink, relative_to), 0.0, is_hidden(sink));",
         "return 0.0;",
         OP,
         &["softmax", "sink"],

@@ -125,7 +125,7 @@ pub(super) const ALL: &[Row] = &[
     ),
     (
         "dropout_left_out_of_bias_gradient",
-        "attention/backward_score_bias.wgsl",
+        "attention/pair_gradients.wgsl",
         "the gradient of a weight that was dropped reaches its bias",
         "weight(z, statistics), d_p, statistics)",
         "weight(z, statistics), d_scores[r * STREAM4 + c][e], statistics)",

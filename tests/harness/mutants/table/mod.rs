@@ -15,10 +15,12 @@ mod local_linear;
 mod masks;
 mod matrix;
 mod merge;
+mod relative;
 mod reweight;
 mod rotary;
 mod rows;
 mod rowwise;
+mod sinks;
 mod slots;
 mod storage;
 mod weights;
@@ -44,6 +46,8 @@ const ALL: &[&[Row]] = &[
     dropout::ALL,
     rows::ALL,
     feature_map::ALL,
+    sinks::ALL,
+    relative::ALL,
     affine::ALL,
     global::ALL,
     rowwise::ALL,
