@@ -1,5 +1,8 @@
-//! What must hold between runs, whatever the reference says: properties of attention that follow from its definition. Each is shown with sound
+//! What must hold between runs, whatever the reference says: properties of ops that follow from their definitions. Each is shown with sound
 //! kernels, and shown to break with a fault planted in one of them.
+//!
+//! No op takes strides, and all but `cache_append` write to tensors of their own. What there is instead is here: sequences packed and in pages,
+//! rows of tokens first, transposed factors, and a cache in place.
 
 use gatefold_tests::gpu;
 use gatefold_tests::metamorphic::{self, Outcomes, Runner};
@@ -64,4 +67,38 @@ properties! {
         "return 1.0 / (1.0 + exp(-z));" => "return 1.0 / (1.0 + 1.000001 * exp(-z));";
     parts_merge: "attention/merge.wgsl",
         "sum += share(part, row, joint)" => "sum = share(part, row, joint)";
+    another_tile_is_near: "attention/schedule/micro_tile.wgsl",
+        "let left = own_tile[(r * ROWS + own_lane) * DEPTH4 + d4];"
+            => "let left = (1.0 + 1.0e-5 * f32(TILE_OWN * TILE_STREAM)) * own_tile[(r * ROWS + own_lane) * DEPTH4 + d4];";
+    padding_has_no_effect_in_another_tile: "attention/io/keys_vec4.wgsl",
+        "max(at.len_kv, 1u) - 1u" => "params.seq_kv - 1u";
+    a_decoded_row_is_the_last: "attention/rows/grouped.wgsl",
+        "keys_to(query_of(p))" => "max(keys_to(query_of(p)), 1u) - 1u";
+    pages_may_be_permuted: "attention/keys/paged.wgsl",
+        "min(number, params.pages - 1u)" => "min(number, params.pages - 8u)";
+    a_cache_in_place_is_the_sequence: "attention/cache.wgsl",
+        "min(lens[batch], params.max_len) + token" => "min(lens[batch] + 1u, params.max_len) + token";
+    tokens_may_come_first: "attention/rotary.wgsl",
+        "within / params.inner, params.tokens_first == 1u" => "within / params.inner, params.tokens_first == 2u";
+    factors_may_be_transposed: "gemm/right/columns.wgsl",
+        "min(col + e, params.n_to - 1u)" => "min(col + (e ^ 1u), params.n_to - 1u)";
+    int8_scales: "attention/io/keys_int8.wgsl",
+        "return signed4(word) * bitcast<f32>(v_scale_bits(row + skip));"
+            => "return min(signed4(word) * bitcast<f32>(v_scale_bits(row + skip)), vec4(1.0));";
+    kept_weights_scale: "attention/dropout/counter.wgsl",
+        "select(x * params.keep_scale," => "select(x * params.keep_scale * 1.000001,";
+    rows_may_be_permuted: "rowwise/shape.wgsl",
+        "min(row_len(index), params.cols)" => "min(row_len(index), params.cols - min(index, 1u))";
+    a_shift_of_rows_changes_no_share: "common/maximum_sum.wgsl",
+        "return Stat(-LARGEST, 0.0, 0u);" => "return Stat(0.0, 0.0, 0u);";
+    a_row_ends_at_its_length: "rowwise/len/lens.wgsl",
+        "return lens[row + params.narrow_shift];" => "return lens[row + params.narrow_shift] + 1u;";
+    equal_entries_have_equal_shares: "rowwise/function/logits.wgsl",
+        "clamp(entry * params.half_scale," => "clamp(entry * params.half_scale + vec4<f32>(columns(col) & vec4(1u)) * 1.0e-6,";
+    one_entry_is_the_row: "rowwise/function/softmax.wgsl",
+        "1.0 / max(stat.sum, 0.5)" => "0.9999 / max(stat.sum, 0.5)";
+    logarithms_of_shares: "rowwise/function/log_softmax.wgsl",
+        "log(max(stat.sum, 0.5))" => "1.0001 * log(max(stat.sum, 0.5))";
+    slopes_of_rows: "rowwise/function/softmax_backward.wgsl",
+        "d_y4 - vec4(sum)" => "d_y4 - vec4(0.999 * sum)";
 }

@@ -3,15 +3,21 @@
 
 mod numbers;
 mod order;
+mod plans;
+mod rows;
+mod storage;
 
 pub use numbers::*;
 pub use order::*;
+pub use plans::*;
+pub use rows::*;
+pub use storage::*;
 
 use gatefold_core::attention::{Bias, Dims, Normalizer, Weight};
 use gatefold_core::{Attention, AttentionBackward, Dtype, Op, Role, Tensor, Tensors};
 use gatefold_cpu_ref::data::{Family, Rng};
 use gatefold_cpu_ref::{Bounded, Reference, bounded_as};
-use gatefold_shaders::{Kernels, Plan};
+use gatefold_shaders::{Kernels, Limits, Plan};
 use gatefold_wgpu::{AdapterKind, Gpu, RunOptions};
 
 use crate::compare::same_bits;
@@ -24,6 +30,7 @@ pub type Outcomes = Result<(), String>;
 pub struct Runner<'a> {
     gpu: &'a Gpu,
     fault: Option<Mutant>,
+    limits: Limits,
 }
 
 /// What a run gave, and what it ran.
@@ -39,12 +46,23 @@ pub struct Outcome {
 impl<'a> Runner<'a> {
     /// Of sound kernels.
     pub fn sound(gpu: &'a Gpu) -> Self {
-        Self { gpu, fault: None }
+        Self { gpu, fault: None, limits: gpu.limits().clone() }
     }
 
     /// Of kernels with a fault.
     pub fn with(gpu: &'a Gpu, fault: Mutant) -> Self {
-        Self { gpu, fault: Some(fault) }
+        Self { fault: Some(fault), ..Self::sound(gpu) }
+    }
+
+    /// The same with plans for other limits, which the adapter must have.
+    #[must_use]
+    pub fn under(&self, limits: Limits) -> Self {
+        Self { gpu: self.gpu, fault: self.fault, limits }
+    }
+
+    /// What plans are made for.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// Whether the adapter is a software driver.
@@ -63,7 +81,7 @@ impl<'a> Runner<'a> {
     /// If the op or its inputs are refused, or the fault no longer fits: those are faults of the test.
     pub fn run<O: Reference + Kernels>(&self, op: &O, inputs: &Tensors) -> Outcome {
         op.check_inputs(inputs).unwrap_or_else(|e| panic!("{} {}: {e}", O::NAME, op.label()));
-        let sound = op.plan(self.gpu.limits()).unwrap_or_else(|e| panic!("{} {}: {e}", O::NAME, op.label()));
+        let sound = op.plan(&self.limits).unwrap_or_else(|e| panic!("{} {}: {e}", O::NAME, op.label()));
         let plan: Plan = match &self.fault {
             None => sound.clone(),
             Some(fault) => fault.mutate(&sound).unwrap_or_else(|e| panic!("{e}")),
@@ -226,6 +244,19 @@ impl Outcome {
     /// The first element that is not.
     pub fn is(&self, name: &str, known: &[f64]) -> Result<(), String> {
         self.within(name, |e| (known[e], known[e]))
+    }
+
+    /// Whether every element of an output is this number, within the bound of its definition.
+    ///
+    /// # Errors
+    /// The first element that is not.
+    pub fn near_known(&self, name: &str, known: f64) -> Result<(), String> {
+        self.within(name, |_| (known, known))
+    }
+
+    /// The bound of an element.
+    fn bound(&self, name: &str, element: usize) -> f64 {
+        self.bounds.outputs[name].bounds[element]
     }
 }
 

@@ -11,7 +11,7 @@ fn all(t: &Tensor, x: f32) -> Tensor {
 }
 
 /// Unit vectors as values: then a row of the output is the row of weights.
-fn unit_vectors(t: &Tensor) -> Tensor {
+pub(crate) fn unit_vectors(t: &Tensor) -> Tensor {
     let (keys, width) = (t.dims()[2], t.dims()[3]);
     map(t, |e, _| f32::from(e / width % keys == e % width))
 }
