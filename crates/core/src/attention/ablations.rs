@@ -121,7 +121,7 @@ impl Attention {
     }
 
     /// `exp(min(s, 5))` divided by `max(Σ_{t ≤ i} exp(gate_t), 1)`, a running sum over queries (arXiv 2507.23632: `gated_softmax_cumgate`): the input
-    /// `log_norm` is its logarithm ([`cumulative_log_norm`](super::cumulative_log_norm)).
+    /// `log_norm` is its logarithm ([`cumulative_log_norm`]).
     pub fn softmax_cumgate(dims: Dims) -> Self {
         clamped(dims, Normalizer::LearnedExp)
     }
