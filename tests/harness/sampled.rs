@@ -7,7 +7,7 @@
 use anyhow::{Result, anyhow};
 #[cfg(test)]
 use gatefold_core::attention::PRESETS;
-use gatefold_core::attention::{Causal, Dims, Epilogue, Injection, Reweight, Sequences};
+use gatefold_core::attention::{Causal, Dims, Epilogue, Injection, RelativeBias, Reweight, Sequences};
 use gatefold_core::{Attention, AttentionBackward, Gemm, Op, Role, Tensor, Tensors};
 use gatefold_cpu_ref::{Bounded, bounded, bounded_as};
 
@@ -88,7 +88,15 @@ fn alone(op: &Attention, inputs: &Tensors, at: Place) -> Result<(Attention, Tens
     let is_last = at.row + 1 == d.seq_q;
     let injection = op.epilogue.injection.filter(|&which| is_last || which == Injection::EveryRow);
     let epilogue = Epilogue { injection, ..op.epilogue };
-    let one = Attention { dims, sequences, causal: Causal::None, reweight, epilogue, ..op.clone() }.saving(false);
+    // nor as far from its keys: alone it stands at the last that it sees
+    let moved = i64::try_from(visible)? - 1 - (at.row as i64 + off);
+    let relative_bias = match (op.relative_bias, u32::try_from(moved)) {
+        (Some(RelativeBias { reach }), Ok(moved)) => Some(RelativeBias { reach: reach + moved }),
+        (Some(_), Err(_)) => return Err(anyhow!("a row with a relative bias that sees no key up to its own position")),
+        (None, _) => None,
+    };
+    let one = Attention { dims, sequences, causal: Causal::None, reweight, epilogue, relative_bias, ..op.clone() };
+    let one = one.saving(false);
     let mut taken = Tensors::new()
         .with("q", rows(&inputs["q"], query, 1, d.head_dim, vec![1, 1, 1, d.head_dim])?)
         .with("k", rows(&inputs["k"], key, d.seq_kv, d.head_dim, vec![1, 1, d.seq_kv, d.head_dim])?)
@@ -102,6 +110,7 @@ fn alone(op: &Attention, inputs: &Tensors, at: Place) -> Result<(Attention, Tens
             "gate" if whole == 1 => rows(t, query, 1, 1, vec![1, 1, 1])?,
             "gate" => rows(t, query, 1, d.val_dim, vec![1, 1, 1, d.val_dim])?,
             "value_scale" => rows(t, key, d.seq_kv, 1, vec![1, 1, d.seq_kv])?,
+            "relative_bias" => moved_table(&rows(t, at.head, 1, t.dims()[1], vec![t.dims()[1]])?, moved)?,
             "sink" | "alpha_mean" => rows(t, at.head, 1, 1, vec![1])?,
             "sink_key" => rows(t, at.head / d.group(), 1, d.head_dim, vec![1, d.head_dim])?,
             "inject_logit" if injection.is_some() => rows(t, at.head, 1, 1, vec![1])?,
@@ -112,6 +121,14 @@ fn alone(op: &Attention, inputs: &Tensors, at: Place) -> Result<(Attention, Tens
         taken.insert(name, part);
     }
     Ok((one, taken))
+}
+
+/// A head's table by relative position, for a query that is `moved` keys further on than it was.
+fn moved_table(table: &Tensor, moved: i64) -> Result<Tensor> {
+    let (given, moved) = (table.to_f32(), usize::try_from(moved)?);
+    // the element of the same key, `moved` nearer to the end; those beyond stand for the last
+    let all: Vec<_> = (0..given.len() + 2 * moved).map(|x| given[x.min(given.len() - 1)]).collect();
+    Ok(Tensor::f32([1, all.len()], all)?)
 }
 
 /// Largest error ÷ bound of one row of an output.
@@ -129,7 +146,7 @@ pub fn is_by_row(op: &Attention) -> bool {
 fn check_plain(op: &Attention, inputs: &Tensors) -> Result<()> {
     let main = ["q", "k", "v", "r", "o", "o_core", "lse", "row_sum", "row_mean", "row_max", "v_mean", "rk_mean", "d_o"];
     let beside = ["query_scale", "value_scale", "log_norm", "sink", "sink_key", "alpha", "alpha_mean", "gate"];
-    let more = ["q_gain", "k_gain", "o_gain", "inject_logit", "task_vector"];
+    let more = ["relative_bias", "q_gain", "k_gain", "o_gain", "inject_logit", "task_vector"];
     let known = [&main[..], &beside, &more].concat();
     match inputs.iter().find(|(name, _)| !known.contains(name)) {
         None if is_by_row(op) => Ok(()),
