@@ -109,20 +109,11 @@ impl Kernels for AttentionBackward {
 impl Planner<'_> {
     /// The kernels over pairs of queries and keys, and the scratch that they need.
     fn pairs(&mut self) -> Result<Vec<Scratch>, PlanError> {
-        let a = &self.op.forward;
-        if a.local_linear {
-            self.linear_query()?
-        } else {
-            self.query()?
-        }
-        if a.dims.seq_kv == 0 {
+        self.query()?;
+        if self.op.forward.dims.seq_kv == 0 {
             return Ok(Vec::new());
         }
-        if a.local_linear {
-            self.linear_key_value()?
-        } else {
-            self.key_value()?
-        }
+        self.key_value()?;
         self.score_bias()?;
         self.diagonals()
     }
@@ -141,7 +132,7 @@ impl Planner<'_> {
     }
 
     /// Whether the d_q kernel must leave sums of dz per row.
-    pub(super) fn sums_rows(&self) -> bool {
+    fn sums_rows(&self) -> bool {
         let a = &self.op.forward;
         a.head_bias || a.alibi || self.op.d_bias || a.prologue.query_penalty.is_some()
     }
@@ -169,26 +160,34 @@ impl Planner<'_> {
         }
     }
 
+    /// Products of queries, or slopes, with keys; as many gradients of scores are accumulated.
+    fn products(&self) -> u32 {
+        if self.op.forward.local_linear { 2 } else { 1 }
+    }
+
+    /// The step of `d_q`, and of `d_r` if there are slopes.
     fn query(&mut self) -> Result<(), PlanError> {
         let a = &self.op.forward;
         let d = &a.dims;
-        let (tile, why) = Wanted { a, stage: Stage::BackwardQuery }.tile(self.limits)?;
+        let (tile, why) = local_linear::query_tile(a, self.limits)?;
         self.reasons.extend(why);
-        let operands = [
-            QueryOperand { name: "d_o", shift: "o_shift", width: d.val_dim, dtype: a.dtype },
-            QueryOperand { name: "d_q", shift: "q_shift", width: d.head_dim, dtype: a.dtype },
-        ];
-        let mut work = query_work(a, self.op, "attention_backward_query", &tile, self.limits, &operands);
-        let products = tile.product_trips(d.head_dim) + tile.product_trips(d.val_dim);
-        work.step_trips = 1 + products + tile.accumulate_trips() + masks::tile_trips(a, &tile, 1);
-        work.step_work = step_work(&tile, 2 * d.head_dim + d.val_dim);
+        let count = self.products();
+        let operands = [("d_o", "o_shift", d.val_dim), ("d_q", "q_shift", d.head_dim), ("d_r", "q_shift", d.head_dim)]
+            .map(|(name, shift, width)| QueryOperand { name, shift, width, dtype: a.dtype });
+        let operands = &operands[..1 + count as usize];
+        let mut work = query_work(a, self.op, "attention_backward_query", &tile, self.limits, operands);
+        let products = u64::from(count) * tile.product_trips(d.head_dim) + tile.product_trips(d.val_dim);
+        let sums = u64::from(count) * tile.accumulate_trips();
+        work.step_trips = 1 + products + sums + masks::tile_trips(a, &tile, 1);
+        work.step_work = step_work(&tile, 2 * count as usize * d.head_dim + d.val_dim);
         let sum_state = if self.sums_rows() { 2 } else { 0 };
-        let state = tile.own * (4 * tile.width4 + sum_state);
+        let state = tile.own * (4 * count * tile.width4 + sum_state);
         let mut variant = Variant::new("attention_backward_query", a);
         variant.slot(files::sums(self.sums_rows(), false));
-        self.tile_step(work, variant, (files::BACKWARD_QUERY, files::ACCESS_BY_QUERY), &tile, state)
+        self.tile_step(work, variant, true, &tile, state)
     }
 
+    /// The step of `d_k` and `d_v`.
     fn key_value(&mut self) -> Result<(), PlanError> {
         let a = &self.op.forward;
         let d = &a.dims;
@@ -203,22 +202,23 @@ impl Planner<'_> {
         work.parted.push(parts.key("d_v", "v_shift", d.val_dim, operand_bytes(self.op, "d_v")));
         work.groups_per_unit = (d.seq_kv as u64).div_ceil(tile.tile_own().into());
         work.stream = d.seq_q as u64;
-        let products = tile.product_trips(d.head_dim) + tile.product_trips(d.val_dim);
-        work.step_trips = group * (2 + products + 2 * tile.accumulate_trips() + masks::tile_trips(a, &tile, 1));
-        work.step_work = group as f64 * step_work(&tile, 2 * (d.head_dim + d.val_dim));
-        let sum_state = u32::from(a.key_bias);
-        let state = tile.own * (8 * tile.width4 + sum_state);
+        let count = self.products();
+        let products = u64::from(count) * tile.product_trips(d.head_dim) + tile.product_trips(d.val_dim);
+        let sums = u64::from(1 + count) * tile.accumulate_trips();
+        work.step_trips = group * (2 + products + sums + masks::tile_trips(a, &tile, 1));
+        work.step_work = group as f64 * step_work(&tile, 2 * (count as usize * d.head_dim + d.val_dim));
+        let state = tile.own * (8 * tile.width4 + u32::from(a.key_bias));
         let mut variant = Variant::new("attention_backward_key_value", a);
         variant.slot(files::sums(false, a.key_bias));
-        self.tile_step(work, variant, (files::BACKWARD_KEY_VALUE, files::ACCESS_BY_KEY), &tile, state)
+        self.tile_step(work, variant, false, &tile, state)
     }
 
     /// Plans a kernel whose accumulators may have to wait between dispatches.
-    pub(super) fn tile_step(
+    fn tile_step(
         &mut self,
         work: Work,
         mut variant: Variant,
-        (kernel, access): (Source, [Source; 2]),
+        by_query: bool,
         tile: &Tile,
         state: u32,
     ) -> Result<(), PlanError> {
@@ -229,6 +229,7 @@ impl Planner<'_> {
             self.reasons.push(format!("carry: {} is cut into {passes} dispatches, by loop trips or time", work.kernel));
         }
         self.layout.grow_to(&layout);
+        let (kernel, access) = local_linear::backward(a, by_query);
         variant.tile_slots(a, access, tile);
         variant.slots(files::weight(a));
         if a.local_linear {
@@ -237,7 +238,6 @@ impl Planner<'_> {
             variant.slots(dropout::files(a, false));
         }
         variant.slot(files::carry(passes > 1, tile));
-        let by_query = [files::BACKWARD_QUERY, local_linear::BACKWARD_QUERY].contains(&kernel);
         let of_kernel = if by_query { loops::backward_query } else { loops::backward_key_value };
         self.steps.push(Step { loops: of_kernel(a, tile, passes), ..variant.step(a, kernel, tile, state, split) });
         Ok(())

@@ -35,6 +35,12 @@ fn renamed(steps: Vec<Step>, a: &Attention, in_place: bool) -> impl Iterator<Ite
     })
 }
 
+/// Adds to what a variant's name says of its slots: after the kernel's name, since a name ends with its tile.
+pub(super) fn add_to_name(step: &mut Step, part: &str) {
+    let kernel = step.name.find('.').unwrap_or(step.name.len());
+    step.name.insert_str(kernel, part);
+}
+
 /// The steps, which saturate what they store, since others read it again.
 pub(super) fn saturated(steps: Vec<Step>, dtype: Dtype) -> impl Iterator<Item = Step> {
     steps.into_iter().map(move |mut step| {
@@ -45,9 +51,7 @@ pub(super) fn saturated(steps: Vec<Step>, dtype: Dtype) -> impl Iterator<Item = 
             && let Some(slot) = step.slots.iter_mut().find(|slot| **slot == files::NARROW)
         {
             *slot = files::NARROW_SATURATED;
-            // a name ends with its tile
-            let kernel = step.name.find('.').unwrap_or(step.name.len());
-            step.name.insert_str(kernel, ".saturated");
+            add_to_name(&mut step, ".saturated");
         }
         step
     })

@@ -2,6 +2,7 @@
 
 use gatefold_core::Attention;
 
+use super::dressed::add_to_name;
 use super::layout::operand_bytes;
 use super::row_files::activate;
 use super::row_map::largest;
@@ -25,8 +26,9 @@ impl Finish {
         let gate = e.gate.filter(|_| e.norm.is_none() && !e.affine && !a.o_core)?;
         let is_whole = steps.iter().flat_map(|s| &s.dispatches).all(|d| d.windows.is_empty());
         let is_stored_once = a.reweight.is_none() && a.normalizer.of_head().is_none();
-        let bound = 6 + usize::from(a.lse || a.row_sum) + usize::from(a.score_bias.is_some()) + storage::bindings(a);
-        let bound = bound + usize::from(a.local_linear);
+        // side q k v o gate, and what some have beside
+        let beside = [a.lse || a.row_sum, a.score_bias.is_some(), a.local_linear];
+        let bound = 6 + beside.into_iter().map(usize::from).sum::<usize>() + storage::bindings(a);
         if !is_whole
             || !is_stored_once
             || bound > limits.storage_buffers as usize
@@ -34,11 +36,9 @@ impl Finish {
         {
             return None;
         }
-        let shape = if gate.per_head { "head" } else { "element" };
-        let file = if gate.per_head {
-            wgsl!("attention/finish/gate_head.wgsl")
-        } else {
-            wgsl!("attention/finish/gate_element.wgsl")
+        let (shape, file) = match gate.per_head {
+            true => ("head", wgsl!("attention/finish/gate_head.wgsl")),
+            false => ("element", wgsl!("attention/finish/gate_element.wgsl")),
         };
         let mut slots = vec![wgsl!("attention/finish/gated.wgsl"), file, SCALED];
         slots.extend(activate(gate.activation));
@@ -52,7 +52,6 @@ impl Finish {
         let own: Vec<_> = self.slots.iter().copied().filter(|s| !step.slots.contains(s)).collect();
         step.slots.splice(slot..=slot, own);
         step.consts.push(largest(a.dtype));
-        let kernel = step.name.find('.').unwrap_or(step.name.len());
-        step.name.insert_str(kernel, &self.part);
+        add_to_name(step, &self.part);
     }
 }

@@ -16,7 +16,8 @@ use crate::{Limits, PlanError, Scratch, Source, Step};
 const TERMS: [&str; 2] = ["vector_terms", "logit_terms"];
 const SUMS: [&str; 2] = ["injection_sums", "injection_sums_2"];
 
-const LAST_ROWS: Source = wgsl!("attention/row_map/rows/last_queries.wgsl");
+const APART: Source = wgsl!("attention/injected/apart.wgsl");
+const IN_PLACE: Source = wgsl!("attention/injected/in_place.wgsl");
 
 /// The injection of an attention.
 pub(super) struct Injection<'a> {
@@ -51,15 +52,13 @@ impl<'a> Injection<'a> {
         let kernel = wgsl!("attention/injection.wgsl");
         let output = ("y", "o", self.stored());
         if self.is_in_place() {
-            let rows = (self.a.dims.batch * self.a.dims.q_heads) as u64;
-            let slots = [LAST_ROWS, wgsl!("attention/injected/in_place.wgsl")];
-            let step = self.step("attention_injection", (kernel, &slots), &[output], (rows * self.width(), 1))?;
+            let elements = (self.a.dims.batch * self.a.dims.q_heads) as u64 * self.width();
+            let step = self.step("attention_injection", (kernel, Some(IN_PLACE)), &[output], (elements, 1))?;
             return Ok((step, Vec::new()));
         }
-        let slots = [files::QUERY_ROWS, wgsl!("attention/injected/apart.wgsl")];
         let binds = [("x", "o_core", self.stored()), output];
         let elements = map_rows(self.a, true) * self.width();
-        let step = self.step("attention_injection", (kernel, &slots), &binds, (elements, 1))?;
+        let step = self.step("attention_injection", (kernel, Some(APART)), &binds, (elements, 1))?;
         Ok((step, (!self.a.o_core).then(|| sized("o_core", self.stored())).into_iter().collect()))
     }
 
@@ -75,8 +74,7 @@ impl<'a> Injection<'a> {
             (TERMS[0], TERMS[0], terms[0]),
             (TERMS[1], TERMS[1], terms[1]),
         ];
-        let kernel = wgsl!("attention/injection_backward.wgsl");
-        let kernel = (kernel, &[files::QUERY_ROWS][..]);
+        let kernel = (wgsl!("attention/injection_backward.wgsl"), None);
         let mut steps = vec![self.step("attention_injection_backward", kernel, &binds, (rows, self.width()))?];
         let mut scratch = vec![sized("d_o_core", stored), sized(TERMS[0], terms[0]), sized(TERMS[1], terms[1])];
         let first = self.rows().blocked(BLOCK);
@@ -99,7 +97,7 @@ impl<'a> Injection<'a> {
     fn step(
         &self,
         name: &'static str,
-        (kernel, own): (Source, &[Source]),
+        (kernel, place): (Source, Option<Source>),
         binds: &[(&'static str, &'static str, u64)],
         (invocations, trips): (u64, u64),
     ) -> Result<Step, PlanError> {
@@ -124,12 +122,13 @@ impl<'a> Injection<'a> {
         };
         let mut slots = vec![
             files::SHAPE,
+            files::QUERY_ROWS,
             wgsl!("attention/row_map/scaled.wgsl"),
             wgsl!("attention/injected/shares.wgsl"),
             injected,
         ];
-        slots.extend(own);
-        let place = if own.contains(&LAST_ROWS) { ".in_place" } else { "" };
+        slots.extend(place);
+        let place = if place == Some(IN_PLACE) { ".in_place" } else { "" };
         let name = format!("{name}{part}{place}.{}", self.a.dtype);
         let mut step = flat_step(name, (kernel, slots), Some(self.a.dtype), split);
         step.consts.push(largest(self.a.dtype));

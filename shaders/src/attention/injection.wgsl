@@ -13,7 +13,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let place = id.y * groups.x + id.x;
     if place >= params.group_count { return; }
     let own = (params.first_group + place) * INVOCATIONS + invocation;
-    let row = row_at(own / params.row_width);
+    let row = row_taken(own / params.row_width);
     if !row.owned { return; }
     let d = own % params.row_width;
     let element = before(row.start + d);

@@ -4,12 +4,11 @@
 
 use gatefold_core::{Attention, Dtype};
 
-use super::backward::Planner;
 use super::classes::Wanted;
 use super::layout::{Layout, Members, operand_bytes, row_count};
 use super::split::{Parted, Work};
 use super::tiles::{Stage, Tile};
-use super::{FLAT, Parts, QueryOperand, Variant, files, flat_step, heads_contiguous, masks, query_work, step_work};
+use super::{FLAT, QueryOperand, files, flat_step, heads_contiguous};
 use crate::source::wgsl;
 use crate::{Limits, PlanError, ShapeClass, Source, Step};
 
@@ -17,7 +16,7 @@ pub(super) const OWN_PAIRS: Source = wgsl!("attention/access/own_pairs.wgsl");
 pub(super) const ROW: Source = wgsl!("attention/row/local_linear.wgsl");
 pub(super) const WEIGHT: Source = wgsl!("attention/weight/local_linear.wgsl");
 pub(super) const SCAN_KEY: Source = wgsl!("attention/scan/key_slopes.wgsl");
-pub(super) const BACKWARD_QUERY: Source = wgsl!("attention/local_linear/backward_query.wgsl");
+const BACKWARD_QUERY: Source = wgsl!("attention/local_linear/backward_query.wgsl");
 const BACKWARD_KEY_VALUE: Source = wgsl!("attention/local_linear/backward_key_value.wgsl");
 const STORE_MOMENTS: Source = wgsl!("attention/local_linear/store_moments.wgsl");
 const MOMENTS_NONE: Source = wgsl!("attention/moments/none.wgsl");
@@ -137,46 +136,21 @@ pub(super) fn classes(a: &Attention, limits: &Limits) -> Vec<ShapeClass> {
     (a.dims.seq_kv > 0).then(|| wanted.class(limits)).flatten().into_iter().collect()
 }
 
-impl Planner<'_> {
-    /// The step of `d_q` and `d_r`.
-    pub(super) fn linear_query(&mut self) -> Result<(), PlanError> {
-        let a = &self.op.forward;
-        let d = &a.dims;
-        let (tile, why) = Tile::choose(Stage::BackwardKeyValue, d.head_dim, d.seq_q, self.limits)?;
-        self.reasons.push(why);
-        let operands = [("d_o", "o_shift", d.val_dim), ("d_q", "q_shift", d.head_dim), ("d_r", "q_shift", d.head_dim)]
-            .map(|(name, shift, width)| QueryOperand { name, shift, width, dtype: a.dtype });
-        let mut work = query_work(a, self.op, "attention_backward_query", &tile, self.limits, &operands);
-        let products = 2 * tile.product_trips(d.head_dim) + tile.product_trips(d.val_dim);
-        work.step_trips = 1 + products + 2 * tile.accumulate_trips() + masks::tile_trips(a, &tile, 1);
-        work.step_work = step_work(&tile, 4 * d.head_dim + d.val_dim);
-        let sum_state = if self.sums_rows() { 2 } else { 0 };
-        let state = tile.own * (8 * tile.width4 + sum_state);
-        let mut variant = Variant::new("attention_backward_query", a);
-        variant.slot(files::sums(self.sums_rows(), false));
-        self.tile_step(work, variant, (BACKWARD_QUERY, ACCESS_BY_QUERY), &tile, state)
+/// The kernel of the gradients by query, or by key, and which operands own and stream in it.
+pub(super) fn backward(a: &Attention, by_query: bool) -> (Source, [Source; 2]) {
+    match (a.local_linear, by_query) {
+        (false, true) => (files::BACKWARD_QUERY, files::ACCESS_BY_QUERY),
+        (false, false) => (files::BACKWARD_KEY_VALUE, files::ACCESS_BY_KEY),
+        (true, true) => (BACKWARD_QUERY, ACCESS_BY_QUERY),
+        (true, false) => (BACKWARD_KEY_VALUE, ACCESS_BY_KEY),
     }
+}
 
-    /// The step of `d_k` and `d_v`.
-    pub(super) fn linear_key_value(&mut self) -> Result<(), PlanError> {
-        let a = &self.op.forward;
-        let d = &a.dims;
-        let (tile, why) = Wanted { a, stage: Stage::BackwardKeyValue }.tile(self.limits)?;
-        self.reasons.extend(why.into_iter().skip(1));
-        let group = d.group() as u64;
-        let operands = [QueryOperand { name: "d_o", shift: "o_shift", width: d.val_dim, dtype: a.dtype }];
-        let mut work = query_work(a, self.op, "attention_backward_key_value", &tile, self.limits, &operands);
-        let parts = Parts { a, q_heads: group };
-        work.parted.push(parts.key("d_k", "k_shift", d.head_dim, operand_bytes(self.op, "d_k")));
-        work.parted.push(parts.key("d_v", "v_shift", d.val_dim, operand_bytes(self.op, "d_v")));
-        work.groups_per_unit = (d.seq_kv as u64).div_ceil(tile.tile_own().into());
-        work.stream = d.seq_q as u64;
-        let products = 2 * tile.product_trips(d.head_dim) + tile.product_trips(d.val_dim);
-        work.step_trips = group * (2 + products + 3 * tile.accumulate_trips() + masks::tile_trips(a, &tile, 1));
-        work.step_work = group as f64 * step_work(&tile, 4 * d.head_dim + 2 * d.val_dim);
-        let state = tile.own * (8 * tile.width4 + u32::from(a.key_bias));
-        let mut variant = Variant::new("attention_backward_key_value", a);
-        variant.slot(files::sums(false, a.key_bias));
-        self.tile_step(work, variant, (BACKWARD_KEY_VALUE, ACCESS_BY_KEY), &tile, state)
+/// The tile of the gradients by query: two accumulators, of d_q and d_r, are held as those of d_k and d_v are.
+pub(super) fn query_tile(a: &Attention, limits: &Limits) -> Result<(Tile, Vec<String>), PlanError> {
+    if !a.local_linear {
+        return Wanted { a, stage: Stage::BackwardQuery }.tile(limits);
     }
+    let (tile, why) = Tile::choose(Stage::BackwardKeyValue, a.dims.head_dim, a.dims.seq_q, limits)?;
+    Ok((tile, vec![why]))
 }

@@ -185,10 +185,10 @@ pub(super) const ALL: &[Row] = &[
     ),
     (
         "injection_after_the_last",
-        "attention/row_map/rows/last_queries.wgsl",
+        "attention/injected/in_place.wgsl",
         "the row after a sequence is taken for its last",
-        "max(at.len_q, 1u) - 1u",
-        "params.seq_q - 1u",
+        "row_of(at.len_q - 1u)",
+        "row_of(params.seq_q - 1u)",
         "attention",
         &["injection, last row, padded"],
     ),
