@@ -28,7 +28,7 @@ pub(super) const ALL: &[Row] = &[
         "min((i32(at.len_q) - i32(own) + walk - 1) / walk,",
         "min((i32(at.len_q) - i32(own)) / walk,",
         "attention_backward",
-        &["relative bias, dense"],
+        &["relative bias, ", "!no keys"],
     ),
     (
         "relative_walk_hidden",
@@ -46,7 +46,7 @@ pub(super) const ALL: &[Row] = &[
         "j / TILE_STREAM",
         "(j - y) / TILE_STREAM",
         "attention_backward",
-        &["relative bias, dense"],
+        &["relative bias, ", "!no keys"],
     ),
     (
         "relative_end_alone",
@@ -55,6 +55,6 @@ pub(super) const ALL: &[Row] = &[
         "(x - middle <= entry)",
         "(x - middle == entry)",
         "attention_backward",
-        &["relative bias, dense"],
+        &["relative bias, ", "!no keys"],
     ),
 ];
