@@ -9,6 +9,7 @@ pub mod conformance;
 pub mod expectations;
 pub mod metamorphic;
 pub mod mutants;
+pub mod pairs;
 pub mod profile;
 pub mod report;
 pub mod run_case;

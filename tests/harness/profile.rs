@@ -15,6 +15,8 @@ pub enum Profile {
     NoSubgroups,
     /// The schedule of the other kind of adapter, without subgroups.
     OtherKind,
+    /// The same, with as little workgroup memory as a GPU's small tiles take.
+    OtherKindSmall,
     /// WebGPU's default limits.
     WebGpuDefault,
     /// Small limits, so that small tensors are split, folded and carried over; the number tells which.
@@ -27,11 +29,15 @@ impl fmt::Display for Profile {
             Self::Native => f.write_str("native"),
             Self::NoSubgroups => f.write_str("no subgroups"),
             Self::OtherKind => f.write_str("other schedule"),
+            Self::OtherKindSmall => f.write_str("other schedule, small tiles"),
             Self::WebGpuDefault => f.write_str("webgpu default"),
             Self::Squeezed(_) => f.write_str("squeezed"),
         }
     }
 }
+
+/// Bytes of workgroup memory that hold a GPU's small tiles of attention, and none of its large ones.
+const SMALL_TILES: u32 = 5_632;
 
 /// Mixes the bits of a seed, so that neighbours are not alike.
 pub(crate) fn mix(seed: u64) -> u64 {
@@ -48,8 +54,8 @@ const MOST_DISPATCHES: f64 = 48.0;
 const SPEED: f64 = (1_u32 << 30) as f64;
 
 impl Profile {
-    /// The profile that a seed stands for: two fifths native, a quarter without subgroups, a fortieth the other schedule (a GPU's large tiles
-    /// take a software driver several seconds each to compile), the rest small.
+    /// The profile that a seed stands for: two fifths native, a quarter without subgroups, a fortieth the other schedule, the rest small. A
+    /// GPU's large tiles, which take a software driver 10 to 70 seconds a case to compile, are for a quarter of those of the other schedule.
     pub fn of(seed: u64) -> Self {
         let bits = mix(seed);
         // Matrix units instead of a CPU-type driver's shuffles, where there are any: what these cases are for.
@@ -63,7 +69,8 @@ impl Profile {
         match bits % 40 {
             0..=16 => Self::Native,
             17..=25 => Self::NoSubgroups,
-            26 => Self::OtherKind,
+            26 if (bits >> 8).is_multiple_of(4) => Self::OtherKind,
+            26 => Self::OtherKindSmall,
             27..=33 => Self::WebGpuDefault,
             _ => Self::Squeezed(((bits >> 8) & 0x3f) as u8),
         }
@@ -79,17 +86,24 @@ impl Profile {
             Self::Native => adapter.clone(),
             Self::NoSubgroups => Limits { subgroup: None, ..adapter.clone() },
             Self::OtherKind => Limits { kind: other, subgroup: None, ..adapter.clone() },
+            Self::OtherKindSmall => {
+                let workgroup_memory = if other == DeviceKind::Gpu { SMALL_TILES } else { adapter.workgroup_memory };
+                Limits { kind: other, subgroup: None, workgroup_memory, ..adapter.clone() }
+            }
             Self::WebGpuDefault => Limits { f16: adapter.f16, kind: adapter.kind, ..Limits::webgpu_default() },
             Self::Squeezed(which) => {
                 let bit = |n: u8| which >> n & 1 == 1;
                 let seconds = (cost.flops / 2.0 / SPEED / MOST_DISPATCHES).max(if bit(0) { 2e-5 } else { 1e-3 });
+                let kind = if bit(1) & bit(2) & bit(3) { other } else { adapter.kind };
+                let large_tiles = adapter.kind == DeviceKind::Gpu || kind == DeviceKind::Cpu || bit(0);
+                let memory = if large_tiles { 16 << 10 } else { SMALL_TILES };
                 Limits {
-                    kind: if bit(1) & bit(2) & bit(3) { other } else { adapter.kind },
+                    kind,
                     subgroup: if bit(1) { None } else { adapter.subgroup },
                     loop_trips: if bit(2) { 2_000 } else { 12_000 },
                     groups_per_dim: if bit(3) { 16 } else { 48 },
                     binding_bytes: if bit(4) { 16 << 10 } else { 256 << 10 },
-                    workgroup_memory: if bit(5) { 8 << 10 } else { 16 << 10 },
+                    workgroup_memory: if bit(5) { memory.min(8 << 10) } else { memory },
                     mul_adds_per_second: SPEED,
                     dispatch_seconds: seconds,
                     busy_groups: if bit(0) { 512 } else { 6 },
@@ -141,7 +155,10 @@ mod tests {
         let mut drawn: Vec<_> = (0..400).map(|seed| Profile::of(seed).to_string()).collect();
         drawn.sort();
         drawn.dedup();
-        assert_eq!(drawn, ["native", "no subgroups", "other schedule", "squeezed", "webgpu default"]);
+        assert_eq!(
+            drawn,
+            ["native", "no subgroups", "other schedule", "other schedule, small tiles", "squeezed", "webgpu default"]
+        );
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! The one table of tile sizes, and what follows from a row of it.
 //!
-//! The table is what ships: the defaults, by schedule, stage, width and length. A tuner may take another tile of
-//! [`candidates`](Tile::candidates) for a shape class.
+//! The table is what ships, by schedule, stage, width and length. A tuner may take another tile of [`candidates`](Tile::candidates).
 //!
 //! `Lanes` tiles trade speed for compilation, which no driver of that type keeps between processes. Measured on lavapipe (Mesa 22.3, 8 heads,
 //! T 1024 (gradients 512), D 64, f32; seconds of processor time from nothing to the first result, GFLOP/s):
@@ -17,7 +16,8 @@
 //! | gradient 16, 32 | 3.3 s, 20.5 | 3.5 s, 22.3 |
 //! | gradient 8, 32 | 1.8 s, 15.3 | 1.8 s, 16.5 |
 //!
-//! Hence 24 rows up to T 1024, where the larger tile takes a hundred runs to earn back its second or two, and the largest beyond.
+//! Hence 24 rows up to T 1024, where the larger tile takes a hundred runs to earn back its second or two, and the largest beyond; neither on
+//! subgroups of 4, which hold twice the numbers a lane: a gradient of the largest took SwiftShader 111 s to compile.
 
 use super::matrix::MatrixTile;
 use crate::{DeviceKind, Limits, PlanError};
@@ -99,6 +99,7 @@ const TABLE: &[Row] = &[
     row(MicroTile, BackwardKeyValue, 4, 4, 1),
     row(MicroTile, BackwardKeyValue, 16, 2, 1),
     row(MicroTile, BackwardScoreBias, 16, 4, 1),
+    row(MicroTile, BackwardScoreBias, 16, 2, 1),
     row(SmallMicroTile, Forward, 4, 4, 1),
     row(SmallMicroTile, Forward, 8, 2, 1),
     row(SmallMicroTile, BackwardQuery, 4, 4, 1),
@@ -108,9 +109,8 @@ const TABLE: &[Row] = &[
     row(SmallMicroTile, BackwardScoreBias, 8, 4, 1),
 ];
 
-/// Columns of invocations of a micro-tile workgroup.
+/// Columns of invocations of a micro-tile workgroup; vec4s of dims staged at a time.
 pub(super) const COLS: u32 = 8;
-/// vec4s of dims staged at a time.
 const DEPTH4: u32 = 4;
 
 /// A tile: a row of the table made concrete for one width and one adapter.
@@ -189,8 +189,9 @@ impl Setting {
 
     /// The tiles of the table's rows that serve, in order.
     pub(super) fn table(self) -> impl Iterator<Item = Tile> {
+        let long = if self.schedule == Lanes && self.cols < 8 { 0 } else { self.positions };
         let serves = move |r: &&Row| {
-            (r.schedule, r.stage) == (self.schedule, self.stage) && self.width4 <= r.width4 && r.from <= self.positions
+            (r.schedule, r.stage) == (self.schedule, self.stage) && self.width4 <= r.width4 && r.from <= long
         };
         TABLE.iter().filter(serves).map(move |r| self.tile(r.own, r.stream4))
     }
@@ -206,10 +207,9 @@ impl Tile {
     ) -> Result<(Self, String), PlanError> {
         let (schedule, cols, why) = schedule(limits);
         let setting = Setting::new((schedule, cols), stage, (dim, positions), limits);
-        let first = setting.table().next();
         // A smaller tile where workgroup memory is scarce.
-        let fitting = setting.table().find(|t| t.workgroup_bytes() <= limits.workgroup_memory);
-        let mut tile = fitting.or(first).unwrap_or_else(|| setting.tile(2, 1));
+        let fits = |t: &Self| t.workgroup_bytes() <= limits.workgroup_memory;
+        let mut tile = setting.table().find(fits).or(setting.table().next()).unwrap_or_else(|| setting.tile(2, 1));
         if schedule == Lanes {
             // Fewer rows for short sequences: what they save at run time is less than what the driver takes to compile them.
             while tile.own > cols && positions < 16 * tile.own as usize {

@@ -10,7 +10,8 @@ use gatefold_core::{Attention, AttentionBackward, Dtype, Op};
 use super::draw::{Draw, Plant, inputs, spec};
 use super::{
     affine_cases, custom_cases, distance_cases, dropout_cases, feature_map_cases, frobenius_cases, gate_cases,
-    injection, local_linear_cases, mask_cases, pairs, relative_cases, reweight_cases, row_cases, sink_cases, storage,
+    injection, local_linear_cases, mask_cases, pairs, rare_cases, relative_cases, reweight_cases, row_cases,
+    sink_cases, storage,
 };
 use crate::case::HALVES;
 use crate::data::{Family, Rng};
@@ -35,7 +36,8 @@ pub(crate) const PLANNED: u64 = (246
     + dropout_cases::SEEDED
     + local_linear_cases::COUNT
     + sink_cases::COUNT
-    + relative_cases::COUNT) as u64;
+    + relative_cases::COUNT
+    + rare_cases::COUNT) as u64;
 
 const FORWARD: u64 = 0x0f0f;
 const BACKWARD: u64 = 0xb0b0;
@@ -138,6 +140,7 @@ fn planned() -> &'static [Draw] {
         presets(&PRESETS[FOURTH_PRESETS..], &mut all);
         all.extend(sink_cases::planned());
         all.extend(relative_cases::planned());
+        all.extend(rare_cases::planned());
         all
     })
 }
@@ -387,11 +390,10 @@ mod tests {
 
     #[test]
     fn every_case_is_legal_and_replayable() {
-        for seed in 0..600 {
-            let case = forward(seed);
-            case.op.check_inputs(&case.inputs).unwrap_or_else(|e| panic!("forward {seed}: {e}\n{:#?}", case.op));
-            let case = backward(seed);
-            case.op.check_inputs(&case.inputs).unwrap_or_else(|e| panic!("backward {seed}: {e}\n{:#?}", case.op));
+        for seed in 0..PLANNED + 100 {
+            let (f, b) = (forward(seed), backward(seed));
+            f.op.check_inputs(&f.inputs).unwrap_or_else(|e| panic!("forward {seed}: {e}\n{:#?}", f.op));
+            b.op.check_inputs(&b.inputs).unwrap_or_else(|e| panic!("backward {seed}: {e}\n{:#?}", b.op));
         }
         assert_eq!(forward(555).op, forward(555).op);
     }

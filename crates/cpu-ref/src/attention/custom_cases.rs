@@ -11,10 +11,10 @@ use super::draw::{Draw, Plant};
 pub(super) const COUNT: usize = 9;
 
 /// Scores bent towards 8, and less for keys that are far, by head and batch entry.
-fn near() -> ScoreMod {
-    let text = "fn gap(i: u32, j: u32) -> f32 { return abs(f32(i) - f32(j)); }
+pub(super) fn near() -> ScoreMod {
+    let text = "fn steps_away(i: u32, j: u32) -> f32 { return abs(f32(i) - f32(j)); }
 fn score_mod(score: f32, batch: u32, head: u32, i: u32, j: u32) -> f32 {
-    return score / (1.0 + 0.125 * abs(score)) - 0.0625 * f32(head + 1u) * gap(i, j) + 0.25 * f32(batch);
+    return score / (1.0 + 0.125 * abs(score)) - 0.0625 * f32(head + 1u) * steps_away(i, j) + 0.25 * f32(batch);
 }";
     let slope = "fn score_mod_slope(score: f32, batch: u32, head: u32, i: u32, j: u32) -> f32 {
     let bend = 1.0 + 0.125 * abs(score);

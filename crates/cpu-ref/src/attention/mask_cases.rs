@@ -50,7 +50,7 @@ pub(super) fn ints(rng: &mut Rng, o: &Operand) -> Option<Vec<u32>> {
 }
 
 /// Every third key by batch entry and head, and the query's own.
-fn thirds() -> MaskMod {
+pub(super) fn thirds() -> MaskMod {
     let text = "fn mask_mod(batch: u32, head: u32, i: u32, j: u32) -> bool {
     return (i == j) | ((j + head + batch) % 3u != 0u);
 }";

@@ -39,6 +39,7 @@ mod merge;
 mod pairs;
 pub(crate) mod penalty;
 mod plant;
+mod rare_cases;
 mod relative_cases;
 pub(crate) mod reweight;
 mod reweight_cases;
