@@ -52,7 +52,7 @@ const TRIES: usize = 14;
 const MAX_FLOPS: f64 = 2e7;
 
 /// Longest kernels that are used, in bytes of WGSL of all steps: the rest take too long to compile.
-const MAX_WGSL: usize = 320_000;
+const MAX_WGSL: usize = 440_000;
 
 /// The word of `reach` that stands for a step cut into several dispatches.
 const SPLIT: &str = "split";
