@@ -250,10 +250,16 @@ impl Real for Err {
         Self { v: self.v, e: self.e + units * UNIT * self.v.abs() }
     }
 
-    /// A spacing is at most 2⁻¹⁰ of a number. What is not normal may become 0.
+    /// A spacing is at most 2⁻¹⁰ of a number, and of the least normal one below that. What is not normal may become 0, or, rounded away from it,
+    /// the spacing itself.
     fn through_f16(self, least: f64) -> Self {
         let most = self.v.abs() + self.e;
-        let lost = if self.v.abs() - self.e < least { most } else { most * 2f64.powi(-10) };
+        let spacing = most.max(least) * 2f64.powi(-10);
+        let lost = match () {
+            () if most == 0.0 => 0.0,
+            () if self.v.abs() - self.e < least => most.max(spacing),
+            () => spacing,
+        };
         Self { v: self.v, e: self.e + lost }
     }
 
@@ -356,5 +362,22 @@ impl Accumulator<Err> for ErrSum {
 
     fn total_in_depth(&self, depth: usize) -> Err {
         self.bounded(self.terms.min(depth as f64) - 1.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f16_loses_a_spacing_or_what_is_not_normal() {
+        let (least, spacing) = (2f64.powi(-14), 2f64.powi(-24));
+        let lost = |x: f64| Err::from_f64(x).through_f16(least).uncertainty();
+        assert_eq!(lost(0.0), 0.0);
+        assert_eq!(lost(-3.0), 3.0 * 2f64.powi(-10));
+        // far below the least number that there is: 0, or rounded away from it
+        assert_eq!(lost(1e-16), spacing);
+        assert_eq!(lost(-1e-5), 1e-5);
+        assert_eq!(lost(least), spacing);
     }
 }
