@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use gatefold_core::{Attention, AttentionBackward, Gemm, Rowwise, RowwiseBackward};
 use gatefold_cpu_ref::Reference;
 use gatefold_shaders::Kernels;
-use gatefold_tests::conformance::{Options, conformance, gate, op_names, repro, run_op};
+use gatefold_tests::conformance::{Options, conformance, gate, op_names, repro, run_op, some_planned};
 use gatefold_tests::gpu;
 use gatefold_tests::run_case::Status;
 use gatefold_wgpu::Gpu;
@@ -17,17 +17,13 @@ fn checked() -> &'static Gpu {
     GPU.get_or_init(|| Gpu::open(&gatefold_wgpu::Options { checked: true, ..Default::default() }).unwrap())
 }
 
-/// Planned cases of an op that are looked at, as far as it has them: evenly spread over them.
-const PLANNED: u64 = 50;
-
-/// Drawn cases that are looked at.
+/// Drawn cases looked at, beside some planned ones.
 const DRAWN: u64 = 12;
 
 fn look<O: Reference + Kernels>() {
     let mut wrong = Vec::new();
     let mut passed = 0;
-    let apart = (O::PLANNED / PLANNED).max(1) as usize;
-    for seed in (0..O::PLANNED).step_by(apart).chain(O::PLANNED..O::PLANNED + DRAWN) {
+    for seed in some_planned::<O>().chain(O::PLANNED..O::PLANNED + DRAWN) {
         for report in run_op::<O>(checked(), seed..seed + 1, gate(checked()), &mut |_| ()) {
             match report.status {
                 Status::Passed => passed += 1,

@@ -96,6 +96,13 @@ pub fn gate(gpu: &Gpu) -> f64 {
     if gpu.info().kind == AdapterKind::Cpu { builtins.min(GATE) } else { GATE }
 }
 
+/// Planned cases of an op for a quick look: fifty or more, evenly spread, or all that it has.
+pub fn some_planned<O: Reference>() -> impl Iterator<Item = u64> {
+    #[allow(clippy::cast_possible_truncation, reason = "planned cases are few")]
+    let apart = (O::PLANNED / 50).max(1) as usize;
+    (0..O::PLANNED).step_by(apart)
+}
+
 /// Cases that [`conformance`] will run, for a progress bar.
 pub fn count(options: &Options) -> u64 {
     planned(options).iter().map(|(_, n)| n).sum()

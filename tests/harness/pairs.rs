@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use gatefold_core::Attention;
-use gatefold_core::attention::{Bias, RowNorm, ScoreBias, Sequences};
+use gatefold_core::attention::{Bias, ScoreBias, Sequences};
 
 /// A slot or option, and the value that a spec has for it.
 pub type Value = (&'static str, String);
@@ -15,10 +15,6 @@ fn name(value: &impl serde::Serialize) -> String {
         Ok(other) => other.to_string(),
         Err(e) => e.to_string(),
     }
-}
-
-fn norm(value: Option<RowNorm>) -> String {
-    name(&value)
 }
 
 /// What is done to scores, rows and weights.
@@ -59,8 +55,8 @@ fn functions(a: &Attention) -> Vec<Value> {
         ("local_linear", is(a.local_linear)),
         ("score_mod", is(a.custom.score_mod.is_some())),
         ("dropout", is(a.dropout.is_some())),
-        ("query_norm", norm(p.query_norm)),
-        ("key_norm", norm(p.key_norm)),
+        ("query_norm", name(&p.query_norm)),
+        ("key_norm", name(&p.key_norm)),
         ("gain", is(p.gain)),
         ("query_scale", name(&p.query_scale)),
         ("value_scale", name(&p.value_scale)),
@@ -68,7 +64,7 @@ fn functions(a: &Attention) -> Vec<Value> {
         ("query_penalty", is(p.query_penalty.is_some())),
         ("feature_map", name(&p.feature_map)),
         ("gate", e.gate.map_or("none".into(), |g| format!("{} per_head {}", name(&g.activation), g.per_head))),
-        ("o_norm", norm(e.norm)),
+        ("o_norm", name(&e.norm)),
         ("o_gain", is(e.gain)),
         ("affine", is(e.affine)),
         ("injection", name(&e.injection)),

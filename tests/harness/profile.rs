@@ -82,12 +82,17 @@ impl Profile {
             DeviceKind::Cpu => DeviceKind::Gpu,
             DeviceKind::Gpu => DeviceKind::Cpu,
         };
+        // A GPU's kernels on a CPU-type adapter.
+        let small_tiles = |kind, most: u32| match (adapter.kind, kind) {
+            (DeviceKind::Cpu, DeviceKind::Gpu) => most.min(SMALL_TILES),
+            _ => most,
+        };
         match self {
             Self::Native => adapter.clone(),
             Self::NoSubgroups => Limits { subgroup: None, ..adapter.clone() },
             Self::OtherKind => Limits { kind: other, subgroup: None, ..adapter.clone() },
             Self::OtherKindSmall => {
-                let workgroup_memory = if other == DeviceKind::Gpu { SMALL_TILES } else { adapter.workgroup_memory };
+                let workgroup_memory = small_tiles(other, adapter.workgroup_memory);
                 Limits { kind: other, subgroup: None, workgroup_memory, ..adapter.clone() }
             }
             Self::WebGpuDefault => Limits { f16: adapter.f16, kind: adapter.kind, ..Limits::webgpu_default() },
@@ -95,15 +100,14 @@ impl Profile {
                 let bit = |n: u8| which >> n & 1 == 1;
                 let seconds = (cost.flops / 2.0 / SPEED / MOST_DISPATCHES).max(if bit(0) { 2e-5 } else { 1e-3 });
                 let kind = if bit(1) & bit(2) & bit(3) { other } else { adapter.kind };
-                let large_tiles = adapter.kind == DeviceKind::Gpu || kind == DeviceKind::Cpu || bit(0);
-                let memory = if large_tiles { 16 << 10 } else { SMALL_TILES };
+                let memory = if bit(5) { 8 << 10 } else { 16 << 10 };
                 Limits {
                     kind,
                     subgroup: if bit(1) { None } else { adapter.subgroup },
                     loop_trips: if bit(2) { 2_000 } else { 12_000 },
                     groups_per_dim: if bit(3) { 16 } else { 48 },
                     binding_bytes: if bit(4) { 16 << 10 } else { 256 << 10 },
-                    workgroup_memory: if bit(5) { memory.min(8 << 10) } else { memory },
+                    workgroup_memory: if bit(0) { memory } else { small_tiles(kind, memory) },
                     mul_adds_per_second: SPEED,
                     dispatch_seconds: seconds,
                     busy_groups: if bit(0) { 512 } else { 6 },

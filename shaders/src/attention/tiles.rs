@@ -109,9 +109,9 @@ const TABLE: &[Row] = &[
     row(SmallMicroTile, BackwardScoreBias, 8, 4, 1),
 ];
 
-/// Columns of invocations of a micro-tile workgroup; vec4s of dims staged at a time.
+/// Columns of invocations of a micro-tile workgroup.
 pub(super) const COLS: u32 = 8;
-const DEPTH4: u32 = 4;
+const DEPTH4: u32 = 4; // vec4s of dims staged at a time
 
 /// A tile: a row of the table made concrete for one width and one adapter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

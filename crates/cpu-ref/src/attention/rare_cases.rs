@@ -143,14 +143,17 @@ fn pairs(choice: &Choice) -> impl Iterator<Item = [usize; 4]> {
     (0..SLOTS.len()).flat_map(of)
 }
 
+/// Every value of a slot with every value of another.
+fn every_pair() -> impl Iterator<Item = [usize; 4]> {
+    let slots = (0..SLOTS.len()).flat_map(|b| (0..b).map(move |a| (a, b)));
+    slots.flat_map(|(a, b)| (0..SLOTS[a] * SLOTS[b]).map(move |n| [a, n / SLOTS[b], b, n % SLOTS[b]]))
+}
+
 /// Of many legal choices at random, each with a pair of values that has not met, the one that lets most pairs meet; and so on.
 fn choices() -> &'static [Choice] {
     static ALL: OnceLock<Vec<Choice>> = OnceLock::new();
     ALL.get_or_init(|| {
-        let slots = (0..SLOTS.len()).flat_map(|b| (0..b).map(move |a| (a, b)));
-        let of_slots =
-            |(a, b): (usize, usize)| (0..SLOTS[a] * SLOTS[b]).map(move |n| [a, n / SLOTS[b], b, n % SLOTS[b]]);
-        let mut left: Vec<_> = slots.flat_map(of_slots).collect();
+        let mut left: Vec<_> = every_pair().collect();
         let mut rng = Rng::new(0, SALT);
         let mut all = Vec::new();
         for _ in 0..COUNT {
@@ -202,12 +205,11 @@ mod tests {
     use super::*;
 
     /// Whether some spec has both values.
-    fn may_meet((a, at): (usize, usize), (b, to): (usize, usize)) -> bool {
-        let fixed = |choice: &mut Choice| (choice[a], choice[b]) = (at, to);
+    fn may_meet([a, x, b, y]: [usize; 4]) -> bool {
         (0..SLOTS[3] * SLOTS[5] * SLOTS[9]).any(|n| {
             let mut choice = [0; SLOTS.len()];
             (choice[3], choice[5], choice[9]) = (n % SLOTS[3], n / SLOTS[3] % SLOTS[5], n / SLOTS[3] / SLOTS[5]);
-            fixed(&mut choice);
+            (choice[a], choice[b]) = (x, y);
             is_legal(&choice)
         })
     }
@@ -217,15 +219,8 @@ mod tests {
         let all = choices();
         assert!(all.iter().all(is_legal));
         assert_eq!(all.len(), COUNT);
-        let mut missing = Vec::new();
-        for (a, b) in (0..SLOTS.len()).flat_map(|b| (0..b).map(move |a| (a, b))) {
-            let met: BTreeSet<_> = all.iter().map(|c| (c[a], c[b])).collect();
-            for pair in (0..SLOTS[a]).flat_map(|x| (0..SLOTS[b]).map(move |y| (x, y))) {
-                if !met.contains(&pair) && may_meet((a, pair.0), (b, pair.1)) {
-                    missing.push((a, pair.0, b, pair.1));
-                }
-            }
-        }
+        let met: BTreeSet<_> = all.iter().flat_map(pairs).collect();
+        let missing: Vec<_> = every_pair().filter(|&pair| !met.contains(&pair) && may_meet(pair)).collect();
         assert!(missing.is_empty(), "{} missing: {missing:?}", missing.len());
     }
 }

@@ -254,12 +254,11 @@ impl Real for Err {
     /// the spacing itself.
     fn through_f16(self, least: f64) -> Self {
         let most = self.v.abs() + self.e;
+        if most == 0.0 {
+            return self;
+        }
         let spacing = most.max(least) * 2f64.powi(-10);
-        let lost = match () {
-            () if most == 0.0 => 0.0,
-            () if self.v.abs() - self.e < least => most.max(spacing),
-            () => spacing,
-        };
+        let lost = if self.v.abs() - self.e < least { most.max(spacing) } else { spacing };
         Self { v: self.v, e: self.e + lost }
     }
 
