@@ -4,7 +4,9 @@ use gatefold_core::attention::{
     Activation, Bias, Causal, Dims, Gate, Normalizer, QueryScale, Reweight, RowNorm, ScoreBias, Sequences, Weight,
     Window,
 };
-use gatefold_core::{Attention, AttentionBackward, Dtype, RowFunction, Rowwise, RowwiseBackward, Tensor, Tensors};
+use gatefold_core::{
+    Attention, AttentionBackward, AttentionMerge, Dtype, RowFunction, Rowwise, RowwiseBackward, Tensor, Tensors,
+};
 use serde_json::{Map, Value};
 
 use super::archive::{Archive, Array};
@@ -30,6 +32,7 @@ pub(super) fn read(file: &Archive) -> Result<Case, Stop> {
         "attention" => attention(file, attrs)?,
         "infsa_attention" => infsa(file, attrs)?,
         "parallax_attention" => parallax(file, attrs)?,
+        "merge_partials" => merge(file)?,
         "softmax" => rowwise(file, attrs, RowFunction::Softmax)?,
         "log_softmax" => rowwise(file, attrs, RowFunction::LogSoftmax)?,
         "logsumexp" => rowwise(file, attrs, RowFunction::LogSumExp)?,
@@ -310,6 +313,25 @@ fn attention_jobs(file: &Archive, spec: Attention, inputs: Tensors, case: &mut C
     let op = AttentionBackward { d_lse: d_lse.is_some(), ..AttentionBackward::new(spec) };
     case.jobs.push(Box::new(OpJob { op, inputs, from_earlier }));
     Ok(())
+}
+
+/// Parts of a softmax attention, joined: batch entries, heads and queries are rows of ours.
+fn merge(file: &Archive) -> Result<Case, Stop> {
+    let o_parts = file.need("o_parts")?;
+    let [parts, batch, heads, seq, width] = o_parts.dims[..] else {
+        return Err(Stop::Wrong(format!("o_parts: expected 5 dimensions, got {:?}", o_parts.dims)));
+    };
+    let rows = batch * heads * seq;
+    let rows_of = |name: &str, dims: &[usize]| Ok::<_, Stop>(file.need(name)?.reshaped(dims)?);
+    let inputs = Tensors::new()
+        .with("o_parts", rows_of("o_parts", &[parts, rows, width])?.tensor(Dtype::F32)?)
+        .with("lse_parts", rows_of("lse_parts", &[parts, rows])?.tensor(Dtype::F32)?);
+    let mut case = Case::default();
+    let op = AttentionMerge::softmax(parts, rows, width);
+    case.jobs.push(Box::new(OpJob { op, inputs, from_earlier: Vec::new() }));
+    case.wants.push(want("o", &rows_of("o", &[rows, width])?));
+    case.wants.push(want("lse", &rows_of("lse", &[rows])?));
+    Ok(case)
 }
 
 /// The order of dimensions that brings `axis` to the end.
