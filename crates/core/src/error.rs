@@ -102,6 +102,28 @@ pub enum SpecError {
         /// The value given.
         given: String,
     },
+    /// Indices in a buffer that only the kernel could look at lie outside their range. Nothing was read or written by them; the outputs are withheld.
+    #[error("{operand}[{first}]: expected {expected}; {count} such elements")]
+    BadIndex {
+        /// Operand name.
+        operand: &'static str,
+        /// Flat index of the first such element.
+        first: usize,
+        /// Legal range in words.
+        expected: String,
+        /// How many there are.
+        count: usize,
+    },
+    /// A router's logit is NaN, so that its token has no ranking ([`NanLogits::Lowest`](crate::routing::NanLogits::Lowest) gives it the lowest rank).
+    #[error("{operand}[{first}]: expected a number to rank by, got NaN; {count} such elements")]
+    NonFiniteRouting {
+        /// Operand name.
+        operand: &'static str,
+        /// Flat index of the first such element.
+        first: usize,
+        /// How many there are.
+        count: usize,
+    },
     /// A tensor would have more elements than can be addressed.
     #[error("{operand}: expected at most {limit} elements, shape {given:?} has more")]
     TooManyElements {

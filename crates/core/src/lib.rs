@@ -11,6 +11,7 @@ mod error;
 pub mod gemm;
 mod op;
 mod registry;
+pub mod routing;
 pub mod rowwise;
 mod tensor;
 

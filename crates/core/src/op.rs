@@ -120,6 +120,15 @@ pub trait Op: Clone + fmt::Debug + PartialEq + Send + Sync + Serialize + Deseria
         Ok(())
     }
 
+    /// Checks what only a run can know: whether a kernel met an index or a number that it had to pass over. A finding withholds the outputs.
+    ///
+    /// # Errors
+    /// [`SpecError::BadIndex`] or [`SpecError::NonFiniteRouting`] with the first such element.
+    fn check_outputs(&self, outputs: &Tensors) -> Result<(), SpecError> {
+        let _ = outputs;
+        Ok(())
+    }
+
     /// Checks the spec and the inputs against it: presence, shape, type, integer contents.
     ///
     /// # Errors

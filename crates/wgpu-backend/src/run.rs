@@ -157,6 +157,7 @@ impl Gpu {
         op.check_inputs(inputs)?;
         let plan = self.plan(op)?;
         let ran = self.run_plan_async(&plan, &op.operands(), inputs, &RunOptions::default()).await?;
+        op.check_outputs(&ran.outputs)?;
         Ok(ran.outputs)
     }
 
