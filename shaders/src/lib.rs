@@ -14,6 +14,7 @@ pub mod link;
 pub mod lint;
 mod plan;
 pub mod reflect;
+pub mod routing;
 pub mod rowwise;
 mod source;
 mod spans;

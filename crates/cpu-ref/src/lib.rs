@@ -23,6 +23,7 @@ pub mod data;
 mod gemm;
 pub mod real;
 mod reference;
+mod routing;
 mod rowwise;
 pub mod tolerance;
 

@@ -1,0 +1,1 @@
+//! Routing from its definitions: gate, plan, dispatch, experts, combine and losses.
