@@ -3,32 +3,17 @@
 use gatefold_core::attention::{CacheLayout, Dims, RotaryPositions, RowLayout, SCALE_LIMIT, Sequences, Storage};
 use gatefold_core::{Attention, CacheAppend, Dtype, Op, Operand, RotaryEmbedding, Tensor, Tensors};
 use gatefold_cpu_ref::data::{Family, Rng};
-use gatefold_cpu_ref::{Reference, outputs};
+use gatefold_cpu_ref::outputs;
 use gatefold_tests::bad_calls::{Trial, legal, zeros};
+use gatefold_tests::buffers::{self, buffer};
+use gatefold_tests::exact::run_exactly;
 use gatefold_tests::gpu;
-use gatefold_tests::run_case::run_poisoned;
 use gatefold_wgpu::{Bindings, Gpu, Kernels, Prepared, wgpu};
-use wgpu::BufferUsages as Usage;
 
 /// No element of a cache changes that no row is written to, and each new row arrives bit by bit.
 #[test]
 fn every_bit_is_as_the_definition_says() {
-    let gpu = gpu();
-    let mut ran = 0;
-    for seed in 0..CacheAppend::PLANNED + 40 {
-        let case = CacheAppend::case(seed);
-        let Ok(plan) = case.op.plan(gpu.limits()) else { continue };
-        let (made, faults) = run_poisoned(gpu, &case, &plan).unwrap();
-        assert_eq!(faults, Vec::<String>::new(), "seed {seed}");
-        let want = outputs(&case.op, &case.inputs);
-        // a NaN stays one, but a driver may give it other bits
-        let same = |(a, b): (f64, f64)| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
-        for (name, want) in want.iter() {
-            let all = made[name].to_f64().into_iter().zip(want.to_f64());
-            assert!(all.into_iter().all(same), "seed {seed}: {name}");
-        }
-        ran += 1;
-    }
+    let ran = run_exactly::<CacheAppend>(gpu());
     assert!(ran > 40, "{ran}");
 }
 
@@ -40,12 +25,6 @@ const PAGE: usize = 4;
 const PAGES: usize = 17;
 /// Tokens of each step of a decoding loop: a prompt, then one by one.
 const STEPS: [usize; 4] = [7, 1, 1, 3];
-
-fn buffer(gpu: &Gpu, bytes: u64) -> wgpu::Buffer {
-    let usage = Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST;
-    let descriptor = wgpu::BufferDescriptor { label: None, size: bytes, usage, mapped_at_creation: false };
-    gpu.device().create_buffer(&descriptor)
-}
 
 /// A buffer for every operand that has none yet.
 fn bindings(
@@ -63,17 +42,9 @@ fn bindings(
     (bindings, made)
 }
 
-fn read(gpu: &Gpu, from: &wgpu::Buffer) -> Vec<f32> {
-    let usage = Usage::MAP_READ | Usage::COPY_DST;
-    let descriptor = wgpu::BufferDescriptor { label: None, size: from.size(), usage, mapped_at_creation: false };
-    let staging = gpu.device().create_buffer(&descriptor);
-    let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-    encoder.copy_buffer_to_buffer(from, 0, &staging, 0, from.size());
-    gpu.queue().submit([encoder.finish()]);
-    staging.map_async(wgpu::MapMode::Read, .., |result| result.unwrap());
-    gpu.device().poll(wgpu::PollType::wait_indefinitely()).unwrap();
-    let view = staging.get_mapped_range(..).unwrap();
-    view.chunks_exact(4).map(|c| f32::from_le_bytes(c.try_into().unwrap())).collect()
+fn read(gpu: &Gpu, source: &wgpu::Buffer) -> Vec<f32> {
+    let bytes = buffers::read(gpu, source);
+    bytes.chunks_exact(4).map(|c| f32::from_le_bytes(c.try_into().unwrap())).collect()
 }
 
 /// An op over buffers, by name.

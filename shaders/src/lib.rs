@@ -7,6 +7,7 @@
 
 pub mod attention;
 mod choices;
+mod compose;
 mod error;
 pub mod gemm;
 mod limits;

@@ -145,7 +145,10 @@ fn unused(plan: &Plan, operands: &[Operand], bound: &[(String, BindingKind)]) ->
     let mut wrong = Vec::new();
     // without keys, what only maps keys is not read, and stands in for an operand that is empty too
     let no_keys = operands.iter().any(|o| o.name == "k" && o.is_empty());
-    let is_read = |o: &&Operand| !o.is_empty() && (!no_keys || o.name != "k_gain");
+    // without tokens a layer reads nothing of its experts, and what it makes is empty
+    let no_tokens = operands.iter().any(|o| o.name == "x" && o.is_empty());
+    let is_idle = |o: &Operand| (no_keys && o.name == "k_gain") || (no_tokens && o.role == Role::Input);
+    let is_read = |o: &&Operand| !o.is_empty() && !is_idle(o);
     for o in operands.iter().filter(is_read) {
         let fine = match o.role {
             Role::Output | Role::Updated => binds(o.name, &[BindingKind::ReadWrite]),

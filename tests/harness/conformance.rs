@@ -20,7 +20,7 @@ pub const GATE: f64 = 1.0;
 pub const GATE_CPU: f64 = 0.25;
 
 /// Cases of a default run, all ops together.
-pub const CASES: u64 = 4_500;
+pub const CASES: u64 = 7_500;
 
 /// What to run.
 #[derive(Debug, Clone, Default)]

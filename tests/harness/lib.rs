@@ -4,8 +4,10 @@
 
 pub mod adapters;
 pub mod bad_calls;
+pub mod buffers;
 pub mod compare;
 pub mod conformance;
+pub mod exact;
 pub mod expectations;
 pub mod metamorphic;
 pub mod mutants;

@@ -8,7 +8,7 @@ use anyhow::{Result, anyhow};
 #[cfg(test)]
 use gatefold_core::attention::PRESETS;
 use gatefold_core::attention::{Causal, Dims, Epilogue, Injection, RelativeBias, Reweight, Sequences};
-use gatefold_core::{Attention, AttentionBackward, Gemm, Op, Role, Tensor, Tensors};
+use gatefold_core::{Attention, AttentionBackward, Dtype, Gemm, Op, Role, Tensor, Tensors};
 use gatefold_cpu_ref::{Bounded, bounded, bounded_as};
 
 /// A generator of the normal distribution, the same on every machine.
@@ -31,14 +31,18 @@ impl Drawn {
     }
 }
 
-/// Drawn float inputs of an op, nearly normal and the same in every run. For ops without integer inputs.
+/// Drawn float inputs of an op, nearly normal and the same in every run. Integers are 0.
 ///
 /// # Errors
-/// If an input is not a float.
+/// If an input cannot be made.
 pub fn draw<O: Op>(op: &O) -> Result<Tensors> {
     let mut drawn = Drawn(0x9E37_79B9_7F4A_7C15);
     let mut inputs = Tensors::new();
     for o in op.operands().into_iter().filter(|o| o.role == Role::Input) {
+        if o.dtype == Dtype::U32 {
+            inputs.insert(o.name, Tensor::u32(o.dims.clone(), vec![0; o.len()])?);
+            continue;
+        }
         let values = (0..o.len()).map(|_| drawn.normal()).collect();
         inputs.insert(o.name, Tensor::float(o.dtype, o.dims, values)?);
     }

@@ -45,7 +45,7 @@ pub(crate) struct Conformance {
     /// Ten times as many cases
     #[arg(long)]
     full: bool,
-    /// Cases of all ops together (default: 4,500)
+    /// Cases of all ops together (default: 7,500)
     #[arg(long)]
     cases: Option<u64>,
     /// First seed of each op; the planned edge cases begin at 0

@@ -19,5 +19,10 @@ pub use attention::{Attention, AttentionBackward, AttentionMerge, AttentionStati
 pub use error::SpecError;
 pub use gemm::Gemm;
 pub use op::{Cost, Op, Operand, Role};
+pub use routing::{
+    ExpertActivation, ExpertActivationBackward, ExpertChoice, ExpertChoiceBackward, GroupedGemm, GroupedGemmWeights,
+    Moe, MoeBackward, MoeCombine, MoeCombineBackward, MoeDispatch, Router, RouterBackward, RouterLoss, RoutingPlan,
+    SelectionBiasUpdate, TopK, TopKGate, TopKGateBackward,
+};
 pub use rowwise::{RowFunction, Rowwise, RowwiseBackward};
 pub use tensor::{Data, Dtype, Tensor, Tensors};

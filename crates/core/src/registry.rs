@@ -14,7 +14,26 @@ macro_rules! for_each_op {
             $crate::AttentionStatistics,
             $crate::Rowwise,
             $crate::RowwiseBackward,
-            $crate::Gemm
+            $crate::Gemm,
+            $crate::TopKGate,
+            $crate::TopKGateBackward,
+            $crate::RoutingPlan,
+            $crate::MoeDispatch,
+            $crate::MoeCombine,
+            $crate::MoeCombineBackward,
+            $crate::GroupedGemm,
+            $crate::GroupedGemmWeights,
+            $crate::ExpertActivation,
+            $crate::ExpertActivationBackward,
+            $crate::Router,
+            $crate::RouterBackward,
+            $crate::Moe,
+            $crate::MoeBackward,
+            $crate::ExpertChoice,
+            $crate::ExpertChoiceBackward,
+            $crate::TopK,
+            $crate::RouterLoss,
+            $crate::SelectionBiasUpdate
         }
     };
 }

@@ -10,19 +10,19 @@ use crate::spans::dispatches;
 use crate::{Limits, Param, Step};
 
 /// Rows that an invocation sums where all are summed.
-pub(super) const BLOCK: u32 = 64;
+pub(crate) const BLOCK: u32 = 64;
 
 /// Rows that are summed in blocks: `count` segments of `length` rows each.
-pub(super) struct Segments {
-    pub(super) count: u64,
-    pub(super) length: u64,
+pub(crate) struct Segments {
+    pub(crate) count: u64,
+    pub(crate) length: u64,
     /// Rows in memory from a segment to the next, and from a row to the next.
-    pub(super) steps: [u64; 2],
+    pub(crate) steps: [u64; 2],
 }
 
 impl Segments {
     /// One segment of rows that lie one after another.
-    pub(super) const fn one(length: u64) -> Self {
+    pub(crate) const fn one(length: u64) -> Self {
         Self { count: 1, length, steps: [length, 1] }
     }
 
@@ -66,7 +66,7 @@ pub(super) fn block_sums(
 }
 
 /// The steps that sum the rows of each segment, a block at a time, until one is left: terms in f32, then sums between steps, in turns.
-pub(super) fn total(
+pub(crate) fn total(
     mut rows: Segments,
     width: u64,
     (terms, between): (&'static str, [&'static str; 2]),

@@ -2,7 +2,7 @@
 
 mod affine;
 mod backward;
-mod block_sums;
+pub(crate) mod block_sums;
 mod cache;
 mod candidates;
 mod classes;

@@ -77,7 +77,7 @@ impl Job<'_> {
 
     /// Elements of a unit of access to `a` and `b`.
     fn unit(&self) -> u64 {
-        if self.access.loads_quads { 4 } else { 1 }
+        self.access.unit()
     }
 
     fn stored(&self) -> [Stored; 3] {

@@ -1,6 +1,6 @@
 //! Tiles for matrix units: what `schedule/matrix.wgsl` is written in, and which products it can do.
 
-use gatefold_core::Gemm;
+use gatefold_core::{Dtype, Gemm};
 
 use super::tiles::{Schedule, Tile};
 use crate::{Limits, MatrixUnit};
@@ -23,16 +23,19 @@ const DEPTH_PARTS: u32 = 2;
 impl MatrixTile {
     /// The tile for `op`, or why there is none. A workgroup is one subgroup.
     pub(super) fn choose(op: &Gemm, limits: &Limits) -> Result<Tile, String> {
-        let unit = limits.matrix_unit(op.dtype)?;
+        let [batch, m, n] = [op.batch, op.m, op.n].map(|n| n as u64);
+        Self::first(op.dtype, limits, |tile, least| batch.saturating_mul(tile.count(m, n)) >= least)
+    }
+
+    /// The first tile that fits the adapter and is `enough`, given the workgroups that there must be at least; the last one that fits if none
+    /// is. Or why there is none.
+    pub(super) fn first(dtype: Dtype, limits: &Limits, enough: impl Fn(&Tile, u64) -> bool) -> Result<Tile, String> {
+        let unit = limits.matrix_unit(dtype)?;
         let even: Vec<_> =
             TABLE.iter().map(|&(parts, least)| (Self { unit, parts }, least)).filter(|(t, _)| t.is_even()).collect();
-        let groups = |side: u32| {
-            let tiles = |n: usize| (n as u64).div_ceil(side.into());
-            (op.batch as u64).saturating_mul(tiles(op.m) * tiles(op.n))
-        };
         let fitting: Vec<_> = even.iter().filter(|(t, _)| t.tile().check(limits).is_ok()).collect();
-        let enough = fitting.iter().find(|(t, least)| groups(t.side()) >= *least);
-        match (enough.or(fitting.last()), even.last()) {
+        let taken = fitting.iter().find(|(t, least)| enough(&t.tile(), *least));
+        match (taken.or(fitting.last()), even.last()) {
             (Some((fits, _)), _) => Ok(fits.tile()),
             (None, Some((smallest, _))) => {
                 Err(smallest.tile().check(limits).err().map_or(String::new(), |e| e.to_string()))
@@ -132,8 +135,6 @@ impl MatrixTile {
 
 #[cfg(test)]
 mod tests {
-    use gatefold_core::Dtype;
-
     use super::*;
 
     fn chosen(op: &Gemm, edge: u32, lanes: u32) -> Result<Tile, String> {

@@ -5,6 +5,7 @@
 
 mod dispatch;
 mod files;
+mod grouped;
 mod matrix;
 mod tiles;
 
@@ -13,7 +14,7 @@ use gatefold_core::{Dtype, Gemm, Op};
 use crate::plan::wgsl_type;
 use crate::{Kernels, Limits, Packed, Plan, PlanError, Scratch, Step};
 use dispatch::Job;
-use files::Access;
+use files::{Access, Layout, Shape};
 use matrix::MatrixTile;
 use tiles::{Schedule, Tile};
 
@@ -75,7 +76,7 @@ impl Kernels for Gemm {
         plan.steps.push(Step {
             name: format!("gemm.{}{carry}.{}.{}.{}", op.layout(), op.dtype, access.name(), tile.name()),
             kernel: files::PRODUCT,
-            slots: files::slots(&op, tile.schedule, access, split.passes),
+            slots: files::slots(Shape::Dense, Layout::of(&op), tile.schedule, split.passes),
             consts: tile.consts(),
             aliases: std::iter::once(("Elem", wgsl_type(op.dtype))).chain(tile.aliases()).collect(),
             f16: op.dtype == Dtype::F16,

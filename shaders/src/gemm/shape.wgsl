@@ -1,4 +1,4 @@
-// Where an invocation is: sizes, the tile of c at hand, and where a and b are read. Linked to every variant.
+// Where an invocation is: sizes, the tile of c at hand, and where a and b are read. Linked to every variant of a dense product.
 // A unit is what one access moves: UNIT elements, a quad with vec4 access, else one. Indices are modulo 2^32.
 
 struct Params {
@@ -34,8 +34,6 @@ struct Params {
 @group(0) @binding(1) var<storage, read_write> side: array<vec4<u32>>;
 
 const ABSENT: u32 = 0xffffffffu;
-const BAND: u32 = 8u;   // rows of tiles that are walked together, so that neighbours find b in a cache
-
 struct Tile {
     a: u32,     // unit where the batch entry's a starts
     b: u32,
@@ -45,32 +43,23 @@ struct Tile {
 }
 var<private> at: Tile;
 
-fn enter(group: u32) {
+fn enter(place: u32) -> Turn {
+    let group = params.first_group + place;
     let tiles = params.tiles_m * params.tiles_n;
     let batch = params.first_batch + group / tiles;
-    let tile = group % tiles;
-    let band = tile / (BAND * params.tiles_n);
-    let height = min(BAND, params.tiles_m - band * BAND);
-    let within = tile - band * BAND * params.tiles_n;
-    at.row = params.m_from + (band * BAND + within % height) * TILE_ROWS;
-    at.col = params.n_from + within / height * TILE_COLS;
+    let tile = walked(group % tiles, params.tiles_m, params.tiles_n);
+    at.row = params.m_from + tile.x * TILE_ROWS;
+    at.col = params.n_from + tile.y * TILE_COLS;
     at.a = batch * params.a_matrix + params.a_shift;
     at.b = batch * params.b_matrix + params.b_shift;
     at.c = batch * params.c_matrix + params.c_shift;
+    return Turn(false, params.k_from, params.k_to, place, place);
 }
+fn row_end() -> u32 { return params.m_to; }
+fn begins() -> bool { return params.k_from == 0u; }        // whether no term has been added yet
+fn ends() -> bool { return params.k_to == params.k; }      // whether none are to come
 
-// Four rows or columns by four terms of a sum: [e] holds the four at term e.
-alias Block = array<vec4<f32>, 4>;
-
-// Terms from k_to on count as 0 on both sides: what is read in their place may be a NaN.
-fn masked(block: Block, depth: u32) -> Block {
-    let there = vec4(depth) + vec4(0u, 1u, 2u, 3u) < vec4(params.k_to);
-    return Block(select(vec4(0.0), block[0], there.x), select(vec4(0.0), block[1], there.y),
-                 select(vec4(0.0), block[2], there.z), select(vec4(0.0), block[3], there.w));
-}
-
-// Four stored rows of four terms as four terms of four rows.
-fn turned(x: Block) -> Block {
-    return Block(vec4(x[0].x, x[1].x, x[2].x, x[3].x), vec4(x[0].y, x[1].y, x[2].y, x[3].y),
-                 vec4(x[0].z, x[1].z, x[2].z, x[3].z), vec4(x[0].w, x[1].w, x[2].w, x[3].w));
+fn bias4(col: u32) -> vec4<f32> {
+    if params.bias_at == ABSENT { return vec4(0.0); }
+    return bitcast<vec4<f32>>(side[params.bias_at + min(col, params.n - 1u) / 4u]);
 }

@@ -24,6 +24,9 @@ const TABLE: &[Row] = &[
     Row(Schedule::Lanes, 0, 16, 2, 4, 0),
     Row(Schedule::MicroTile, 16, 8, 2, 16, 64),
     Row(Schedule::MicroTile, 8, 8, 2, 16, 0),
+    // For groups of few rows: a dense product never gets here.
+    Row(Schedule::Lanes, 0, 8, 2, 4, 0),
+    Row(Schedule::MicroTile, 8, 4, 2, 32, 0),
 ];
 
 /// A tile: a row of the table made concrete for one adapter.
@@ -43,6 +46,12 @@ pub(super) struct Tile {
 impl Tile {
     /// The tile for `batch` products of `m` rows and `n` columns; also why this schedule was taken.
     pub(super) fn choose(batch: u64, m: u64, n: u64, limits: &Limits) -> Result<(Self, String), PlanError> {
+        Self::first(limits, |tile, least| batch.saturating_mul(tile.count(m, n)) >= least)
+    }
+
+    /// The first tile that fits the adapter and is `enough`, given the workgroups that there must be at least; the last one that fits if none
+    /// is. Also why this schedule was taken.
+    pub(super) fn first(limits: &Limits, enough: impl Fn(&Self, u64) -> bool) -> Result<(Self, String), PlanError> {
         let (schedule, lanes, why) = match (limits.kind, limits.subgroup) {
             (DeviceKind::Cpu, Some(lanes @ (4 | 8 | 16))) => {
                 let why = format!("lanes: a CPU-type adapter with subgroups of {lanes}, where every load is a gather");
@@ -56,21 +65,27 @@ impl Tile {
                 (Schedule::MicroTile, 0, "micro_tile: a GPU, whose workgroup memory is fast".into())
             }
         };
-        let mut smallest = None;
-        for &Row(_, side, rows, cols4, depth, least) in TABLE.iter().filter(|r| r.0 == schedule) {
+        let (mut fitting, mut refused) = (None, None);
+        for &Row(_, side, rows, cols4, depth, least) in TABLE.iter().filter(|r| r.0 == schedule && r.2 >= lanes) {
             let tile = Self { schedule, side: side.max(lanes), rows, cols4, depth };
-            let tiles = m.div_ceil(tile.tile_rows().into()) * n.div_ceil(tile.tile_cols().into());
-            let fit = tile.check(limits);
-            if fit.is_ok() && batch.saturating_mul(tiles) >= least {
-                return Ok((tile, why));
+            match tile.check(limits) {
+                Ok(()) if enough(&tile, least) => return Ok((tile, why)),
+                Ok(()) => fitting = Some(tile),
+                Err(e) => refused = Some(e),
             }
-            smallest = Some((tile, fit));
         }
-        match smallest {
-            Some((tile, Ok(()))) => Ok((tile, why)),
-            Some((_, Err(e))) => Err(e),
-            None => Err(PlanError::Limit { kernel: "gemm".into(), limit: "tiles in the table", need: 1, have: 0 }),
+        match (fitting, refused) {
+            (Some(tile), _) => Ok((tile, why)),
+            (None, Some(e)) => Err(e),
+            (None, None) => {
+                Err(PlanError::Limit { kernel: "gemm".into(), limit: "tiles in the table", need: 1, have: 0 })
+            }
         }
+    }
+
+    /// Tiles that cover `m` rows and `n` columns.
+    pub(super) fn count(&self, m: u64, n: u64) -> u64 {
+        m.div_ceil(self.tile_rows().into()) * n.div_ceil(self.tile_cols().into())
     }
 
     pub(super) fn check(&self, limits: &Limits) -> Result<(), PlanError> {

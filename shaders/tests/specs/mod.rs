@@ -1,5 +1,13 @@
 //! Specs that between them reach every kernel, slot and schedule.
 
+mod routing_choice;
+mod routing_grouped;
+mod routing_losses;
+mod routing_moe;
+mod routing_plan;
+mod routing_rows;
+mod routing_top_k_gate;
+
 use gatefold_core::attention::{
     Activation, Bias, BlockMap, CacheLayout, Causal, Dims, Epilogue, FeatureMap, Gate, Injection, MaskMod, NanPolicy,
     Normalizer, Prologue, QueryScale, RelativeBias, Reweight, RotaryPairs, RotaryPositions, RowLayout, RowNorm,

@@ -11,8 +11,9 @@ use serde_json::{Map, Value};
 
 use super::archive::{Archive, Array};
 use super::job::{Case, OpJob, Stop, Want};
+use super::{routing_expert_choice, routing_losses, routing_plan, routing_rows, routing_top_k_gate};
 
-fn unsupported<T>(what: impl Into<String>) -> Result<T, Stop> {
+pub(super) fn unsupported<T>(what: impl Into<String>) -> Result<T, Stop> {
     Err(Stop::NotSupported(what.into()))
 }
 
@@ -33,25 +34,34 @@ pub(super) fn read(file: &Archive) -> Result<Case, Stop> {
         "infsa_attention" => infsa(file, attrs)?,
         "parallax_attention" => parallax(file, attrs)?,
         "merge_partials" => merge(file)?,
+        "top_k_gate" => routing_top_k_gate::read(file, attrs)?,
+        "dense_gate" => routing_top_k_gate::read_dense(file, attrs)?,
+        "combine" => routing_rows::read(file)?,
+        "dispatch" if file.arrays.contains_key("x") => routing_rows::read_rows(file)?,
+        "expert_choice" => routing_expert_choice::read(file, attrs)?,
         "softmax" => rowwise(file, attrs, RowFunction::Softmax)?,
+        "dispatch" => routing_plan::read(file, attrs)?,
         "log_softmax" => rowwise(file, attrs, RowFunction::LogSoftmax)?,
         "logsumexp" => rowwise(file, attrs, RowFunction::LogSumExp)?,
+        "load_balance_loss" | "router_z_loss" | "congestion_loss" => routing_losses::read(file, attrs)?,
+        "selection_bias_update" => routing_losses::read_bias(file, attrs)?,
         other => return unsupported(format!("op {other}")),
     };
     set_tolerances(file, &mut case.wants)?;
     Ok(case)
 }
 
-/// `atol·M + rtol·|want|`, `M` the largest magnitude of the tensor, but at least a thousandth of the case's.
+/// `atol·M + rtol·|want|`, `M` the largest magnitude of the tensor, but at least a thousandth of the case's. Integers must be equal.
 fn set_tolerances(file: &Archive, wants: &mut [Want]) -> Result<(), Stop> {
     let tolerance = |name: &str| {
         let found = file.case.get(name).and_then(Value::as_f64).filter(|x| *x >= 0.0);
         found.ok_or_else(|| Stop::Wrong(format!("{name}: expected a number in the metadata")))
     };
     let (rtol, atol) = (tolerance("rtol")?, tolerance("atol")?);
+    let is_whole = |w: &Want| matches!(file.arrays.get(&w.output), Some(Ok(a)) if !a.is_float());
     let largest = |w: &Want| w.values.iter().filter(|x| x.is_finite()).fold(0.0f64, |m, x| m.max(x.abs()));
-    let overall = wants.iter().map(largest).fold(0.0, f64::max);
-    for want in wants {
+    let overall = wants.iter().filter(|w| !is_whole(w)).map(largest).fold(0.0, f64::max);
+    for want in wants.iter_mut().filter(|w| !is_whole(w)) {
         want.absolute = atol * largest(want).max(1e-3 * overall);
         want.relative = rtol;
     }
@@ -59,14 +69,14 @@ fn set_tolerances(file: &Archive, wants: &mut [Want]) -> Result<(), Stop> {
 }
 
 /// Names listed under `outputs` and `grads`.
-fn listed(file: &Archive) -> Vec<String> {
+pub(super) fn listed(file: &Archive) -> Vec<String> {
     let names = |key| file.case.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
     let all = names("outputs").into_iter().chain(names("grads"));
     all.filter_map(|v| v.as_str().map(str::to_owned)).collect()
 }
 
 /// A want without tolerance, for [`set_tolerances`].
-fn want(output: &str, array: &Array) -> Want {
+pub(super) fn want(output: &str, array: &Array) -> Want {
     Want { output: output.into(), dims: array.dims.clone(), values: array.values.clone(), absolute: 0.0, relative: 0.0 }
 }
 

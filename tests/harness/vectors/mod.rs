@@ -10,7 +10,13 @@ mod onnx;
 mod onnx_attention;
 mod onnx_flex;
 mod onnx_rotary;
+mod onnx_top_k;
 mod own;
+mod routing_expert_choice;
+mod routing_losses;
+mod routing_plan;
+mod routing_rows;
+mod routing_top_k_gate;
 mod webnn;
 
 use std::fmt;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::archive::{Archive, Array};
 use super::family::{as_rows, axis_last};
 use super::job::{Case, OpJob, Stop, Want};
-use super::{onnx_attention, onnx_flex, onnx_rotary};
+use super::{onnx_attention, onnx_flex, onnx_rotary, onnx_top_k};
 
 /// An ONNX node with its tensors by the names of the operator's definition.
 pub(super) struct Node<'a> {
@@ -90,6 +90,7 @@ pub(super) fn read(file: &Archive) -> Result<Case, Stop> {
         "Attention" => onnx_attention::read(&node),
         "FlexAttention" => onnx_flex::read(&node),
         "RotaryEmbedding" => onnx_rotary::read(&node),
+        "TopK" => onnx_top_k::read(&node),
         "Softmax" => along_axis(&node, RowFunction::Softmax),
         "LogSoftmax" => along_axis(&node, RowFunction::LogSoftmax),
         "ReduceLogSumExp" => reduce(&node),

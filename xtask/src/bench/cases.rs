@@ -2,11 +2,14 @@
 
 use anyhow::Result;
 use gatefold_core::attention::{Causal, Dims, NanPolicy, PRESETS};
+use gatefold_core::routing::{Moe, MoeCombine, MoeDispatch, RoutingPlan, TopKGate};
 use gatefold_core::{Attention, AttentionBackward, Dtype, Gemm, Op, RowFunction, Rowwise, RowwiseBackward, Tensors};
 use gatefold_cpu_ref::Reference;
 use gatefold_shaders::{Kernels, Plan};
 use gatefold_tests::sampled;
 use gatefold_wgpu::Gpu;
+
+use super::routing::{self, Loaded};
 
 /// What a report says about a case beside its labels.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,12 +24,23 @@ pub(super) struct Facts {
     pub(super) by_bytes: bool,
 }
 
-/// An op that the bench can time.
-pub(super) trait Timed: Reference + Kernels {
+/// What the bench can time: an op, and what its inputs look like.
+pub(super) trait Timed: Clone {
+    /// Its op.
+    type Op: Reference + Kernels;
+
+    /// The op.
+    fn op(&self) -> &Self::Op;
+
     /// For the report.
     fn facts(&self) -> Facts;
 
-    /// Smaller specs that may run the same kernels, smallest first.
+    /// What is computed, and on what where that matters.
+    fn label(&self) -> String {
+        self.op().label()
+    }
+
+    /// Smaller ones that may run the same kernels, smallest first.
     fn twins(&self) -> Vec<Self>;
 
     /// Completes drawn inputs by what a forward pass on the adapter gives.
@@ -58,6 +72,12 @@ fn preset_name(a: &Attention) -> Option<&'static str> {
 }
 
 impl Timed for Attention {
+    type Op = Self;
+
+    fn op(&self) -> &Self {
+        self
+    }
+
     fn facts(&self) -> Facts {
         let (weight, decodes) = (preset_name(self).unwrap_or(self.weight.name()), decodes(self));
         Facts {
@@ -86,6 +106,12 @@ impl Timed for Attention {
 }
 
 impl Timed for AttentionBackward {
+    type Op = Self;
+
+    fn op(&self) -> &Self {
+        self
+    }
+
     fn facts(&self) -> Facts {
         Facts { backward: true, ..self.forward.facts() }
     }
@@ -117,6 +143,12 @@ impl Timed for AttentionBackward {
 }
 
 impl Timed for Rowwise {
+    type Op = Self;
+
+    fn op(&self) -> &Self {
+        self
+    }
+
     fn facts(&self) -> Facts {
         let function = self.function.name().into();
         Facts {
@@ -136,6 +168,12 @@ impl Timed for Rowwise {
 }
 
 impl Timed for RowwiseBackward {
+    type Op = Self;
+
+    fn op(&self) -> &Self {
+        self
+    }
+
     fn facts(&self) -> Facts {
         Facts { backward: true, ..self.forward.facts() }
     }
@@ -155,6 +193,12 @@ impl Timed for RowwiseBackward {
 }
 
 impl Timed for Gemm {
+    type Op = Self;
+
+    fn op(&self) -> &Self {
+        self
+    }
+
     fn facts(&self) -> Facts {
         let function = "product".into();
         Facts {
@@ -187,6 +231,12 @@ pub(super) enum Case {
     Rowwise(Rowwise),
     RowwiseBackward(RowwiseBackward),
     Gemm(Gemm),
+    TopKGate(TopKGate),
+    RoutingPlan(RoutingPlan),
+    MoeDispatch(MoeDispatch),
+    MoeCombine(MoeCombine),
+    GroupedGemm(Loaded),
+    Moe(Moe),
 }
 
 /// Calls `$call` with the op that a case holds.
@@ -198,13 +248,19 @@ macro_rules! with_op {
             $crate::bench::cases::Case::Rowwise($op) => $call,
             $crate::bench::cases::Case::RowwiseBackward($op) => $call,
             $crate::bench::cases::Case::Gemm($op) => $call,
+            $crate::bench::cases::Case::TopKGate($op) => $call,
+            $crate::bench::cases::Case::RoutingPlan($op) => $call,
+            $crate::bench::cases::Case::MoeDispatch($op) => $call,
+            $crate::bench::cases::Case::MoeCombine($op) => $call,
+            $crate::bench::cases::Case::GroupedGemm($op) => $call,
+            $crate::bench::cases::Case::Moe($op) => $call,
         }
     };
 }
 pub(super) use with_op;
 
-fn name<O: Op>(_: &O) -> &'static str {
-    O::NAME
+fn name<T: Timed>(_: &T) -> &'static str {
+    T::Op::NAME
 }
 
 impl Case {
@@ -215,12 +271,12 @@ impl Case {
 
     /// Label and sizes.
     pub(super) fn title(&self) -> String {
-        with_op!(self, op => format!("{} {} [{}]", self.op(), op.label(), op.size_label()))
+        with_op!(self, op => format!("{} {} [{}]", self.op(), Timed::label(op), op.op().size_label()))
     }
 
     /// FLOPs by definition.
     pub(super) fn flops(&self) -> f64 {
-        with_op!(self, op => op.cost().flops)
+        with_op!(self, op => op.op().cost().flops)
     }
 }
 
@@ -317,6 +373,9 @@ pub(super) fn cases(scope: Scope) -> Vec<Case> {
             }
         }
         products(&mut all, if few { &[1024] } else { cubes }, dtype);
+        if dtype == Dtype::F32 {
+            routing::cases(&mut all);
+        }
         decode(&mut all, 4096, dtype);
         if !scope.cpu || scope.full {
             decode(&mut all, 32_768, dtype);

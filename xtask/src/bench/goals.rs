@@ -4,6 +4,7 @@ use gatefold_core::attention::PRESETS;
 use serde::{Deserialize, Serialize};
 
 use super::report::{AdapterReport, Row};
+use super::routing::MOVED;
 use super::table::number;
 
 /// A goal and what came of it.
@@ -86,6 +87,22 @@ impl<'a> Rows<'a> {
         presets.filter_map(|r| Some((r.function.clone(), plain(r)? / r.median))).min_by(|a, b| a.1.total_cmp(&b.1))
     }
 
+    /// Bytes that routing cannot but move, ÷ the time of plan, dispatch and combine: in GB/s.
+    fn routed_gbs(&self) -> Option<f64> {
+        let row = |function: &str| self.0.iter().find(|r| r.function == function);
+        let (plan, dispatch, combine) = (row("plan")?, row("dispatch")?, row("combine")?);
+        let [tokens, top_k, hidden] = MOVED.map(|n| n as f64);
+        let bytes = 4.0 * tokens * hidden * (2.0 * top_k + 1.0);
+        Some(bytes / (plan.median + dispatch.median + combine.median) * 1e-9)
+    }
+
+    /// The dense product's time ÷ that of the experts' products of as many FLOPs.
+    fn grouped(&self, load: &str) -> Option<f64> {
+        let grouped = self.0.iter().find(|r| r.function == load)?;
+        let alike = |r: &&Row| r.function == "product" && r.flops == grouped.flops && r.dtype == grouped.dtype;
+        Some(self.0.iter().find(alike)?.median / grouped.median)
+    }
+
     /// Rate of the worst length ÷ rate of the best.
     fn evenness(&self) -> Option<f64> {
         let rates: Vec<_> =
@@ -124,6 +141,10 @@ pub(super) fn goals(report: &AdapterReport) -> Vec<Goal> {
         add("product 1024³ f32, GFLOP/s", 36.0, cube.map(|r| r.gflops));
         let softmax = report.rows.iter().filter(|r| r.op == "rowwise" && r.dtype == "f32").map(|r| r.share);
         add("row softmax f32 ÷ measured copy, worst shape", 0.85, softmax.reduce(f64::min));
+        let routed = rows.routed_gbs().map(|gbs| gbs / report.ceilings.copy_gbs);
+        add("plan, dispatch and combine ÷ measured copy", 0.5, routed);
+        add("experts' products, even load ÷ dense product", 0.9, rows.grouped("balanced"));
+        add("experts' products, Zipf's load ÷ dense product", 0.75, rows.grouped("zipf"));
     }
     for (op, what) in [("attention", "forward"), ("attention_backward", "backward")] {
         let gates = |name: &str| matches!(name, "gated_element" | "gated_head");

@@ -101,46 +101,47 @@ impl<'a> Bench<'a> {
     }
 
     /// Checks the smallest twin that runs the same kernels, else the largest one. Done once for the same kernels.
-    fn twin<O: Timed>(&mut self, op: &O, plan: &Plan) -> Result<Twin> {
-        let names = variants(plan);
-        if let Some(known) = self.twins.get(&(O::NAME, names.clone())) {
+    fn twin<T: Timed>(&mut self, timed: &T, plan: &Plan) -> Result<Twin> {
+        let (names, op) = (variants(plan), T::Op::NAME);
+        if let Some(known) = self.twins.get(&(op, names.clone())) {
             return Ok(known.clone());
         }
         let mut chosen = None;
-        for twin in op.twins() {
-            let plan = self.gpu.plan(&twin)?;
+        for twin in timed.twins() {
+            let plan = self.gpu.plan(twin.op())?;
             let same = variants(&plan) == names;
             chosen = Some((twin, plan, same));
             if same {
                 break;
             }
         }
-        let (twin, plan, same) = chosen.ok_or_else(|| anyhow!("{}: no twin to check", O::NAME))?;
-        let inputs = twin.complete_on(self.gpu, draw(&twin)?)?;
-        let first = self.run(&plan, &twin, &inputs)?;
-        let second = self.run(&plan, &twin, &inputs)?;
+        let (twin, plan, same) = chosen.ok_or_else(|| anyhow!("{op}: no twin to check"))?;
+        let inputs = twin.complete_on(self.gpu, draw(twin.op())?)?;
+        let twin = twin.op();
+        let first = self.run(&plan, twin, &inputs)?;
+        let second = self.run(&plan, twin, &inputs)?;
         let found =
-            compare(&bounded_as(&twin, &inputs, plan.rounds_weights), &second.outputs).map_err(|e| anyhow!(e))?;
+            compare(&bounded_as(twin, &inputs, plan.rounds_weights), &second.outputs).map_err(|e| anyhow!(e))?;
         if found.ratio > self.gate {
-            bail!("{} {} [{}] is wrong: {}", O::NAME, twin.label(), twin.size_label(), found.describe());
+            bail!("{op} {} [{}] is wrong: {}", twin.label(), twin.size_label(), found.describe());
         }
         let compile = (first.wall_seconds - second.wall_seconds).max(first.compile_seconds);
         let twin = Twin { ratio: found.ratio, size: twin.size_label(), same, compile };
-        self.twins.insert((O::NAME, names), twin.clone());
+        self.twins.insert((op, names), twin.clone());
         Ok(twin)
     }
 
     /// Checks, warms up and times one case.
-    pub(super) fn row<O: Timed>(&mut self, op: &O) -> Result<Row> {
+    pub(super) fn row<T: Timed>(&mut self, timed: &T) -> Result<Row> {
+        let (op, name) = (timed.op(), T::Op::NAME);
         let plan = self.gpu.plan(op)?;
-        let twin = self.twin(op, &plan)?;
-        let inputs = op.complete_on(self.gpu, draw(op)?)?;
+        let twin = self.twin(timed, &plan)?;
+        let inputs = timed.complete_on(self.gpu, draw(op)?)?;
         let warm = self.run(&plan, op, &inputs)?;
-        let sampled = op.sampled(&plan, &inputs, &warm.outputs)?;
+        let sampled = timed.sampled(&plan, &inputs, &warm.outputs)?;
         if sampled.is_some_and(|ratio| ratio > self.gate) {
             bail!(
-                "{} {} [{}]: rows of the output are wrong, error ÷ bound {sampled:?}",
-                O::NAME,
+                "{name} {} [{}]: rows of the output are wrong, error ÷ bound {sampled:?}",
                 op.label(),
                 op.size_label()
             );
@@ -152,31 +153,32 @@ impl<'a> Bench<'a> {
             seconds.push(step_seconds(&ran));
             // Every kernel here is deterministic: another result means that a run went wrong.
             if seconds.len() == 1 && ran.outputs != warm.outputs {
-                bail!("{} {} [{}]: two runs differ", O::NAME, op.label(), op.size_label());
+                bail!("{name} {} [{}]: two runs differ", op.label(), op.size_label());
             }
             last = Some(ran);
         }
         seconds.sort_by(f64::total_cmp);
-        Ok(self.filled(op, &plan, &twin, sampled, &seconds, &last.unwrap_or(warm)))
+        Ok(self.filled(timed, &plan, &twin, sampled, &seconds, &last.unwrap_or(warm)))
     }
 
-    fn filled<O: Timed>(
+    fn filled<T: Timed>(
         &self,
-        op: &O,
+        timed: &T,
         plan: &Plan,
         twin: &Twin,
         sampled: Option<f64>,
         seconds: &[f64],
         ran: &Ran,
     ) -> Row {
-        let (facts, cost, median) = (op.facts(), op.cost(), quantile(seconds, 0.5).max(1e-12));
+        let op = timed.op();
+        let (facts, cost, median) = (timed.facts(), op.cost(), quantile(seconds, 0.5).max(1e-12));
         let (gflops, gbs) = (cost.flops / median * 1e-9, cost.bytes / median * 1e-9);
         let share = if facts.by_bytes { gbs / self.ceilings.copy_gbs } else { gflops / self.ceilings.f32_gflops };
         let kernels = if twin.same { "the same kernels" } else { "kernels of another tile size" };
         let rows = if sampled.is_some() { "6 rows at this shape, and " } else { "" };
         Row {
-            op: O::NAME.into(),
-            label: op.label(),
+            op: T::Op::NAME.into(),
+            label: timed.label(),
             shape: op.size_label(),
             variants: variants(plan),
             main: main_kernel(plan, ran),

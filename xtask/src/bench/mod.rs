@@ -7,6 +7,7 @@ mod html;
 mod measure;
 mod plots;
 mod report;
+mod routing;
 mod table;
 mod tune;
 

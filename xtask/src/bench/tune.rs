@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use gatefold_core::Dtype;
+use gatefold_core::{Dtype, Op};
 use gatefold_tests::conformance::op_names;
 use gatefold_wgpu::{AdapterKind, Gpu, TuneOptions, TuneReport};
 
@@ -55,7 +55,7 @@ impl Tune {
         let mut seen = BTreeSet::new();
         let mut rejected = 0;
         for case in cases(scope).iter().filter(|case| self.wants(case)) {
-            let classes = with_op!(case, op => gatefold_shaders::Kernels::classes(op, gpu.limits()));
+            let classes = with_op!(case, op => gatefold_shaders::Kernels::classes(op.op(), gpu.limits()));
             // Shapes of a class share a choice: the first is enough.
             if classes.iter().filter(|class| seen.insert(class.name.clone())).count() == 0 {
                 continue;
@@ -80,7 +80,8 @@ impl Tune {
 }
 
 /// Tunes one case on drawn inputs.
-fn tuned<O: Timed>(gpu: &Gpu, op: &O, options: &TuneOptions) -> Result<TuneReport> {
-    let inputs = op.complete_on(gpu, draw(op)?)?;
+fn tuned<T: Timed>(gpu: &Gpu, timed: &T, options: &TuneOptions) -> Result<TuneReport> {
+    let op = timed.op();
+    let inputs = timed.complete_on(gpu, draw(op)?)?;
     gpu.tune(op, inputs, options).with_context(|| op.label())
 }

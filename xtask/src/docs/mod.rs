@@ -7,6 +7,7 @@ use std::fmt::Write;
 
 use anyhow::{Context, Result, anyhow};
 use gatefold_core::attention::{Dims, PRESETS};
+use gatefold_core::routing::ROUTER_PRESETS;
 use gatefold_core::{Op, Role, for_each_op};
 use gatefold_cpu_ref::Reference;
 use gatefold_shaders::Kernels;
@@ -124,6 +125,18 @@ fn presets() -> String {
     text
 }
 
+/// The table of published gates.
+fn gates() -> String {
+    let mut text = String::from(
+        "\n## Gates\n\nRouters' gates by the names that they are known by: `TopKGate::NAME(tokens, experts, top_k)`. Each is checked forward and \
+         backward by `cargo xtask conformance`.\n\n| gate | source | label at 256 experts, 8 a token |\n|---|---|---|\n",
+    );
+    for p in ROUTER_PRESETS {
+        let _ = writeln!(text, "| `{}` | {} | `{}` |", p.name, p.source, (p.gate)(1, 256, 8).label());
+    }
+    text
+}
+
 /// The whole of docs/ops.md.
 fn document(sources: &Sources, entries: &[Entry]) -> String {
     let mut text = String::from(
@@ -141,6 +154,7 @@ fn document(sources: &Sources, entries: &[Entry]) -> String {
         sources.mentioned(&e.item, &mut types);
     }
     text.push_str(&presets());
+    text.push_str(&gates());
     let specs: Vec<_> = entries.iter().map(|e| e.item.name.clone()).collect();
     text.push_str("\n## Types of the fields\n");
     for name in types.iter().filter(|t| !specs.contains(t)) {

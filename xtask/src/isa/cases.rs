@@ -15,7 +15,7 @@ use gatefold_shaders::{Kernels, Limits, MatrixUnit, PlanError, Step};
 const DRAWN: u64 = 200;
 
 /// An op whose machine code is looked at.
-trait Shown: Kernels {
+pub(super) trait Shown: Kernels {
     /// Specs that reach the variants that matter.
     fn shown() -> Vec<Self>;
 }

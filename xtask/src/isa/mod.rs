@@ -9,6 +9,7 @@ mod driver;
 mod flow;
 mod listing;
 mod report;
+mod routing;
 mod spirv;
 mod table;
 #[allow(unsafe_code, reason = "Vulkan's entry points are unsafe; each call says why it is sound")]

@@ -8,7 +8,57 @@
 //! Counts, indices and permutations are exact integers; nothing whose order matters is formed by atomics, so runs are bit-equal. Nothing is read
 //! back in between: grids are sized for the most rows that there may be.
 
+mod combine;
+mod congestion;
+mod dispatch;
+mod expert_activation;
+mod expert_choice;
+mod grouped;
+mod grouped_weights;
+mod losses;
+mod moe;
+mod moe_backward;
+mod plan;
+mod router;
+mod selection_bias;
+mod statistics;
+mod top_k;
+mod top_k_gate;
+
+use crate::{Dtype, SpecError};
 use serde::{Deserialize, Serialize};
+
+pub use combine::{
+    CombineBackwardInputs, CombineBackwardOutputs, CombineInputs, CombineOutputs, MoeCombine, MoeCombineBackward,
+};
+pub use congestion::{
+    CongestionError, GammaInterval, RoutedBatch, bootstrap_gamma, effective_temperature, equilibrium,
+    equilibrium_potential, estimate_gamma, rosenthal_potential,
+};
+pub use dispatch::{DispatchInputs, DispatchOutputs, MAX_HIDDEN, MAX_ROWS, MoeDispatch};
+pub use expert_activation::{
+    ExpertActivation, ExpertActivationBackward, ExpertActivationBackwardInputs, ExpertActivationBackwardOutputs,
+    ExpertActivationInputs, ExpertActivationOutputs, ExpertFunction,
+};
+pub use expert_choice::{
+    ExpertChoice, ExpertChoiceBackward, ExpertChoiceBackwardInputs, ExpertChoiceBackwardOutputs, ExpertChoiceInputs,
+    ExpertChoiceOutputs, MAX_CHOICE_TOKENS,
+};
+pub use grouped::{GroupedGemm, GroupedGemmInputs, GroupedGemmOutputs};
+pub use grouped_weights::{GroupedGemmWeights, GroupedGemmWeightsInputs, GroupedGemmWeightsOutputs};
+pub use losses::{Congestion, CongestionCost, Load, RouterLoss, RouterLossInputs, RouterLossKind, RouterLossOutputs};
+pub use moe::{Moe, MoeInputs, MoeOutputs};
+pub use moe_backward::{MoeBackward, MoeBackwardInputs, MoeBackwardOutputs};
+pub use plan::{DropPolicy, MAX_BLOCK, MAX_WORKGROUPS, PlanInputs, PlanOutputs, RoutingPlan};
+pub use router::{Router, RouterBackward, RouterBackwardInputs, RouterBackwardOutputs, RouterInputs, RouterOutputs};
+pub use selection_bias::{SelectionBiasInputs, SelectionBiasOutputs, SelectionBiasUpdate};
+pub use statistics::{LoadCounts, RoutingStats};
+pub use top_k::{MAX_TOP_K_COLS, TopK, TopKInputs, TopKOutputs};
+pub use top_k_gate::{
+    ExpertGroups, GateActivation, GateBackwardInputs, GateBackwardOutputs, GateInputs, GateOutputs, GateWeight,
+    GroupScore, LOGIT_LIMIT, MAX_GROUP_TERMS, MAX_GROUPS, ROUTER_PRESETS, RouterPreset, Score, TEMPERATURES, TopKGate,
+    TopKGateBackward,
+};
 
 /// Most experts.
 pub const MAX_EXPERTS: usize = 1024;
@@ -28,9 +78,17 @@ pub const ELSEWHERE: u32 = 1 << 31;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NanLogits {
-    /// A mistake: [`SpecError::NonFiniteRouting`](crate::SpecError::NonFiniteRouting), and no outputs.
+    /// A mistake: [`SpecError::NonFiniteRouting`], and no outputs.
     #[default]
     Refuse,
     /// Its expert is not chosen by this token, as if its logit were `−∞`.
     Lowest,
+}
+
+/// Refuses a storage type that holds no floats.
+fn check_float(dtype: Dtype) -> Result<(), SpecError> {
+    match dtype {
+        Dtype::F32 | Dtype::F16 => Ok(()),
+        Dtype::U32 => Err(SpecError::Option { option: "dtype", expected: "f32 or f16".into(), given: "u32".into() }),
+    }
 }

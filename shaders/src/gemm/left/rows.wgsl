@@ -13,11 +13,11 @@ fn left_block(place: Place, first: u32) -> Block {
     let step = first / UNIT;
     return turned(Block(load_a(place[0] + step), load_a(place[1] + step), load_a(place[2] + step), load_a(place[3] + step)));
 }
-// Of a step that may go beyond the last term.
-fn left_part(place: Place, first: u32, depth: u32) -> Block {
+// Of a step that may go beyond the last term, the one before `end`.
+fn left_part(place: Place, first: u32, depth: u32, end: u32) -> Block {
     let step = first / UNIT;
     let read = turned(Block(load_a(min(place[0] + step, params.a_last)), load_a(min(place[1] + step, params.a_last)), load_a(min(place[2] + step, params.a_last)), load_a(min(place[3] + step, params.a_last))));
-    return masked(read, first + depth);
+    return masked(read, first + depth, end);
 }
 // The block of four rows and four terms, .x and .y, that member n of a workgroup brings: neighbours read along a stored row.
 fn left_member(n: u32) -> vec2<u32> { return vec2(n / DEPTH4, n % DEPTH4); }

@@ -13,11 +13,11 @@ fn right_block(place: Place, first: u32) -> Block {
     let step = first / UNIT;
     return turned(Block(load_b(place[0] + step), load_b(place[1] + step), load_b(place[2] + step), load_b(place[3] + step)));
 }
-// Of a step that may go beyond the last term.
-fn right_part(place: Place, first: u32, depth: u32) -> Block {
+// Of a step that may go beyond the last term, the one before `end`.
+fn right_part(place: Place, first: u32, depth: u32, end: u32) -> Block {
     let step = first / UNIT;
     let read = turned(Block(load_b(min(place[0] + step, params.b_last)), load_b(min(place[1] + step, params.b_last)), load_b(min(place[2] + step, params.b_last)), load_b(min(place[3] + step, params.b_last))));
-    return masked(read, first + depth);
+    return masked(read, first + depth, end);
 }
 // The block of four columns and four terms, .x and .y, that member n of a workgroup brings: neighbours read along a stored row.
 fn right_member(n: u32) -> vec2<u32> { return vec2(n / DEPTH4, n % DEPTH4); }

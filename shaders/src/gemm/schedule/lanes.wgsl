@@ -8,7 +8,7 @@ fn take_place(invocation: u32) { lane = invocation; }
 fn row(r: u32) -> u32 { return at.row + r; }
 fn column(c: u32) -> u32 { return at.col + lane * COLS + c * 4u; }
 
-fn product(acc: ptr<function, Sums>) {
+fn product(acc: ptr<function, Sums>, begin: u32, end: u32) {
     var deals: array<u32, BLOCKS>;
     for (var b = 0u; b < BLOCKS; b++) { // unroll
         deals[b] = deal_place(at.row + b * LANES);
@@ -17,14 +17,14 @@ fn product(acc: ptr<function, Sums>) {
     for (var c = 0u; c < COLS4; c++) { // unroll
         places[c] = right_place(column(c), 0u);
     }
-    for (var depth = params.k_from; depth < params.k_to; depth += 4u) {
+    for (var depth = begin; depth < end; depth += 4u) {
         var quads: array<vec4<f32>, BLOCKS>;                // [BLOCKS, 4], one quad a lane
         for (var b = 0u; b < BLOCKS; b++) { // unroll
-            quads[b] = dealt(deals[b], depth);
+            quads[b] = dealt(deals[b], depth, end);
         }
         var right: array<Block, COLS4>;                     // [COLS4, 4 terms, 4 columns]
         for (var c = 0u; c < COLS4; c++) { // unroll
-            right[c] = right_part(places[c], depth, 0u);
+            right[c] = right_part(places[c], depth, 0u, end);
         }
         for (var r = 0u; r < ROWS; r++) { // unroll
             for (var e = 0u; e < 4u; e++) { // unroll

@@ -54,8 +54,8 @@ fn put_right(quad: u32, block: Block) {
 }
 
 // left_tile, right_tile ← op(a), op(b) of the step that begins at term `first`; terms beyond the last one as 0.
-fn bring(left: array<Share, LEFT_SHARES>, right: array<Share, RIGHT_SHARES>, first: u32) {
-    if first + DEPTH <= params.k_to {
+fn bring(left: array<Share, LEFT_SHARES>, right: array<Share, RIGHT_SHARES>, first: u32, end: u32) {
+    if first + DEPTH <= end {
         for (var s = 0u; s < LEFT_SHARES; s++) { // unroll
             put_left(left[s].quad, left_block(left[s].place, first));
         }
@@ -64,10 +64,10 @@ fn bring(left: array<Share, LEFT_SHARES>, right: array<Share, RIGHT_SHARES>, fir
         }
     } else {
         for (var s = 0u; s < LEFT_SHARES; s++) { // unroll
-            put_left(left[s].quad, left_part(left[s].place, first, left[s].depth));
+            put_left(left[s].quad, left_part(left[s].place, first, left[s].depth, end));
         }
         for (var s = 0u; s < RIGHT_SHARES; s++) { // unroll
-            put_right(right[s].quad, right_part(right[s].place, first, right[s].depth));
+            put_right(right[s].quad, right_part(right[s].place, first, right[s].depth, end));
         }
     }
 }
@@ -79,7 +79,7 @@ fn take_sums(acc: ptr<function, Sums>, r: u32) {
     }
 }
 
-fn product(acc: ptr<function, Sums>) {
+fn product(acc: ptr<function, Sums>, begin: u32, end: u32) {
     var left_shares: array<Share, LEFT_SHARES>;
     var right_shares: array<Share, RIGHT_SHARES>;
     for (var s = 0u; s < LEFT_SHARES; s++) { // unroll
@@ -89,9 +89,9 @@ fn product(acc: ptr<function, Sums>) {
         right_shares[s] = right_share(s * INVOCATIONS + lane);
     }
     var sums: array<Sum, PRODUCTS>;                         // [ROW_PARTS, COL_PARTS]
-    for (var first = params.k_from; first < params.k_to; first += DEPTH) {
+    for (var first = begin; first < end; first += DEPTH) {
         workgroupBarrier();
-        bring(left_shares, right_shares, first);
+        bring(left_shares, right_shares, first, end);
         workgroupBarrier();
         for (var d = 0u; d < DEPTH_PARTS; d++) { // unroll
             var left: array<Left, ROW_PARTS>;

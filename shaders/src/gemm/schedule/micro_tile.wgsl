@@ -51,22 +51,22 @@ fn put_right(quad: u32, block: Block) {
         right_tile[quad + e * TILE_COLS4] = block[e];
     }
 }
-fn bring_left(share: Share, first: u32) {
-    if first + DEPTH <= params.k_to {
+fn bring_left(share: Share, first: u32, end: u32) {
+    if first + DEPTH <= end {
         put_left(share.quad, left_block(share.place, first));
     } else {
-        put_left(share.quad, left_part(share.place, first, share.depth));
+        put_left(share.quad, left_part(share.place, first, share.depth, end));
     }
 }
-fn bring_right(share: Share, first: u32) {
-    if first + DEPTH <= params.k_to {
+fn bring_right(share: Share, first: u32, end: u32) {
+    if first + DEPTH <= end {
         put_right(share.quad, right_block(share.place, first));
     } else {
-        put_right(share.quad, right_part(share.place, first, share.depth));
+        put_right(share.quad, right_part(share.place, first, share.depth, end));
     }
 }
 
-fn product(acc: ptr<function, Sums>) {
+fn product(acc: ptr<function, Sums>, begin: u32, end: u32) {
     // Blocks of op(a), then of op(b), are shared out evenly: LEFT_SHARES and RIGHT_SHARES to each invocation, or SPLIT_SHARES, of which the
     // first half of the invocations bring op(a).
     var left_shares: array<Share, SHARES>;
@@ -80,16 +80,16 @@ fn product(acc: ptr<function, Sums>) {
     for (var s = 0u; s < SPLIT_SHARES; s++) { // unroll
         if lane < LEFT_BLOCKS { left_shares[s] = left_share(lane); } else { left_shares[s] = right_share(lane - LEFT_BLOCKS); }
     }
-    for (var first = params.k_from; first < params.k_to; first += DEPTH) {
+    for (var first = begin; first < end; first += DEPTH) {
         workgroupBarrier();
         for (var s = 0u; s < LEFT_SHARES; s++) { // unroll
-            bring_left(left_shares[s], first);
+            bring_left(left_shares[s], first, end);
         }
         for (var s = 0u; s < RIGHT_SHARES; s++) { // unroll
-            bring_right(right_shares[s], first);
+            bring_right(right_shares[s], first, end);
         }
         for (var s = 0u; s < SPLIT_SHARES; s++) { // unroll
-            if lane < LEFT_BLOCKS { bring_left(left_shares[s], first); } else { bring_right(left_shares[s], first); }
+            if lane < LEFT_BLOCKS { bring_left(left_shares[s], first, end); } else { bring_right(left_shares[s], first, end); }
         }
         workgroupBarrier();
         for (var d = 0u; d < DEPTH; d++) { // unroll

@@ -4,6 +4,7 @@ use super::super::Row;
 
 const PRODUCT: &str = "gemm/product.wgsl";
 const SHAPE: &str = "gemm/shape.wgsl";
+const TILE: &str = "gemm/tile.wgsl";
 const MICRO_TILE: &str = "gemm/schedule/micro_tile.wgsl";
 const LANES: &str = "gemm/schedule/lanes.wgsl";
 
@@ -20,7 +21,7 @@ pub(super) const ALL: &[Row] = &[
     ),
     (
         "gemm_bias_of_first_columns",
-        PRODUCT,
+        SHAPE,
         "every column has the bias of the first",
         "min(col, params.n - 1u) / 4u]",
         "min(col, params.n - 1u) / 4u * 0u]",
@@ -31,8 +32,8 @@ pub(super) const ALL: &[Row] = &[
         "gemm_row_too_many",
         PRODUCT,
         "a row beyond the last one is written",
-        "if row(r) < params.m_to {",
-        "if row(r) <= params.m_to {",
+        "if row(r) < row_end() {",
+        "if row(r) <= row_end() {",
         "gemm",
         &[],
     ),
@@ -47,16 +48,16 @@ pub(super) const ALL: &[Row] = &[
     ),
     (
         "gemm_padding_read_as_it_is",
-        SHAPE,
+        TILE,
         "what lies beyond the last term counts",
-        "< vec4(params.k_to);",
-        "< vec4(params.k_to | 3u);",
+        "< vec4(end);",
+        "< vec4(end | 3u);",
         "gemm",
         &[],
     ),
     (
         "gemm_block_not_turned",
-        SHAPE,
+        TILE,
         "four rows of four terms are taken for four terms of four rows",
         "vec4(x[0].y, x[1].y, x[2].y, x[3].y)",
         "vec4(x[1].x, x[1].y, x[1].z, x[1].w)",
@@ -74,9 +75,9 @@ pub(super) const ALL: &[Row] = &[
     ),
     (
         "gemm_tiles_walked_wrongly",
-        SHAPE,
+        TILE,
         "the last band of tiles is taken to be as high as the others",
-        "min(BAND, params.tiles_m - band * BAND);",
+        "min(BAND, tiles_m - band * BAND);",
         "BAND;",
         "gemm",
         &["\"m\":129,"],
@@ -85,7 +86,7 @@ pub(super) const ALL: &[Row] = &[
         "gemm_last_step_as_whole",
         MICRO_TILE,
         "a step beyond the last term is read without its mask",
-        "put_left(share.quad, left_part(share.place, first, share.depth));",
+        "put_left(share.quad, left_part(share.place, first, share.depth, end));",
         "put_left(share.quad, left_block(share.place, first));",
         "gemm",
         &["NanA"],
@@ -139,8 +140,8 @@ pub(super) const ALL: &[Row] = &[
         "gemm_waiting_sums_lost",
         "gemm/carry/side.wgsl",
         "a later dispatch begins at 0",
-        "if params.k_from == 0u { return; }",
-        "if params.k_from >= 0u { return; }",
+        "if begins() { return; }",
+        "if begins() | true { return; }",
         "gemm",
         &["split"],
     ),
@@ -148,8 +149,8 @@ pub(super) const ALL: &[Row] = &[
         "gemm_waiting_sums_overlap",
         PRODUCT,
         "neighbours leave their sums in one place",
-        "(place * INVOCATIONS + invocation) * SUMS;",
-        "(place * INVOCATIONS + invocation) * (SUMS - 1u);",
+        "(group * INVOCATIONS + invocation) * SUMS;",
+        "(group * INVOCATIONS + invocation) * (SUMS - 1u);",
         "gemm",
         &["split", " carry of gemm"],
     ),

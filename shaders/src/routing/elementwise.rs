@@ -1,0 +1,54 @@
+//! Steps between the stages of a composite: a change of storage type, and a sum.
+
+use gatefold_core::Dtype;
+
+use crate::plan::wgsl_type;
+use crate::source::wgsl;
+use crate::spans::{INVOCATIONS, dispatches};
+use crate::{Limits, Source, Step};
+
+/// Multiply-adds that an element costs, its loads and its store.
+const ELEMENT_WORK: f64 = 8.0;
+
+/// An operand or scratch and how it is stored.
+type Stored = (&'static str, Dtype);
+
+fn step(name: String, kernel: Source, elements: u64, limits: &Limits) -> Step {
+    Step {
+        name,
+        kernel,
+        slots: Vec::new(),
+        consts: vec![("INVOCATIONS", INVOCATIONS)],
+        aliases: Vec::new(),
+        f16: false,
+        subgroups: false,
+        matrix: false,
+        binds: Vec::new(),
+        dispatches: dispatches(elements, ELEMENT_WORK, limits, &[]),
+        trips: 0,
+        proven: true,
+        loops: Vec::new(),
+    }
+}
+
+/// `y = x`, stored otherwise.
+pub(super) fn cast(x: Stored, y: Stored, elements: u64, limits: &Limits) -> Step {
+    let name = format!("routing_cast.{}.{}", x.1, y.1);
+    Step {
+        aliases: vec![("Given", wgsl_type(x.1)), ("Elem", wgsl_type(y.1))],
+        f16: [x.1, y.1].contains(&Dtype::F16),
+        binds: vec![("x", x.0), ("y", y.0)],
+        ..step(name, wgsl!("routing/cast.wgsl"), elements, limits)
+    }
+}
+
+/// `y = a + b`; the summands are stored alike.
+pub(super) fn add([a, b]: [Stored; 2], y: Stored, elements: u64, limits: &Limits) -> Step {
+    let name = format!("routing_add.{}.{}", a.1, y.1);
+    Step {
+        aliases: vec![("Given", wgsl_type(a.1)), ("Elem", wgsl_type(y.1))],
+        f16: [a.1, y.1].contains(&Dtype::F16),
+        binds: vec![("a", a.0), ("b", b.0), ("y", y.0)],
+        ..step(name, wgsl!("routing/add.wgsl"), elements, limits)
+    }
+}

@@ -1,0 +1,22 @@
+// What stands between an expert's products, element by element.
+//
+//   y ← curve(gate) · factor(up)     a row of h is its gate, then, if HALVES is 2, its up; else factor is 1
+//
+// Owns: its quads of a row of y. `rows_in` is h, `rows_out` is y. Slots: rows_in, rows_out, curve, factor. Consts: LANES, HALVES.
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+        @builtin(local_invocation_index) lane: u32) {
+    let group = id.y * groups.x + id.x;
+    if group >= params.group_count { return; }
+    let place = place_of(group, lane);
+    if place.row >= params.rows { return; }
+    for (var quad = place.quad; quad < place.end; quad += place.step) {
+        let gate = in4(place.row * HALVES, quad);
+        var up = vec4(1.0);
+        if HALVES == 2u { up = in4(place.row * HALVES + 1u, quad); }
+        let is_broken = is_not_finite(gate) | is_not_finite(up);
+        let first = curve(select(gate, vec4(0.0), is_broken));
+        let second = factor(select(up, vec4(0.0), is_broken));
+        store4(place.row, quad, broken_where(is_broken, first.value * second.value));
+    }
+}

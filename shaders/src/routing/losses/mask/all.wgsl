@@ -1,0 +1,2 @@
+// Slot mask: every token counts.
+fn counts_in(token: u32) -> bool { return true; }

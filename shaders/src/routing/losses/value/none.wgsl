@@ -1,0 +1,2 @@
+// Slot value: nobody asks.
+fn store(total: f32, arrived: f32, broken: bool) {}

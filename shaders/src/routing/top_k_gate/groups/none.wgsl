@@ -1,0 +1,2 @@
+// Slot groups: none.
+fn limit_groups() {}

@@ -1,0 +1,2 @@
+// Slot heat: no temperature.
+fn store_heat(own: f32, exists: bool, broken: bool) {}

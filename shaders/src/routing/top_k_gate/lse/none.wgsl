@@ -1,0 +1,2 @@
+// Slot lse: not an output.
+fn store_lse(stat: Stat) {}

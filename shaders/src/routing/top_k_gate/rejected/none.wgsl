@@ -1,0 +1,2 @@
+// Slot rejected: NaN logits are the lowest.
+fn reject(expert: u32) {}

@@ -1,0 +1,2 @@
+// Slot scores: not an output.
+fn store_score(expert: u32, p: f32) {}

@@ -1,0 +1,2 @@
+// Slot tokens: every one counts.
+fn token_counts(t: u32) -> bool { return true; }

@@ -1,0 +1,78 @@
+//! Faults of a dispatch of rows, and of the count of entries that are not legal.
+
+use super::super::Row;
+
+pub(super) const ALL: &[Row] = &[
+    (
+        "dispatch_token_not_divided",
+        "routing/dispatch.wgsl",
+        "an assignment is taken for its token",
+        "let origin = entry / params.top_k * params.quads;",
+        "let origin = min(entry, (params.legal - 1u) / params.top_k) * params.quads;",
+        "moe_dispatch",
+        &["!\"top_k\":1,"],
+    ),
+    (
+        "dispatch_no_row_not_zeroed",
+        "routing/dispatch.wgsl",
+        "a row of no token gets the first token's",
+        "if is_legal & (at < place.end) { words[b] = x[origin + at]; }",
+        "if at < place.end { words[b] = x[select(0u, origin, is_legal) + at]; }",
+        "moe_dispatch",
+        &["degenerate"],
+    ),
+    (
+        "dispatch_row_left_unwritten",
+        "routing/dispatch.wgsl",
+        "a row of no token is not written",
+        "if at < place.end { y[own_row + at] = words[b]; }",
+        "if is_legal & (at < place.end) { y[own_row + at] = words[b]; }",
+        "moe_dispatch",
+        &["degenerate"],
+    ),
+    (
+        "dispatch_last_word_lost",
+        "routing/dispatch.wgsl",
+        "the last word of a row is not written",
+        "if at < place.end { y[",
+        "if at + 1u < place.end { y[",
+        "moe_dispatch",
+        &[],
+    ),
+    (
+        "rows_piece_of_the_next",
+        "routing/rows/shape.wgsl",
+        "there is a gap between the pieces of a row",
+        "let piece = at % params.pieces * params.piece_quads;",
+        "let piece = at % params.pieces * (params.piece_quads + 1u);",
+        "moe_dispatch",
+        &["\"hidden\":5003"],
+    ),
+    (
+        "rejected_counts_no_row",
+        "routing/rejected_parts.wgsl",
+        "NO_ROW is counted as an entry that is not legal",
+        "(entry != NO_ROW)",
+        "(entry != NO_ROW + 1u)",
+        "moe_dispatch",
+        &["report", "degenerate"],
+    ),
+    (
+        "rejected_least_lost",
+        "routing/rejected.wgsl",
+        "the first entry is that of no part",
+        "rejected[1] = atomicLoad(&least);",
+        "rejected[1] = 0u;",
+        "moe_dispatch",
+        &["report"],
+    ),
+    (
+        "rejected_not_cleared",
+        "routing/rejected_parts.wgsl",
+        "a part counts from 1",
+        "atomicStore(&count, 0u);",
+        "atomicStore(&count, 1u);",
+        "moe_combine",
+        &["report"],
+    ),
+];

@@ -1,0 +1,160 @@
+//! Faults of expert choice and its gradient.
+
+use super::super::Row;
+
+const SCORES: &str = "routing/expert_choice/scores.wgsl";
+const LOGITS: &str = "routing/expert_choice/logits.wgsl";
+const MASK: &str = "routing/expert_choice/token_mask/given.wgsl";
+const STORE: &str = "routing/expert_choice/store.wgsl";
+const REJECTED: &str = "routing/expert_choice/rejected/counted.wgsl";
+const SPREAD: &str = "routing/expert_choice/spread.wgsl";
+const FILL: &str = "routing/expert_choice/fill.wgsl";
+const GRADIENT: &str = "routing/expert_choice/gradient.wgsl";
+
+pub(super) const ALL: &[Row] = &[
+    (
+        "expert_choice_softmax_over_tokens",
+        SCORES,
+        "scores are shares among tokens, not among experts",
+        "total += part(logit_bits(row + expert), peak);",
+        "total += part(logit_bits(expert * params.tokens % (params.tokens * params.experts)), peak);",
+        "expert_choice",
+        &[],
+    ),
+    (
+        "expert_choice_ranks_by_logit_of_first",
+        SCORES,
+        "every expert ranks as the first one does",
+        "let bits = logit_bits(row + expert);\n        let p",
+        "let bits = logit_bits(row);\n        let p",
+        "expert_choice",
+        &[],
+    ),
+    (
+        "expert_choice_without_maximum",
+        SCORES,
+        "the largest logit is taken for 0",
+        "var peak = -LIMIT;",
+        "var peak = 50.0;",
+        "expert_choice",
+        &["special"],
+    ),
+    ("expert_choice_padding_taken", MASK, "padding counts", "!= 0u", "!= 9u", "expert_choice", &[".mask"]),
+    (
+        "expert_choice_padding_scored",
+        SCORES,
+        "padding has scores",
+        "(p >= LEAST) & counts",
+        "(p >= LEAST)",
+        "expert_choice",
+        &[".mask", ".scores"],
+    ),
+    (
+        "expert_choice_masked_logit_taken",
+        SCORES,
+        "a logit of -inf is ranked",
+        "is_out(bits) | !counts",
+        "!counts",
+        "expert_choice",
+        &["special"],
+    ),
+    (
+        "expert_choice_nan_is_a_number",
+        LOGITS,
+        "a NaN logit is ranked as 0",
+        "return is_nan(bits) | (bits == 0xff800000u);",
+        "return bits == 0xff800000u;",
+        "expert_choice",
+        &["special"],
+    ),
+    (
+        "expert_choice_open_slots_name_tokens",
+        STORE,
+        "a slot without a token names one",
+        "select(NO_ROW, pair.y, taken)",
+        "pair.y",
+        "expert_choice",
+        &["special"],
+    ),
+    (
+        "expert_choice_weights_off_by_a_bit",
+        STORE,
+        "a weight is the key, not the score",
+        "pair.x - 1u, taken",
+        "pair.x + 0x400u, taken",
+        "expert_choice",
+        &[],
+    ),
+    (
+        "expert_choice_nan_not_counted",
+        REJECTED,
+        "a NaN logit is not reported",
+        "atomicAdd(&rejected[0], 1u);",
+        "atomicAdd(&rejected[0], 0u);",
+        "expert_choice",
+        &["special", "!.lowest"],
+    ),
+    (
+        "expert_choice_first_nan_is_last",
+        REJECTED,
+        "of NaN logits the last is reported",
+        "atomicMin(&rejected[1], at);",
+        "atomicMax(&rejected[1], at + 0x7fffffffu);",
+        "expert_choice",
+        &["special", "!.lowest"],
+    ),
+    (
+        "expert_choice_inverse_by_token",
+        SPREAD,
+        "a slot is put where its place in the row says",
+        "place / params.capacity]",
+        "place % params.experts]",
+        "expert_choice",
+        &[".inverse"],
+    ),
+    (
+        "expert_choice_inverse_not_filled",
+        FILL,
+        "where no expert takes a token, row 0 is named",
+        "spread[element] = select(params.word,",
+        "spread[element] = select(0u,",
+        "expert_choice",
+        &[".inverse"],
+    ),
+    (
+        "expert_choice_gradient_without_sum",
+        GRADIENT,
+        "the gradient lacks what the other experts' scores lose",
+        "- along)",
+        "- 0.0)",
+        "expert_choice_backward",
+        &[],
+    ),
+    (
+        "expert_choice_gradient_along_not_divided",
+        GRADIENT,
+        "the sum is not divided by the total",
+        "along *= factor;",
+        "",
+        "expert_choice_backward",
+        &[],
+    ),
+    (
+        "expert_choice_gradient_nan_lost",
+        GRADIENT,
+        "a NaN among the weights' gradients is taken for 0",
+        "bitcast<f32>(params.nan), broken)",
+        "bitcast<f32>(params.nan), false)",
+        "expert_choice_backward",
+        &["special"],
+    ),
+    (
+        "expert_choice_gradient_to_one_expert",
+        SPREAD,
+        "every slot is the first expert's",
+        "place / params.capacity]",
+        "0u]",
+        "expert_choice_backward",
+        &[],
+    ),
+];
