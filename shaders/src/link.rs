@@ -214,19 +214,15 @@ mod tests {
     fn step(kernel: &'static str, slot: &'static str) -> Step {
         let params = vec![("count", Param::U32(1))];
         Step {
-            name: "test.broken".into(),
-            kernel: Source { path: "test/kernel.wgsl", text: kernel },
             slots: vec![Source { path: "test/slot.wgsl", text: slot }],
             consts: vec![("LANES", 64)],
             aliases: vec![("Elem", "f32")],
-            f16: false,
-            subgroups: false,
-            matrix: false,
-            binds: Vec::new(),
-            dispatches: vec![Dispatch { grid: [1, 1, 1], params, windows: vec![] }],
-            trips: 0,
             proven: false,
-            loops: Vec::new(),
+            ..Step::plain(
+                "test.broken",
+                Source { path: "test/kernel.wgsl", text: kernel },
+                vec![Dispatch { grid: [1, 1, 1], params, windows: vec![] }],
+            )
         }
     }
 

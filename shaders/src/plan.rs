@@ -108,6 +108,26 @@ pub struct Step {
 }
 
 impl Step {
+    /// A proven step of a kernel in f32, without slots, loops, subgroup or matrix operations, each global bound by its own name. What is other is set by
+    /// struct update.
+    pub fn plain(name: impl Into<String>, kernel: Source, dispatches: Vec<Dispatch>) -> Self {
+        Self {
+            name: name.into(),
+            kernel,
+            slots: Vec::new(),
+            consts: Vec::new(),
+            aliases: Vec::new(),
+            f16: false,
+            subgroups: false,
+            matrix: false,
+            binds: Vec::new(),
+            dispatches,
+            trips: 0,
+            proven: true,
+            loops: Vec::new(),
+        }
+    }
+
     /// The operand or scratch that a global of the kernel binds.
     pub fn operand_of<'a>(&self, global: &'a str) -> &'a str {
         self.binds.iter().find(|(name, _)| *name == global).map_or(global, |&(_, operand)| operand)

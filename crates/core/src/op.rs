@@ -173,6 +173,14 @@ pub(crate) fn check_addressable(operands: &[Operand]) -> Result<(), SpecError> {
     Ok(())
 }
 
+/// Refuses a storage type that holds no floats.
+pub(crate) fn check_float(dtype: Dtype) -> Result<(), SpecError> {
+    match dtype {
+        Dtype::F32 | Dtype::F16 => Ok(()),
+        Dtype::U32 => Err(SpecError::Option { option: "dtype", expected: "f32 or f16".into(), given: "u32".into() }),
+    }
+}
+
 /// Bytes of all operands together.
 pub(crate) fn operand_bytes(operands: &[Operand]) -> f64 {
     operands.iter().map(|o| o.bytes() as f64).sum()

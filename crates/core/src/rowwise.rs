@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::op::{check_addressable, operand_bytes};
+use crate::op::{check_addressable, check_float, operand_bytes};
 use crate::{Cost, Dtype, Op, Operand, SpecError, Tensor, Tensors};
 
 /// Longest row.
@@ -134,10 +134,7 @@ impl Op for Rowwise {
             let (expected, given) = ("a finite number".into(), self.scale.to_string());
             return Err(SpecError::Option { option: "scale", expected, given });
         }
-        if self.dtype == Dtype::U32 {
-            let (expected, given) = ("f32 or f16".into(), "u32".into());
-            return Err(SpecError::Option { option: "dtype", expected, given });
-        }
+        check_float(self.dtype)?;
         check_addressable(&self.operands())
     }
 

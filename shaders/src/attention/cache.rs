@@ -78,19 +78,15 @@ impl Kernels for CacheAppend {
         let work = if self.storage.is_float() { ELEMENT_WORK } else { WORD_WORK };
         let params = params(self).into_iter().chain(more).collect::<Vec<_>>();
         plan.steps.push(Step {
-            name: format!("cache_append.{name}{ragged}{stored}.{}", self.dtype),
-            kernel,
             slots: [place, count].into_iter().chain(scale).collect(),
             consts: vec![("INVOCATIONS", INVOCATIONS)],
             aliases: vec![("Elem", wgsl_type(self.dtype))],
             f16: self.dtype == Dtype::F16,
-            subgroups: false,
-            matrix: false,
-            binds: Vec::new(),
-            dispatches: dispatches(invocations, work, limits, &params),
-            trips: 0,
-            proven: true,
-            loops: Vec::new(),
+            ..Step::plain(
+                format!("cache_append.{name}{ragged}{stored}.{}", self.dtype),
+                kernel,
+                dispatches(invocations, work, limits, &params),
+            )
         });
         Ok(plan)
     }

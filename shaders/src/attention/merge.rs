@@ -37,19 +37,16 @@ impl Kernels for AttentionMerge {
         let passes = if self.lse { 3 } else { 1 };
         let join = if self.lse { wgsl!("attention/merge/by_lse.wgsl") } else { wgsl!("attention/merge/sum.wgsl") };
         plan.steps.push(Step {
-            name: format!("attention_merge.{}", self.label()),
-            kernel: wgsl!("attention/merge.wgsl"),
             slots: vec![join],
             consts: vec![("INVOCATIONS", INVOCATIONS)],
             aliases: vec![("Elem", wgsl_type(self.dtype))],
             f16: self.dtype == Dtype::F16,
-            subgroups: false,
-            matrix: false,
-            binds: Vec::new(),
-            dispatches: dispatches(elements, work, limits, &params(self)),
             trips: passes * self.parts as u64,
-            proven: true,
-            loops: Vec::new(),
+            ..Step::plain(
+                format!("attention_merge.{}", self.label()),
+                wgsl!("attention/merge.wgsl"),
+                dispatches(elements, work, limits, &params(self)),
+            )
         });
         Ok(plan)
     }

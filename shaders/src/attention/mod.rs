@@ -98,20 +98,16 @@ impl Variant {
         consts.extend(a.weight.degree().map(|n| ("DEGREE", n)));
         consts.extend(a.reweight.map(|r| ("POWER", r.power)));
         Step {
-            name: format!("{}.{}.{io}.{}", self.name, a.dtype, tile.name()),
-            kernel,
             slots,
             consts,
             aliases: std::iter::once(files::elem(a.dtype)).chain(tile.aliases()).collect(),
             f16: a.dtype == Dtype::F16,
             subgroups: tile.schedule == Schedule::Lanes,
             matrix: matches!(tile.schedule, Schedule::Matrix(_)),
-            binds: Vec::new(),
-            dispatches: split.dispatches,
             trips: split.trips,
             // Nothing is known about what a user's function does.
             proven: a.custom.is_empty(),
-            loops: Vec::new(),
+            ..Step::plain(format!("{}.{}.{io}.{}", self.name, a.dtype, tile.name()), kernel, split.dispatches)
         }
     }
 }
@@ -119,19 +115,13 @@ impl Variant {
 /// A step of a kernel that works on a row or key an invocation; `dtype` if it reads operands of that type.
 fn flat_step(name: String, (kernel, slots): (Source, Vec<Source>), dtype: Option<Dtype>, split: Split) -> Step {
     Step {
-        name,
-        kernel,
         slots,
         consts: vec![("INVOCATIONS", FLAT)],
         aliases: dtype.map(files::elem).into_iter().collect(),
         f16: dtype == Some(Dtype::F16),
-        subgroups: false,
-        matrix: false,
-        binds: Vec::new(),
-        dispatches: split.dispatches,
         trips: split.trips,
         proven: false,
-        loops: Vec::new(),
+        ..Step::plain(name, kernel, split.dispatches)
     }
 }
 

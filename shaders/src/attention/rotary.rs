@@ -49,21 +49,14 @@ impl Kernels for RotaryEmbedding {
         }
         check_bindings(&self.operands(), limits)?;
         let slots = (self.head_dim - self.rotary_dim / 2) as u64;
+        // layouts, pairs and directions are sizes of one kernel
+        let name = format!("rotary_embedding.{}", self.dtype);
+        let dispatches = dispatches(rows * slots, PAIR_WORK, limits, &params(self));
         plan.steps.push(Step {
-            // layouts, pairs and directions are sizes of one kernel
-            name: format!("rotary_embedding.{}", self.dtype),
-            kernel: wgsl!("attention/rotary.wgsl"),
-            slots: Vec::new(),
             consts: vec![("INVOCATIONS", INVOCATIONS)],
             aliases: vec![("Elem", wgsl_type(self.dtype))],
             f16: self.dtype == Dtype::F16,
-            subgroups: false,
-            matrix: false,
-            binds: Vec::new(),
-            dispatches: dispatches(rows * slots, PAIR_WORK, limits, &params(self)),
-            trips: 0,
-            proven: true,
-            loops: Vec::new(),
+            ..Step::plain(name, wgsl!("attention/rotary.wgsl"), dispatches)
         });
         Ok(plan)
     }

@@ -22,19 +22,14 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) id: v
 fn broken(text: &str) -> Vec<Rule> {
     let text: &'static str = Box::leak(text.to_string().into_boxed_str());
     let step = Step {
-        name: "lint.example".into(),
-        kernel: Source { path: "lint/example.wgsl", text },
         slots: vec![],
         consts: vec![],
         aliases: vec![],
         f16: true,
         subgroups: true,
         matrix: true,
-        binds: Vec::new(),
-        dispatches: vec![],
-        trips: 0,
         proven: false,
-        loops: Vec::new(),
+        ..Step::plain("lint.example", Source { path: "lint/example.wgsl", text }, vec![])
     };
     let names = vec![("x".into(), false), ("y".into(), true)];
     let context = LintContext { names, workgroup_bytes: 16_384, invocations: 256, storage_buffers: 8 };
@@ -215,19 +210,11 @@ fn a_finding_names_its_place() {
     let line = text.lines().position(|l| l.contains("workgroupBarrier")).unwrap() + 1;
     let text: &'static str = Box::leak(text.into_boxed_str());
     let step = Step {
-        name: "lint.example".into(),
-        kernel: Source { path: "lint/example.wgsl", text },
         slots: vec![],
         consts: vec![],
         aliases: vec![],
-        f16: false,
-        subgroups: false,
-        matrix: false,
-        binds: Vec::new(),
-        dispatches: vec![],
-        trips: 0,
         proven: false,
-        loops: Vec::new(),
+        ..Step::plain("lint.example", Source { path: "lint/example.wgsl", text }, vec![])
     };
     let context = LintContext {
         names: vec![("x".into(), false)],

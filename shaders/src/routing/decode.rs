@@ -77,19 +77,13 @@ impl<'a> Decode<'a> {
         let dtype = self.op.router.dtype;
         let consts = vec![("COLS", self.cols), ("PARTS", self.parts)];
         Step {
-            name: format!("{name}.{dtype}.cols{}.parts{}", self.cols, self.parts),
-            kernel,
             slots,
             consts,
             aliases: vec![("Elem", wgsl_type(dtype))],
             f16: dtype == Dtype::F16,
-            subgroups: false,
-            matrix: false,
             binds: vec![("inner", staged("few", "inner"))],
-            dispatches,
             trips,
-            proven: true,
-            loops: Vec::new(),
+            ..Step::plain(format!("{name}.{dtype}.cols{}.parts{}", self.cols, self.parts), kernel, dispatches)
         }
     }
 

@@ -15,19 +15,8 @@ type Stored = (&'static str, Dtype);
 
 fn step(name: String, kernel: Source, elements: u64, limits: &Limits) -> Step {
     Step {
-        name,
-        kernel,
-        slots: Vec::new(),
         consts: vec![("INVOCATIONS", INVOCATIONS)],
-        aliases: Vec::new(),
-        f16: false,
-        subgroups: false,
-        matrix: false,
-        binds: Vec::new(),
-        dispatches: dispatches(elements, ELEMENT_WORK, limits, &[]),
-        trips: 0,
-        proven: true,
-        loops: Vec::new(),
+        ..Step::plain(name, kernel, dispatches(elements, ELEMENT_WORK, limits, &[]))
     }
 }
 

@@ -20,19 +20,11 @@ const GRADIENT: &str = "choice_gradient";
 
 fn step(name: String, (kernel, slots): (Source, Vec<Source>), dtype: Option<Dtype>, dispatches: Vec<Dispatch>) -> Step {
     Step {
-        name,
-        kernel,
         slots,
         consts: vec![("INVOCATIONS", INVOCATIONS)],
         aliases: dtype.iter().map(|&d| ("Elem", wgsl_type(d))).collect(),
         f16: dtype == Some(Dtype::F16),
-        subgroups: false,
-        matrix: false,
-        binds: Vec::new(),
-        dispatches,
-        trips: 0,
-        proven: true,
-        loops: Vec::new(),
+        ..Step::plain(name, kernel, dispatches)
     }
 }
 

@@ -118,19 +118,13 @@ impl Planner<'_> {
         let dtype = self.op.dtype;
         let name = if text.rows { format!("{}.{dtype}", text.name) } else { text.name };
         self.steps.push(Step {
-            name,
-            kernel: text.kernel,
             slots: text.slots,
             consts: text.consts,
             aliases: if text.rows { vec![("Elem", wgsl_type(dtype))] } else { Vec::new() },
             f16: text.rows && dtype == Dtype::F16,
-            subgroups: false,
-            matrix: false,
             binds,
-            dispatches,
             trips,
-            proven: true,
-            loops: Vec::new(),
+            ..Step::plain(name, text.kernel, dispatches)
         });
         Ok(())
     }

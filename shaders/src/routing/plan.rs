@@ -96,19 +96,14 @@ impl Maker<'_> {
     /// A step of `invocations`, each of which makes `trips` loop trips that cost `work` in all.
     fn step(&self, stem: &str, kernel: Source, slots: Vec<Source>, invocations: u64, trips: u64, work: f64) -> Step {
         Step {
-            name: format!("routing_plan_{stem}"),
-            kernel,
             slots: std::iter::once(wgsl!("routing/plan/shape.wgsl")).chain(slots).collect(),
             consts: vec![("INVOCATIONS", INVOCATIONS)],
-            aliases: Vec::new(),
-            f16: false,
-            subgroups: false,
-            matrix: false,
-            binds: Vec::new(),
-            dispatches: dispatches(invocations, work, self.limits, &self.params),
             trips,
-            proven: true,
-            loops: Vec::new(),
+            ..Step::plain(
+                format!("routing_plan_{stem}"),
+                kernel,
+                dispatches(invocations, work, self.limits, &self.params),
+            )
         }
     }
 

@@ -47,19 +47,10 @@ impl RadixSelect {
 
     fn step(&self, stem: &str, kernel: Source, slots: Vec<Source>, trips: u64) -> Step {
         Step {
-            name: format!("{}_{stem}", self.name),
-            kernel,
             slots: std::iter::once(key_file()).chain(slots).collect(),
             consts: vec![("INVOCATIONS", INVOCATIONS)],
-            aliases: Vec::new(),
-            f16: false,
-            subgroups: false,
-            matrix: false,
-            binds: Vec::new(),
-            dispatches: Vec::new(),
             trips,
-            proven: true,
-            loops: Vec::new(),
+            ..Step::plain(format!("{}_{stem}", self.name), kernel, Vec::new())
         }
     }
 

@@ -13,21 +13,7 @@ const ENTRY_WORK: f64 = 8.0;
 const PARTS: &str = "rejected_parts";
 
 fn step(name: &str, kernel: Source, consts: Vec<(&'static str, u32)>, dispatches: Vec<Dispatch>, trips: u64) -> Step {
-    Step {
-        name: name.into(),
-        kernel,
-        slots: Vec::new(),
-        consts,
-        aliases: Vec::new(),
-        f16: false,
-        subgroups: false,
-        matrix: false,
-        binds: Vec::new(),
-        dispatches,
-        trips,
-        proven: true,
-        loops: Vec::new(),
-    }
+    Step { consts, trips, ..Step::plain(name, kernel, dispatches) }
 }
 
 /// Adds the steps that fill `rejected` from `operand`, a list of `entries` of which those below `legal` are legal.

@@ -130,19 +130,11 @@ pub(super) fn file(slot: &str, cols: usize) -> Source {
 /// A step on rows of `dtype`, `slots` beside what all of them share.
 pub(super) fn step(name: String, kernel: Source, slots: Vec<Source>, dtype: Dtype, dispatches: Vec<Dispatch>) -> Step {
     Step {
-        name,
-        kernel,
         slots: std::iter::once(wgsl!("routing/rows/shape.wgsl")).chain(slots).collect(),
         consts: vec![("LANES", INVOCATIONS), ("BLOCK", BLOCK)],
         aliases: vec![("Elem", wgsl_type(dtype))],
         f16: dtype == Dtype::F16,
-        subgroups: false,
-        matrix: false,
-        binds: Vec::new(),
-        dispatches,
-        trips: 0,
-        proven: true,
-        loops: Vec::new(),
+        ..Step::plain(name, kernel, dispatches)
     }
 }
 

@@ -249,19 +249,11 @@ impl Choice<'_> {
         let stem = if keyed { self.stem } else { "select" };
         let consts: Vec<_> = if keyed { self.consts.clone() } else { Vec::new() };
         Step {
-            name: format!("{stem}_{name}{variant}"),
-            kernel,
             slots,
             consts: std::iter::once(lanes).chain(consts).collect(),
-            aliases: Vec::new(),
             f16: self.f16 && keyed,
-            subgroups: false,
-            matrix: false,
             binds: if keyed { self.binds.clone() } else { Vec::new() },
-            dispatches: Vec::new(),
-            trips: 0,
-            proven: true,
-            loops: Vec::new(),
+            ..Step::plain(format!("{stem}_{name}{variant}"), kernel, Vec::new())
         }
     }
 }

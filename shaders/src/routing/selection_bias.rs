@@ -11,19 +11,13 @@ impl Kernels for SelectionBiasUpdate {
     fn plan(&self, _: &Limits) -> Result<Plan, PlanError> {
         let params = vec![("experts", Param::U32(narrow(self.experts as u64))), ("rate", Param::F32(self.rate))];
         let step = Step {
-            name: "selection_bias_update".into(),
-            kernel: wgsl!("routing/selection_bias.wgsl"),
-            slots: Vec::new(),
             consts: vec![("INVOCATIONS", INVOCATIONS)],
-            aliases: Vec::new(),
-            f16: false,
-            subgroups: false,
-            matrix: false,
-            binds: Vec::new(),
-            dispatches: vec![Dispatch { grid: [1, 1, 1], params, windows: Vec::new() }],
             trips: 2 * (self.experts as u64).div_ceil(INVOCATIONS.into()) + u64::from(INVOCATIONS.ilog2()),
-            proven: true,
-            loops: Vec::new(),
+            ..Step::plain(
+                "selection_bias_update",
+                wgsl!("routing/selection_bias.wgsl"),
+                vec![Dispatch { grid: [1, 1, 1], params, windows: Vec::new() }],
+            )
         };
         Ok(Plan { op: Self::NAME, steps: vec![step], ..Plan::default() })
     }

@@ -193,20 +193,14 @@ impl Job<'_> {
         if let Some((limit, need, have)) = checks.into_iter().find(|(_, need, have)| need > have) {
             return Err(PlanError::Limit { kernel: name.into(), limit, need, have });
         }
+        let variant = format!("{name}.{}.{}.{}", files.name(), op.dtype, self.seats.name(has_groups));
         Ok(Step {
-            name: format!("{name}.{}.{}.{}", files.name(), op.dtype, self.seats.name(has_groups)),
-            kernel,
             slots: files.slots,
             consts: self.seats.consts(has_groups),
             aliases: vec![("Elem", wgsl_type(op.dtype))],
             f16: op.dtype == Dtype::F16,
-            subgroups: false,
-            matrix: false,
-            binds: Vec::new(),
-            dispatches: self.dispatches(),
             trips,
-            proven: true,
-            loops: Vec::new(),
+            ..Step::plain(variant, kernel, self.dispatches())
         })
     }
 }
@@ -225,21 +219,11 @@ fn trips(op: &TopKGate, seats: &Seats) -> u64 {
 
 /// The step that clears the count of refused logits.
 fn clear() -> Step {
-    Step {
-        name: "top_k_gate_clear".into(),
-        kernel: wgsl!("routing/top_k_gate_clear.wgsl"),
-        slots: Vec::new(),
-        consts: Vec::new(),
-        aliases: Vec::new(),
-        f16: false,
-        subgroups: false,
-        matrix: false,
-        binds: Vec::new(),
-        dispatches: vec![Dispatch { grid: [1, 1, 1], params: Vec::new(), windows: Vec::new() }],
-        trips: 0,
-        proven: true,
-        loops: Vec::new(),
-    }
+    Step::plain(
+        "top_k_gate_clear",
+        wgsl!("routing/top_k_gate_clear.wgsl"),
+        vec![Dispatch { grid: [1, 1, 1], params: Vec::new(), windows: Vec::new() }],
+    )
 }
 
 impl Kernels for TopKGate {

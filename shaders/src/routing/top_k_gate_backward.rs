@@ -61,19 +61,14 @@ impl Columns {
         ];
         let params = sizes.map(|(name, n)| (name, Param::U32(narrow(n))));
         Step {
-            name: "top_k_gate_sums".into(),
-            kernel: wgsl!("routing/top_k_gate_sums.wgsl"),
-            slots: Vec::new(),
             consts: vec![("INVOCATIONS", INVOCATIONS), ("ROWS", narrow(ROWS))],
-            aliases: Vec::new(),
-            f16: false,
-            subgroups: false,
-            matrix: false,
             binds: vec![("terms", self.source), ("sums", to)],
-            dispatches: dispatches(self.blocks() * self.count, ROWS as f64, limits, &params),
             trips: ROWS,
-            proven: true,
-            loops: Vec::new(),
+            ..Step::plain(
+                "top_k_gate_sums",
+                wgsl!("routing/top_k_gate_sums.wgsl"),
+                dispatches(self.blocks() * self.count, ROWS as f64, limits, &params),
+            )
         }
     }
 

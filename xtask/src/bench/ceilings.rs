@@ -19,21 +19,7 @@ const RUNS: usize = 5;
 
 /// A step of one dispatch.
 fn step(name: &str, kernel: Source, grid: [u32; 3], params: Vec<(&'static str, Param)>, trips: u64) -> Step {
-    Step {
-        name: name.into(),
-        kernel,
-        slots: Vec::new(),
-        consts: Vec::new(),
-        aliases: Vec::new(),
-        f16: false,
-        subgroups: false,
-        matrix: false,
-        binds: Vec::new(),
-        dispatches: vec![Dispatch { grid, params, windows: Vec::new() }],
-        trips,
-        proven: false,
-        loops: Vec::new(),
-    }
+    Step { trips, proven: false, ..Step::plain(name, kernel, vec![Dispatch { grid, params, windows: Vec::new() }]) }
 }
 
 /// Seconds of a finished run's steps.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::storage::SCALE_LIMIT;
 use super::{MAX_DIM, RowLayout, Scales, Storage};
-use crate::op::{check_addressable, operand_bytes};
+use crate::op::{check_addressable, check_float, operand_bytes};
 use crate::{Cost, Dtype, Op, Operand, SpecError, Tensor, Tensors};
 
 /// How a cache of keys or values lies in memory.
@@ -267,10 +267,7 @@ impl Op for CacheAppend {
                 return Err(SpecError::Dim { dim, expected: format!("{least} to {most}"), given });
             }
         }
-        if self.dtype == Dtype::U32 {
-            let (expected, given) = ("f32 or f16".into(), "u32".into());
-            return Err(SpecError::Option { option: "dtype", expected, given });
-        }
+        check_float(self.dtype)?;
         check_addressable(&self.operands())
     }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::MAX_DIM;
-use crate::op::{check_addressable, operand_bytes};
+use crate::op::{check_addressable, check_float, operand_bytes};
 use crate::{Cost, Dtype, Op, Operand, SpecError, Tensor, Tensors};
 
 /// Most parts of a merge.
@@ -109,10 +109,7 @@ impl Op for AttentionMerge {
                 return Err(SpecError::Dim { dim, expected: format!("1 to {most}"), given });
             }
         }
-        if self.dtype == Dtype::U32 {
-            let (expected, given) = ("f32 or f16".into(), "u32".into());
-            return Err(SpecError::Option { option: "dtype", expected, given });
-        }
+        check_float(self.dtype)?;
         check_addressable(&self.operands())
     }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::MAX_DIM;
-use crate::op::{check_addressable, operand_bytes};
+use crate::op::{check_addressable, check_float, operand_bytes};
 use crate::{Cost, Dtype, Op, Operand, SpecError, Tensor, Tensors};
 
 /// Which two elements of a row are turned as a pair, `0 ≤ p < rotary_dim / 2`.
@@ -216,10 +216,7 @@ impl Op for RotaryEmbedding {
             let (expected, given) = (format!("at most max_position = {}", self.max_position), self.seq);
             return Err(SpecError::Dim { dim: "seq", expected, given });
         }
-        if self.dtype == Dtype::U32 {
-            let (expected, given) = ("f32 or f16".into(), "u32".into());
-            return Err(SpecError::Option { option: "dtype", expected, given });
-        }
+        check_float(self.dtype)?;
         check_addressable(&self.operands())
     }
 

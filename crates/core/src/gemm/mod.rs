@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use gradient::Gradient;
 
-use crate::op::{check_addressable, operand_bytes};
+use crate::op::{check_addressable, check_float, operand_bytes};
 use crate::{Cost, Dtype, Op, Operand, SpecError, Tensor, Tensors};
 
 /// Matrix products in batches, `c = alpha·op(a)·op(b) + bias`.
@@ -179,10 +179,7 @@ impl Op for Gemm {
             let (expected, given) = ("a finite number".into(), self.alpha.to_string());
             return Err(SpecError::Option { option: "alpha", expected, given });
         }
-        if self.dtype == Dtype::U32 {
-            let (expected, given) = ("f32 or f16".into(), "u32".into());
-            return Err(SpecError::Option { option: "dtype", expected, given });
-        }
+        check_float(self.dtype)?;
         check_addressable(&self.operands())
     }
 

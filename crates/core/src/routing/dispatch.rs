@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::combine::MoeCombine;
 use super::{MAX_ASSIGNMENTS, MAX_TOP_K, NO_ROW};
-use crate::op::{check_addressable, operand_bytes};
+use crate::op::{check_addressable, check_float, operand_bytes};
 use crate::{Cost, Dtype, Op, Operand, SpecError, Tensor, Tensors};
 
 /// Widest row of a token or of an expert.
@@ -110,14 +110,6 @@ pub(super) fn check_sizes(
     }
     check_float(dtype)?;
     check_addressable(operands)
-}
-
-/// Refuses integers as a storage type.
-pub(super) fn check_float(dtype: Dtype) -> Result<(), SpecError> {
-    match dtype {
-        Dtype::U32 => Err(SpecError::Option { option: "dtype", expected: "f32 or f16".into(), given: "u32".into() }),
-        Dtype::F32 | Dtype::F16 => Ok(()),
-    }
 }
 
 /// What an entry of `permutation` or `inverse` may be.

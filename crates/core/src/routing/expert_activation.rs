@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::dispatch::{MAX_HIDDEN, MAX_ROWS, check_float};
-use crate::op::{check_addressable, operand_bytes};
+use super::dispatch::{MAX_HIDDEN, MAX_ROWS};
+use crate::op::{check_addressable, check_float, operand_bytes};
 use crate::{Cost, Dtype, Op, Operand, SpecError, Tensor, Tensors};
 
 /// Largest `limit` of a clamped activation.

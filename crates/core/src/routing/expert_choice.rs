@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{MAX_EXPERTS, NO_ROW, NanLogits};
-use crate::op::{check_addressable, operand_bytes};
+use crate::op::{check_addressable, check_float, operand_bytes};
 use crate::{Cost, Dtype, Op, Operand, SpecError, Tensor, Tensors};
 
 /// Most tokens that experts choose from.
@@ -172,7 +172,7 @@ impl Op for ExpertChoice {
                 return Err(SpecError::Dim { dim, expected: format!("{least} to {most}"), given });
             }
         }
-        super::check_float(self.dtype)?;
+        check_float(self.dtype)?;
         check_addressable(&self.operands())
     }
 

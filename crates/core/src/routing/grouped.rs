@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{GroupedGemmWeights, MAX_EXPERTS};
 use crate::gemm::MAX_SIZE;
-use crate::op::{check_addressable, operand_bytes};
+use crate::op::{check_addressable, check_float, operand_bytes};
 use crate::{Cost, Dtype, Op, Operand, SpecError, Tensor, Tensors};
 
 /// Each row times the weight of the expert that it belongs to.
@@ -136,11 +136,7 @@ pub(super) fn check_sizes(
             return Err(SpecError::Dim { dim, expected: format!("{least} to {most}"), given });
         }
     }
-    if dtype == Dtype::U32 {
-        let (expected, given) = ("f32 or f16".into(), "u32".into());
-        return Err(SpecError::Option { option: "dtype", expected, given });
-    }
-    Ok(())
+    check_float(dtype)
 }
 
 /// Checks that `offsets` do not descend and stay within `rows`.

@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::grouped::{check_offsets, check_sizes};
+use super::grouped::{GroupedGemm, check_offsets, check_sizes};
 use crate::op::{check_addressable, operand_bytes};
 use crate::{Cost, Dtype, Op, Operand, SpecError, Tensor, Tensors};
 
-/// The gradients of `w` and `bias` of [`GroupedGemm`](super::GroupedGemm): sums over the rows of each expert.
+/// The gradients of `w` and `bias` of [`GroupedGemm`]: sums over the rows of each expert.
 ///
 /// ```text
 /// d_w[e] = Σ_r x[r]ᵀ · d_y[r],   d_bias[e] = Σ_r d_y[r]     over the rows r of expert e, offsets[e] ≤ r < offsets[e + 1]
@@ -22,10 +22,10 @@ use crate::{Cost, Dtype, Op, Operand, SpecError, Tensor, Tensors};
 ///
 /// The gradients of an expert without rows are 0. With `transpose_w`, `d_w` is that of the op with `x` and `d_y` swapped. Sums are formed in
 /// f32; a value that is not finite does what IEEE 754 says to the sums of its expert that it is a term of. Rows of no expert are not looked at.
-/// `offsets` that a device made are taken as [`GroupedGemm`](super::GroupedGemm) takes them.
+/// `offsets` that a device made are taken as [`GroupedGemm`] takes them.
 ///
 /// # Errors
-/// As those of [`GroupedGemm`](super::GroupedGemm).
+/// As those of [`GroupedGemm`].
 ///
 /// Source: Gale et al., *MegaBlocks: Efficient Sparse Training with Mixture-of-Experts* (MLSys 2023, arXiv 2211.15841).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -88,9 +88,15 @@ impl GroupedGemmWeights {
         Self { experts, rows, n, k, transpose_w: false, bias: false, dtype: Dtype::F32 }
     }
 
+    /// The product whose gradient it is.
+    pub fn forward(&self) -> GroupedGemm {
+        let &Self { experts, rows, n, k, transpose_w, bias, dtype } = self;
+        GroupedGemm { experts, rows, n, k, transpose_w, bias, dtype }
+    }
+
     /// How `d_w` is stored: experts, rows, columns.
     pub fn w_dims(&self) -> [usize; 3] {
-        if self.transpose_w { [self.experts, self.n, self.k] } else { [self.experts, self.k, self.n] }
+        self.forward().w_dims()
     }
 }
 
@@ -117,8 +123,7 @@ impl Op for GroupedGemmWeights {
 
     /// FLOPs: 2·rows·n·k, as if every row had an expert. What `d_bias` adds is not counted.
     fn cost(&self) -> Cost {
-        let flops = 2.0 * self.rows as f64 * self.n as f64 * self.k as f64;
-        Cost { flops, bytes: operand_bytes(&self.operands()) }
+        Cost { bytes: operand_bytes(&self.operands()), ..self.forward().cost() }
     }
 
     fn label(&self) -> String {
@@ -127,8 +132,7 @@ impl Op for GroupedGemmWeights {
     }
 
     fn size_label(&self) -> String {
-        let Self { experts, rows, n, k, .. } = self;
-        format!("E{experts} R{rows} N{n} K{k}")
+        self.forward().size_label()
     }
 
     fn check_values(&self, inputs: &Tensors) -> Result<(), SpecError> {

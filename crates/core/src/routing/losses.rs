@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{MAX_ASSIGNMENTS, MAX_EXPERTS, MAX_TOP_K};
-use crate::op::{check_addressable, operand_bytes};
+use crate::op::{check_addressable, check_float, operand_bytes};
 use crate::{Cost, Dtype, Op, Operand, SpecError, Tensor, Tensors};
 
 /// Largest coefficient and `lambda`.
@@ -260,10 +260,7 @@ impl Op for RouterLoss {
             let reason = "nothing would be computed";
             return Err(SpecError::Conflict { option: "value: false", with: "gradient: false", reason });
         }
-        if self.dtype == Dtype::U32 {
-            let (expected, given) = ("f32 or f16".into(), "u32".into());
-            return Err(SpecError::Option { option: "dtype", expected, given });
-        }
+        check_float(self.dtype)?;
         check_addressable(&self.operands())
     }
 

@@ -25,7 +25,6 @@ mod statistics;
 mod top_k;
 mod top_k_gate;
 
-use crate::{Dtype, SpecError};
 use serde::{Deserialize, Serialize};
 
 pub use combine::{
@@ -78,17 +77,9 @@ pub const ELSEWHERE: u32 = 1 << 31;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NanLogits {
-    /// A mistake: [`SpecError::NonFiniteRouting`], and no outputs.
+    /// A mistake: [`SpecError::NonFiniteRouting`](crate::SpecError::NonFiniteRouting), and no outputs.
     #[default]
     Refuse,
     /// Its expert is not chosen by this token, as if its logit were `−∞`.
     Lowest,
-}
-
-/// Refuses a storage type that holds no floats.
-fn check_float(dtype: Dtype) -> Result<(), SpecError> {
-    match dtype {
-        Dtype::F32 | Dtype::F16 => Ok(()),
-        Dtype::U32 => Err(SpecError::Option { option: "dtype", expected: "f32 or f16".into(), given: "u32".into() }),
-    }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{GateBackwardInputs, GateBackwardOutputs, GateInputs, GateOutputs, MAX_HIDDEN, TopKGate, TopKGateBackward};
-use crate::op::{check_addressable, operand_bytes};
+use crate::op::{check_addressable, check_float, operand_bytes};
 use crate::{Cost, Dtype, Op, Operand, Role, SpecError, Tensor, Tensors};
 
 /// Projects token rows to logits and applies a [`TopKGate`], in one command buffer. Logits are formed and kept in f32 whatever the rows are stored
@@ -56,10 +56,7 @@ impl Router {
             let expected = format!("1 to {MAX_HIDDEN}");
             return Err(SpecError::Dim { dim: "hidden", expected, given: self.hidden });
         }
-        if self.dtype == Dtype::U32 {
-            let (expected, given) = ("f32 or f16".into(), "u32".into());
-            return Err(SpecError::Option { option: "dtype", expected, given });
-        }
+        check_float(self.dtype)?;
         if self.gate.dtype != Dtype::F32 {
             let (expected, given) =
                 ("f32: logits that are formed here are not rounded".into(), self.gate.dtype.to_string());

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::op::{check_addressable, operand_bytes};
+use crate::op::{check_addressable, check_float, operand_bytes};
 use crate::{Cost, Dtype, Op, Operand, SpecError, Tensor, Tensors};
 
 /// Longest row of a top-k.
@@ -99,7 +99,7 @@ impl Op for TopK {
                 return Err(SpecError::Dim { dim, expected: format!("1 to {most}"), given });
             }
         }
-        super::check_float(self.dtype)?;
+        check_float(self.dtype)?;
         check_addressable(&self.operands())
     }
 

@@ -119,21 +119,7 @@ impl Table {
 
 /// A step of a kernel in f32 without subgroup operations, one element or entry an invocation.
 fn plain_step(name: String, kernel: Source) -> Step {
-    Step {
-        name,
-        kernel,
-        slots: Vec::new(),
-        consts: vec![("INVOCATIONS", INVOCATIONS)],
-        aliases: Vec::new(),
-        f16: false,
-        subgroups: false,
-        matrix: false,
-        binds: Vec::new(),
-        dispatches: Vec::new(),
-        trips: 0,
-        proven: true,
-        loops: Vec::new(),
-    }
+    Step { consts: vec![("INVOCATIONS", INVOCATIONS)], ..Step::plain(name, kernel, Vec::new()) }
 }
 
 fn count(n: u64) -> Param {
@@ -192,19 +178,19 @@ impl Product<'_> {
         let layout = Layout::of(stored);
         let carry = if passes > 1 { ".carry" } else { "" };
         Ok(Step {
-            name: format!("{op}.{label}{carry}.{}.{}", layout.access.name(), tile.name()),
-            kernel: files::PRODUCT,
             slots: files::slots(self.shape, layout, tile.schedule, passes),
             consts: tile.consts(),
             aliases: std::iter::once(("Elem", wgsl_type(stored.dtype))).chain(tile.aliases()).collect(),
             f16: stored.dtype == Dtype::F16,
             subgroups: tile.schedule == Schedule::Lanes,
             matrix: matches!(tile.schedule, Schedule::Matrix(_)),
-            binds: Vec::new(),
-            dispatches: Vec::new(),
             trips: self.terms.div_ceil(tile.depth.into()),
-            proven: true,
             loops: tile.loops(self.mean_terms, passes),
+            ..Step::plain(
+                format!("{op}.{label}{carry}.{}.{}", layout.access.name(), tile.name()),
+                files::PRODUCT,
+                Vec::new(),
+            )
         })
     }
 }
