@@ -3,13 +3,16 @@
 use gatefold_core::attention::{Dims, Sequences};
 use gatefold_core::{Attention, AttentionBackward, Gemm, Op, RowFunction, Rowwise, RowwiseBackward, for_each_op};
 use gatefold_cpu_ref::Reference;
+use gatefold_shaders::link::link;
 use gatefold_shaders::{Kernels, Limits, Plan, PlanError};
 use gatefold_tests::compare::compare;
+use gatefold_tests::compare::same_bits;
 use gatefold_tests::conformance::some_planned;
 use gatefold_tests::gpu;
 use gatefold_tests::profile::beyond;
+use gatefold_tests::repeats::representatives;
 use gatefold_tests::run_case::{Prepared, run_poisoned};
-use gatefold_wgpu::{Gpu, LimitChoice, Options};
+use gatefold_wgpu::{Gpu, LimitChoice, Options, RunOptions};
 
 fn minimal() -> Gpu {
     Gpu::open(&Options { limits: LimitChoice::WebGpuDefault, ..Options::default() }).unwrap()
@@ -171,4 +174,114 @@ fn extra_memory_is_linear_in_the_sequence() {
         assert!(double as f64 <= 2.1 * single as f64 + 4_096.0, "{single} bytes at {seq}, {double} at twice that");
         assert!(double < (2 * seq as u64).pow(2) * 4, "{double} bytes: as much as a matrix of scores");
     }
+}
+
+/// A profile: limits by name, on top of the adapter's own.
+type Squeeze = (&'static str, fn(&Limits) -> Limits);
+
+const SQUEEZES: [Squeeze; 6] = [
+    ("bindings of 16 KiB", |own| Limits { binding_bytes: 16 << 10, ..own.clone() }),
+    ("16 groups a dimension", |own| Limits { groups_per_dim: 16, ..own.clone() }),
+    ("8 KiB of workgroup memory", |own| Limits { workgroup_memory: 8 << 10, ..own.clone() }),
+    ("64 invocations", |own| Limits { invocations: 64, workgroup_size_x: 64, ..own.clone() }),
+    ("400 trips and little time", |own| Limits {
+        loop_trips: 400,
+        dispatch_seconds: 1e-4,
+        mul_adds_per_second: 1e9,
+        ..own.clone()
+    }),
+    ("all of that at once", |own| Limits {
+        binding_bytes: 64 << 10,
+        groups_per_dim: 16,
+        workgroup_memory: 8 << 10,
+        invocations: 64,
+        workgroup_size_x: 64,
+        loop_trips: 2_000,
+        ..own.clone()
+    }),
+];
+
+/// How cases fared under a profile.
+#[derive(Debug, Default, Clone, Copy)]
+struct Fared {
+    /// The same bits by the same plan, by another one, and within the bound of the reference.
+    same: usize,
+    same_by_another: usize,
+    near: usize,
+    /// Refused with both numbers.
+    refused: usize,
+}
+
+/// What of a plan's kernels is beyond the limits.
+fn too_large(plan: &Plan, limits: &Limits) -> Vec<String> {
+    let mut found = beyond(plan, limits);
+    for step in &plan.steps {
+        let module = link(step).unwrap_or_else(|e| panic!("{e}"));
+        let invocations: u32 = module.workgroup_size.iter().product();
+        if module.workgroup_bytes > limits.workgroup_memory || invocations > limits.invocations {
+            found.push(format!("{}: {} bytes, {invocations} invocations", step.name, module.workgroup_bytes));
+        }
+    }
+    found
+}
+
+/// Representative cases of an op under a profile: whatever the plan becomes, its outputs are those of the adapter's own plan, or as near as they must be.
+fn squeeze_op<O: Reference + Kernels>(limits: &Limits, fared: &mut Fared) {
+    let most = if O::NAME.starts_with("attention") { 2 } else { 1 };
+    for (case, own) in representatives::<O>(gpu(), most) {
+        let place = format!("{} seed {}", O::NAME, case.seed);
+        let plan = match case.op.plan(limits) {
+            Ok(plan) => plan,
+            Err(PlanError::TooLarge { need, have, .. } | PlanError::Limit { need, have, .. }) => {
+                assert!(need > have, "{place}: refused with {need} of {have}");
+                fared.refused += 1;
+                continue;
+            }
+            Err(e) => panic!("{place}: {e}"),
+        };
+        assert_eq!(too_large(&plan, limits), Vec::<String>::new(), "{place}");
+        let run =
+            |plan: &Plan| gpu().run_plan(plan, &case.op.operands(), &case.inputs, &RunOptions::default()).unwrap();
+        let (before, after) = (run(&own).outputs, run(&plan).outputs);
+        match (plan.steps == own.steps, same_bits(&before, &after)) {
+            (true, Err(e)) => panic!("{place}: the same plan, and {e}"),
+            (true, Ok(())) => fared.same += 1,
+            (false, Ok(())) => fared.same_by_another += 1,
+            (false, Err(_)) => {
+                let prepared = Prepared::<O>::new(case.seed);
+                let found = compare(prepared.exact_for(&plan), &after).unwrap();
+                assert!(found.ratio <= 1.0, "{place}: {}\n{plan}", found.describe());
+                fared.near += 1;
+            }
+        }
+    }
+}
+
+#[test]
+fn every_op_under_six_profiles() {
+    let mut squeezing = 0;
+    for (name, squeeze) in SQUEEZES {
+        let limits = squeeze(gpu().limits());
+        let mut all = Fared::default();
+        macro_rules! each {
+            ($($op:ty),*) => {$(
+                let mut fared = Fared::default();
+                squeeze_op::<$op>(&limits, &mut fared);
+                let Fared { same, same_by_another, near, refused } = fared;
+                println!("{name}: {}: {fared:?}", <$op as Op>::NAME);
+                all = Fared {
+                    same: all.same + same,
+                    same_by_another: all.same_by_another + same_by_another,
+                    near: all.near + near,
+                    refused: all.refused + refused,
+                };
+            )*};
+        }
+        for_each_op!(each);
+        println!("{name}: {all:?}");
+        assert!(all.same + all.same_by_another + all.near >= 8, "{name}: {all:?}");
+        squeezing += usize::from(all.same_by_another + all.near + all.refused > 0);
+    }
+    // little workgroup memory is enough for the kernels of a CPU-type adapter
+    assert!(squeezing >= 4, "only {squeezing} profiles change a plan");
 }

@@ -1,6 +1,22 @@
 //! What must hold between runs, whatever the reference says: properties of ops that follow from their definitions. Each is shown with sound
 //! kernels, and shown to break with a fault planted in one of them.
 //!
+//! | what may be done | attention and rows | routing, products and the rest |
+//! |---|---|---|
+//! | 1 permute what does not know of each other | `batch_and_heads_…`, `queries_…`, `rows_may_be_permuted` | `tokens_stand_for_themselves`, `rows_and_columns_…`, `activations_go_by_rows`, `the_largest_in_any_order`, `a_turn_may_be_undone`, `statistics_…` |
+//! | 2 permute what is summed over | `keys_may_be_permuted` | `losses_know_no_order`, `statistics_…`, `experts_products_…` |
+//! | 3 padding, other tiles | `padding_has_no_effect…`, `zeros_may_widen_heads`, `another_tile_is_near`, `a_row_ends_at_its_length` | `products_are_linear` (terms that are zero) |
+//! | 4 causal prefix, decoding | `a_causal_prefix_…`, `a_decoded_row_is_the_last` | `a_cache_grows_in_pieces` |
+//! | 5 packed sequences, pages | `packed_sequences_…`, `pages_may_be_permuted`, `a_cache_in_place_…` | |
+//! | 6 parts merge | `parts_merge` | `parts_merge_in_any_order` |
+//! | 7 shift | `a_shift_changes_nothing`, `a_shift_of_rows_…` | `statistics_…` |
+//! | 8, 9 scale, add | `values_…`, `queries_and_keys_scale`, `int8_scales`, `slopes_of_rows` | `products_are_linear`, `gradients_scale`, `activations_go_by_rows` |
+//! | 10, 11, 12 shares | `weights_are_shares`, `equal_scores_…`, `one_key_…`, `equal_entries_…`, `one_entry_…`, `logarithms_of_shares` | `statistics_…` (equal scores) |
+//! | 13 layouts | `shared_heads_are_copies`, `tokens_may_come_first`, `factors_may_be_transposed` | `a_turn_may_be_undone` |
+//! | 14 a key twice | `a_key_twice_is_one_and_ln_2` | |
+//! | 15 mixtures of experts | | `experts_may_be_relabelled`, `all_experts_are_the_dense_mixture`, `a_capacity_that_nobody_reaches`, `tokens_stand_for_themselves`, `what_is_dispatched_comes_back`, `assignments_…`, `experts_choose_in_any_order` |
+//! | 16 formed anew | `weights_formed_anew_are_the_same`, `kept_weights_scale` | |
+//!
 //! No op takes strides, and all but `cache_append` write to tensors of their own. What there is instead is here: sequences packed and in pages,
 //! rows of tokens first, transposed factors, and a cache in place.
 
@@ -101,4 +117,45 @@ properties! {
         "log(max(stat.sum, 0.5))" => "1.0001 * log(max(stat.sum, 0.5))";
     slopes_of_rows: "rowwise/function/softmax_backward.wgsl",
         "d_y4 - vec4(sum)" => "d_y4 - vec4(0.999 * sum)";
+    a_turn_may_be_undone: "attention/rotary.wgsl",
+        "let turn = sine * params.direction;" => "let turn = sine;";
+    a_cache_grows_in_pieces: "attention/cache.wgsl",
+        "min(lens[batch], params.max_len) + token" => "min(lens[batch], params.max_len) + token % 4u";
+    parts_merge_in_any_order: "attention/merge.wgsl",
+        "o_parts[part * params.rows * params.val_dim + element]"
+            => "o_parts[part % 2u * params.rows * params.val_dim + element]";
+    statistics_follow_the_weights: "attention/diagnostics/row.wgsl",
+        "largest = max(largest, m);" => "largest = m;";
+    rows_and_columns_may_be_permuted: "gemm/right/columns.wgsl",
+        "min(col + e, params.n_to - 1u)" => "min(col + e, params.n_to - 2u)";
+    products_are_linear: "gemm/product.wgsl",
+        "params.alpha * acc[r * COLS4 + c] + bias" => "params.alpha * acc[r * COLS4 + c] + bias + vec4(1.0e-3)";
+    experts_products_stand_for_themselves: "gemm/grouped/rows.wgsl",
+        "select(at.expert * params.b_matrix, 0u," => "select(0u * params.b_matrix, 0u,";
+    activations_go_by_rows: "routing/expert_activation.wgsl",
+        "up = in4(place.row * HALVES + 1u, quad)" => "up = in4(place.row * HALVES, quad)";
+    experts_may_be_relabelled: "routing/top_k_gate/shape.wgsl",
+        "f32(logits[token * params.experts + expert])"
+            => "f32(logits[token * params.experts + min(expert, params.experts - 2u)])";
+    tokens_stand_for_themselves: "routing/combine.wgsl",
+        "let slot = place.row * params.top_k + j;"
+            => "let slot = min(place.row * params.top_k + j + 1u, params.rows * params.top_k - 1u);";
+    assignments_may_be_permuted: "routing/plan/place.wgsl",
+        "same & (other < lane)" => "same & (other < lane / 2u)";
+    a_capacity_that_nobody_reaches: "routing/plan/keep/position.wgsl",
+        "rank < params.capacity" => "rank + 1u < params.capacity";
+    all_experts_are_the_dense_mixture: "routing/top_k_gate.wgsl",
+        "select(0.0, factor * slot_weight[seat * SLOTS + j], here)"
+            => "select(0.0, factor * slot_weight[seat * SLOTS + j] * select(1.0, 1.001, j == 0u), here)";
+    what_is_dispatched_comes_back: "routing/dispatch.wgsl",
+        "let origin = entry / params.top_k * params.quads;"
+            => "let origin = min(entry, (params.legal - 1u) / params.top_k) * params.quads;";
+    gradients_scale: "routing/expert_activation_backward.wgsl",
+        "first.value * second.slope" => "first.value * second.slope + 1.0e-3";
+    losses_know_no_order: "routing/losses/token_sums.wgsl",
+        "var live = token < params.tokens;" => "var live = token + 1u < params.tokens;";
+    experts_choose_in_any_order: "routing/expert_choice/logits.wgsl",
+        "f32(logits[at])" => "f32(logits[max(at, 9u)])";
+    the_largest_in_any_order: "routing/top_k/store.wgsl",
+        "store_value(to, row * params.cols + col)" => "store_value(to, col)";
 }

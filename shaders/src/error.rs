@@ -26,6 +26,28 @@ pub enum PlanError {
         /// What the adapter has.
         have: u64,
     },
+    /// The work is finite but absurd for the adapter: so many dispatches that holding them, let alone running them, would take too long.
+    #[error(
+        "needs {need} dispatches to stay within the time, loop trips and bindings of the adapter, at most {have} are planned"
+    )]
+    TooManyDispatches {
+        /// Dispatches of one step.
+        need: u64,
+        /// Most that a step may have.
+        have: u64,
+    },
+    /// The smallest piece of work that one dispatch can do takes too long on this adapter by the estimate.
+    #[error(
+        "{kernel}: its smallest dispatch takes {seconds:.2} s on this adapter by the estimate, {have} s are allowed"
+    )]
+    TooLong {
+        /// Kernel name.
+        kernel: String,
+        /// Seconds estimated.
+        seconds: f64,
+        /// Seconds allowed.
+        have: f64,
+    },
     /// The op needs an optional feature that the adapter lacks.
     #[error("{operand}: needs the feature {feature}, which the adapter does not have")]
     Feature {

@@ -14,9 +14,11 @@ mod limits;
 pub mod link;
 pub mod lint;
 mod plan;
+pub mod prove;
 pub mod reflect;
 pub mod routing;
 pub mod rowwise;
+pub mod scrub;
 mod source;
 mod spans;
 mod unroll;
@@ -24,7 +26,7 @@ mod unroll;
 pub use choices::{Choices, ShapeClass};
 pub use error::{LinkError, PlanError};
 pub use limits::{DeviceKind, Limits, MatrixUnit};
-pub use plan::{Dispatch, Loop, Packed, Param, Plan, Scratch, Step, Window, fold_groups};
+pub use plan::{Dispatch, Loop, Packed, Param, Plan, Safety, Scratch, Step, Window, fold_groups};
 pub use source::Source;
 
 use gatefold_core::Op;
@@ -43,5 +45,11 @@ pub trait Kernels: Op {
     fn classes(&self, limits: &Limits) -> Vec<ShapeClass> {
         let _ = limits;
         Vec::new()
+    }
+
+    /// A small op of the same shape classes that takes any numbers as its inputs: what a tile is tried on before it is trusted. `None`, the
+    /// default: the op itself, if it is small.
+    fn trial(&self) -> Option<Self> {
+        None
     }
 }

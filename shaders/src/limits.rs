@@ -1,8 +1,9 @@
 //! What a planner may count on.
 
 use gatefold_core::Dtype;
+use serde::{Deserialize, Serialize};
 
-use crate::Choices;
+use crate::{Choices, PlanError};
 
 /// Kind of adapter: chooses the schedule, never the result's meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -14,7 +15,8 @@ pub enum DeviceKind {
 }
 
 /// Matrix units that multiply square matrices, f16 in and f32 out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct MatrixUnit {
     /// Rows and columns of a matrix: 8 or 16.
     pub edge: u32,
@@ -67,8 +69,12 @@ pub struct Limits {
     pub loop_trips: u64,
     /// Multiply-adds per second to reckon with (a tenth of the measured peak is prudent); decides how dispatches are split in time.
     pub mul_adds_per_second: f64,
-    /// Longest time one dispatch should take, seconds.
+    /// Longest time one dispatch should take, seconds: work is cut so that none takes longer by the estimate, down to the smallest unit that
+    /// a kernel has.
     pub dispatch_seconds: f64,
+    /// Longest time one dispatch may take by the estimate, seconds: where even the smallest unit takes longer, a plan is refused
+    /// ([`PlanError::TooLong`]). Watchdogs reset a device after 2 s.
+    pub hard_dispatch_seconds: f64,
     /// Workgroups that keep the adapter busy: a call with fewer shares out its keys.
     pub busy_groups: u64,
     /// Fewest keys that are worth a share of their own.
@@ -90,6 +96,20 @@ impl Limits {
         Ok(unit)
     }
 
+    /// How many units of `work` multiply-adds fit into the time that a dispatch should take: at least 1.
+    pub(crate) fn units_in_time(&self, work: f64) -> u64 {
+        let units = self.dispatch_seconds * self.mul_adds_per_second / work.max(1e-3);
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 1 ..= 1e9")]
+        let units = units.clamp(1.0, 1e9) as u64;
+        units
+    }
+
+    /// Refuses a unit of `work` multiply-adds that takes longer than a dispatch may.
+    pub(crate) fn check_time(&self, kernel: &str, work: f64) -> Result<(), PlanError> {
+        let (seconds, have) = (work / self.mul_adds_per_second, self.hard_dispatch_seconds);
+        if seconds <= have { Ok(()) } else { Err(PlanError::TooLong { kernel: kernel.into(), seconds, have }) }
+    }
+
     /// WebGPU's default limits: no f16, no subgroups, no matrix units.
     pub fn webgpu_default() -> Self {
         Self {
@@ -109,6 +129,7 @@ impl Limits {
             loop_trips: 65_000,
             mul_adds_per_second: 1e9,
             dispatch_seconds: 0.05,
+            hard_dispatch_seconds: 0.5,
             busy_groups: 512,
             least_share: 256,
             choices: Choices::new(),

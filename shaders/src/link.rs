@@ -78,12 +78,7 @@ pub fn link(step: &Step) -> Result<Module, LinkError> {
         LinkError::Invalid { variant: step.name.clone(), file: file.into(), line, message }
     };
     let naga = parse(&text).map_err(|(span, message)| invalid(span, message))?;
-    let capabilities = Capabilities::SHADER_FLOAT16
-        | Capabilities::SHADER_FLOAT16_IN_FLOAT32
-        | Capabilities::SUBGROUP
-        | Capabilities::SUBGROUP_BARRIER
-        | Capabilities::COOPERATIVE_MATRIX;
-    let info = validate(&naga, capabilities).map_err(|(span, message)| invalid(span, message))?;
+    let info = validate(&naga, capabilities()).map_err(|(span, message)| invalid(span, message))?;
     let found = reflect::reflect(&naga, &info)
         .map_err(|message| LinkError::Contract { variant: step.name.clone(), message })?;
     check_params(step, &found.params)?;
@@ -101,6 +96,15 @@ pub fn link(step: &Step) -> Result<Module, LinkError> {
         workgroup_bytes: found.workgroup_variables.iter().map(|v| v.bytes.next_multiple_of(16)).sum(),
         workgroup_variables: found.workgroup_variables,
     })
+}
+
+/// What kernels may use beyond plain WGSL.
+pub(crate) fn capabilities() -> Capabilities {
+    Capabilities::SHADER_FLOAT16
+        | Capabilities::SHADER_FLOAT16_IN_FLOAT32
+        | Capabilities::SUBGROUP
+        | Capabilities::SUBGROUP_BARRIER
+        | Capabilities::COOPERATIVE_MATRIX
 }
 
 /// Parses a text. The error is where, and what is wrong.
@@ -140,7 +144,8 @@ fn assemble(step: &Step) -> Result<(String, Vec<Origin>), LinkError> {
     for (name, value) in &step.consts {
         text.push_str(&format!("const {name}: u32 = {value}u;\n"));
     }
-    for (name, ty) in &step.aliases {
+    let (arrays, others): (Vec<_>, Vec<_>) = step.aliases.iter().copied().partition(|(_, ty)| ty.starts_with("array<"));
+    for (name, ty) in others {
         text.push_str(&format!("alias {name} = {ty};\n"));
     }
     let mut origins: Vec<_> = (1..=text.lines().count()).map(|line| Origin { file: "prelude", line }).collect();
@@ -154,10 +159,27 @@ fn assemble(step: &Step) -> Result<(String, Vec<Origin>), LinkError> {
             line: line + 1,
             message,
         })?;
-        text.push_str(&unrolled.text);
+        text.push_str(&write_out(&unrolled.text, &arrays));
         origins.extend(unrolled.lines.iter().map(|line| Origin { file: path, line: line + 1 }));
     }
     Ok((text, origins))
+}
+
+/// Writes array types out where a file names them. To naga an alias of an array is a type of its own, and its HLSL then defines the zero of
+/// equal arrays more than once, which DXC refuses.
+fn write_out(text: &str, aliases: &[(&str, &str)]) -> String {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(is_word) {
+        let (before, from) = rest.split_at(start);
+        let (word, after) = from.split_at(from.find(|c| !is_word(c)).unwrap_or(from.len()));
+        let ty = aliases.iter().find(|(name, _)| *name == word).map_or(word, |(_, ty)| ty);
+        out.extend([before, ty]);
+        rest = after;
+    }
+    out.push_str(rest);
+    out
 }
 
 fn locate(text: &str, origins: &[Origin], span: naga::Span) -> Origin {
@@ -274,6 +296,22 @@ mod tests {
         assert!(link(&wrong).unwrap_err().to_string().contains("params.count 0 times"));
         wrong.dispatches[0].params = vec![("count", Param::U32(1)), ("rows", Param::U32(1))];
         assert!(link(&wrong).unwrap_err().to_string().contains("params.rows"));
+    }
+
+    #[test]
+    fn equal_arrays_are_one_type() {
+        let slot =
+            "fn value(x: f32) -> f32 { var a: First; var b: Second; a[0] = x; b[1] = a[0]; return b[1]; } // First\n";
+        let mut named = step(KERNEL, slot);
+        named.aliases.extend([("First", "array<f32, 2>"), ("Second", "array<f32, 2>")]);
+        let module = link(&named).unwrap();
+        let arrays =
+            module.naga.types.iter().filter(|(_, ty)| {
+                matches!(ty.inner, naga::TypeInner::Array { size: naga::ArraySize::Constant(_), .. })
+            });
+        assert_eq!(arrays.count(), 1, "{}", module.text);
+        assert_eq!(module.text.lines().count(), module.origins.len());
+        assert_eq!(write_out("FirstBlock.First_x First", &named.aliases), "FirstBlock.First_x array<f32, 2>");
     }
 
     #[test]

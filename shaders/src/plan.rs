@@ -2,7 +2,7 @@
 
 use gatefold_core::Dtype;
 
-use crate::Source;
+use crate::{PlanError, Source};
 
 /// A value of the uniform `params`, set by the name of its struct member.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -99,9 +99,8 @@ pub struct Step {
     pub dispatches: Vec<Dispatch>,
     /// Most loop trips that one invocation of one dispatch makes, counted as written.
     pub trips: u64,
-    /// Whether every index and every count of trips follows from ranges that the plan has checked, whatever the buffers hold: the kernel then
-    /// runs without naga's runtime checks and finds its workgroup memory as it is. What it relies on is stated in its files as `const_assert`
-    /// and in the planner; tests run it with the checks too.
+    /// Whether the planner claims that every index and every count of trips follows from ranges that the plan has checked, whatever the buffers
+    /// hold. A claim only: the kernel runs without naga's runtime checks where [`prove`](crate::prove) finds it true for the plan's own numbers.
     pub proven: bool,
     /// Its loops in program order; empty where nobody has described them.
     pub loops: Vec<Loop>,
@@ -156,6 +155,24 @@ pub struct Packed {
     pub bytes: u64,
 }
 
+/// How a step runs, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Safety {
+    /// Every index stays in bounds and every loop ends, for every dispatch of the step: it runs without runtime checks.
+    Proven,
+    /// It runs with all runtime checks, for this reason.
+    Checked(String),
+}
+
+impl std::fmt::Display for Safety {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Proven => f.write_str("proven: runs unchecked"),
+            Self::Checked(reason) => write!(f, "checked: {reason}"),
+        }
+    }
+}
+
 /// What runs for one op on one adapter. Printable: `{plan:#}` shows steps, variants, grids, scratch and why each choice was made.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Plan {
@@ -173,9 +190,20 @@ pub struct Plan {
     pub rounds_rows: bool,
     /// Why each variant was or was not taken, in words.
     pub reasons: Vec<String>,
+    /// What [`prove::settle`](crate::prove::settle) found about each step. Empty if it was not asked: then all steps run with runtime checks.
+    pub safety: Vec<Safety>,
 }
 
 impl Plan {
+    /// The plan with the planner's own claims in the place of proofs: steps that it calls proven run without runtime checks. For kernels whose
+    /// proof is elsewhere, as in tests.
+    #[must_use]
+    pub fn claimed(mut self) -> Self {
+        let safety = |proven| if proven { Safety::Proven } else { Safety::Checked("not claimed".into()) };
+        self.safety = self.steps.iter().map(|s| safety(s.proven)).collect();
+        self
+    }
+
     /// Bytes of memory beside the operands: the scratch.
     pub fn extra_bytes(&self) -> u64 {
         self.scratch.iter().map(|s| s.bytes).sum()
@@ -185,7 +213,7 @@ impl Plan {
 impl std::fmt::Display for Plan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         writeln!(f, "{}: {} steps, {} bytes beside the operands", self.op, self.steps.len(), self.extra_bytes())?;
-        for s in &self.steps {
+        for (n, s) in self.steps.iter().enumerate() {
             let groups: u64 = s.dispatches.iter().map(|d| d.grid.iter().map(|&g| u64::from(g)).product::<u64>()).sum();
             writeln!(
                 f,
@@ -194,6 +222,9 @@ impl std::fmt::Display for Plan {
                 s.dispatches.len(),
                 s.trips
             )?;
+            if let Some(verdict) = self.safety.get(n) {
+                writeln!(f, "    {verdict}")?;
+            }
         }
         for s in &self.scratch {
             writeln!(f, "  scratch {}: {} bytes", s.name, s.bytes)?;
@@ -215,6 +246,14 @@ pub fn fold_groups(groups: u64, per_dim: u32) -> [u32; 3] {
     let columns = groups.div_ceil(rows);
     let fit = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
     [fit(columns), fit(rows), 1]
+}
+
+/// Most dispatches of a step: an hour of those that take 50 ms. A plan holds them all, so there must be an end.
+pub(crate) const MAX_DISPATCHES: u64 = 1 << 16;
+
+/// Refuses a step of more dispatches than a plan may hold. To be asked before they are made.
+pub(crate) fn check_dispatches(need: u64) -> Result<(), PlanError> {
+    if need > MAX_DISPATCHES { Err(PlanError::TooManyDispatches { need, have: MAX_DISPATCHES }) } else { Ok(()) }
 }
 
 /// Bits of the values that WGSL may not hold as constants.

@@ -10,45 +10,15 @@ use gatefold_core::{Operand, Role, for_each_op};
 use gatefold_shaders::link::{Module, expand, link};
 use gatefold_shaders::lint::{LintContext, lint};
 use gatefold_shaders::reflect::BindingKind;
-use gatefold_shaders::{DeviceKind, Dispatch, Kernels, Limits, MatrixUnit, Plan, Source, Step, fold_groups};
-use specs::Specs;
-
-/// Adapters of the kinds there are, by name.
-fn profiles() -> Vec<(&'static str, Limits)> {
-    let browser = Limits::webgpu_default();
-    let gpu =
-        Limits { f16: true, subgroup: Some(32), workgroup_memory: 32 << 10, invocations: 1024, ..browser.clone() };
-    let cpu = Limits { kind: DeviceKind::Cpu, f16: true, subgroup: Some(8), offset_alignment: 32, ..browser.clone() };
-    let small = Limits {
-        groups_per_dim: 16,
-        workgroup_memory: 8 << 10,
-        invocations: 64,
-        workgroup_size_x: 64,
-        loop_trips: 5_000,
-        mul_adds_per_second: 1e8,
-        ..browser.clone()
-    };
-    let matrix = |edge, lanes| Limits { f16: true, matrix: Some(MatrixUnit { edge, lanes }), ..browser.clone() };
-    let (matrix16, matrix8) = (matrix(16, 64), matrix(8, 8));
-    let matrix_small = Limits { loop_trips: 5_000, mul_adds_per_second: 1e8, groups_per_dim: 16, ..matrix(8, 64) };
-    let tight = Limits { binding_bytes: 1 << 20, f16: true, ..browser.clone() };
-    vec![
-        ("browser", browser),
-        ("gpu", gpu),
-        ("cpu", cpu.clone()),
-        ("cpu4", Limits { subgroup: Some(4), ..cpu }),
-        ("small", small),
-        ("tight", tight),
-        ("matrix16", matrix16),
-        ("matrix8", matrix8),
-        ("matrix_small", matrix_small),
-    ]
-}
+use gatefold_shaders::scrub::scrubbed;
+use gatefold_shaders::{Dispatch, Kernels, Limits, Plan, Source, Step, fold_groups};
+use specs::{Specs, profiles};
 
 /// What has been seen: the module of every variant, and what is wrong, with the first place where it was.
 #[derive(Default)]
 struct Seen {
     modules: BTreeMap<String, Module>,
+    scrubbed: usize,
     refused: BTreeMap<String, usize>,
     wrong: BTreeMap<String, String>,
 }
@@ -97,7 +67,14 @@ impl Seen {
     /// Links a step, unless a step of that name has been linked; then its text must be the same.
     fn module(&mut self, step: &Step) -> Result<&Module, String> {
         if !self.modules.contains_key(&step.name) {
-            self.modules.insert(step.name.clone(), link(step).map_err(|e| e.to_string())?);
+            let module = link(step).map_err(|e| e.to_string())?;
+            // The text that overwrites its workgroup memory is parsed and validated in there.
+            let scrubbed = scrubbed(&module).map_err(|e| format!("scrubbed: {e}"))?;
+            self.scrubbed += usize::from(scrubbed != module.text);
+            if module.workgroup_bytes > 0 && scrubbed == module.text {
+                return Err(format!("{}: workgroup memory that is not scrubbed", step.name));
+            }
+            self.modules.insert(step.name.clone(), module);
         }
         let module = &self.modules[&step.name];
         let text = expand(step).map_err(|e| e.to_string())?;
@@ -178,7 +155,7 @@ fn visit_all() -> &'static Seen {
 #[test]
 fn every_variant_holds() {
     let seen = visit_all();
-    println!("{} variants; plans refused: {:#?}", seen.modules.len(), seen.refused);
+    println!("{} variants, {} scrubbed; plans refused: {:#?}", seen.modules.len(), seen.scrubbed, seen.refused);
     let wrong: Vec<_> = seen.wrong.iter().map(|(fault, place)| format!("{fault}\n    {place}")).collect();
     assert!(wrong.is_empty(), "{} faults:\n{}", wrong.len(), wrong.join("\n"));
     assert!(seen.modules.len() > 100, "only {} variants", seen.modules.len());

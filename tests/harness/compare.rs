@@ -3,6 +3,7 @@
 pub use gatefold_cpu_ref::{Comparison, compare};
 
 use gatefold_core::{Data, Tensor, Tensors};
+use gatefold_cpu_ref::Bounded;
 
 /// Whether two sets of tensors agree in every bit; if not, the first difference in words.
 pub fn same_bits(a: &Tensors, b: &Tensors) -> Result<(), String> {
@@ -19,6 +20,24 @@ pub fn same_bits(a: &Tensors, b: &Tensors) -> Result<(), String> {
         return Err(format!("{name}[{at}]: {:e} in one run, {:e} in the other", x[at], y[at]));
     }
     Ok(())
+}
+
+/// FlashAttention's measure, for readers who know it: the largest error of an output over that of a plain evaluation in f32, whose `plain`
+/// outputs these are. The plain error counts as half a unit of the largest element at least, or luck would divide by nothing.
+pub fn flash_ratio(exact: &Bounded, plain: &Tensors, got: &Tensors) -> f64 {
+    let mut worst = 0.0_f64;
+    for (name, exact) in &exact.outputs {
+        let (Some(plain), Some(got)) = (plain.get(name), got.get(name)) else { continue };
+        let (plain, got) = (plain.to_f64(), got.to_f64());
+        let finite = || exact.values.iter().enumerate().filter(|(_, x)| x.is_finite());
+        let largest = |of: &[f64]| finite().map(|(i, x)| (of[i] - x).abs()).fold(0.0, f64::max);
+        let unit = finite().map(|(_, x)| x.abs()).fold(0.0, f64::max) * 2f64.powi(-24);
+        let error = largest(&got);
+        if error > 0.0 {
+            worst = worst.max(error / largest(&plain).max(unit));
+        }
+    }
+    worst
 }
 
 /// First word of an output that still is the poison it was filled with.

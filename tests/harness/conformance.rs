@@ -1,14 +1,16 @@
 //! Every op × case on one adapter. The reference works in threads of its own while the adapter computes.
 
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use gatefold_core::for_each_op;
 use gatefold_cpu_ref::Reference;
+use gatefold_cpu_ref::case::VARIED;
 use gatefold_shaders::Kernels;
-use gatefold_wgpu::{AdapterKind, Gpu};
+use gatefold_wgpu::AdapterKind;
 use rayon::prelude::*;
 
+use crate::executor::Executor;
 use crate::expectations::Expectations;
 use crate::report::{OpReport, Report};
 use crate::run_case::{CaseReport, Prepared, Status, run_prepared};
@@ -20,17 +22,25 @@ pub const GATE: f64 = 1.0;
 pub const GATE_CPU: f64 = 0.25;
 
 /// Cases of a default run, all ops together.
-pub const CASES: u64 = 7_500;
+pub const CASES: u64 = 20_000;
+
+/// Of these, planned edges and random draws, each with kernels of its own; the others vary the light ones among them ([`VARIED`]).
+const DRAWN: u64 = 7_500;
+
+/// A run with `full`: this many times the cases, and this many times those with kernels of their own.
+const FULL: [u64; 2] = [30, 10];
 
 /// What to run.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Only the op of this name.
     pub op: Option<String>,
-    /// Ten times as many cases.
+    /// Thirty times as many cases.
     pub full: bool,
     /// Cases of all ops together; [`CASES`] if not given.
     pub cases: Option<u64>,
+    /// Of the cases with kernels of their own: one in so many, and which; more varied ones take the place of the others.
+    pub thinned: Option<[u64; 2]>,
     /// First seed of each op. The planned edge cases begin at 0.
     pub first_seed: u64,
     /// Largest error ÷ bound; by the kind of adapter if not given.
@@ -49,7 +59,7 @@ fn shares(total: u64) -> Vec<(&'static str, u64)> {
 }
 
 /// Prepares cases in a pool of two threads and sends each as soon as it is ready.
-fn prepare<O: Reference>(seeds: std::ops::Range<u64>, work: impl FnOnce(Receiver<Prepared<O>>)) {
+fn prepare<O: Reference>(seeds: Vec<u64>, work: impl FnOnce(Receiver<Prepared<O>>)) {
     // A few in advance: a large case must not let the adapter wait, and memory stays small.
     let (send, receive) = sync_channel(8);
     std::thread::scope(|scope| {
@@ -71,13 +81,13 @@ fn prepare<O: Reference>(seeds: std::ops::Range<u64>, work: impl FnOnce(Receiver
 
 /// The cases `seeds` of one op, by seed. `progress` is told each report as it comes.
 pub fn run_op<O: Reference + Kernels>(
-    gpu: &Gpu,
-    seeds: std::ops::Range<u64>,
+    gpu: &dyn Executor,
+    seeds: impl IntoIterator<Item = u64>,
     gate: f64,
     progress: &mut dyn FnMut(&CaseReport),
 ) -> Vec<CaseReport> {
     let mut reports = Vec::new();
-    prepare::<O>(seeds, |cases| {
+    prepare::<O>(seeds.into_iter().collect(), |cases| {
         for prepared in cases {
             let report = run_prepared(gpu, &prepared, gate);
             progress(&report);
@@ -88,9 +98,25 @@ pub fn run_op<O: Reference + Kernels>(
     reports
 }
 
+/// The cases `seeds` of one op, then `varied` more: those of them that are light and ran, over and over with other contents and sizes.
+fn run_and_vary<O: Reference + Kernels>(
+    gpu: &dyn Executor,
+    (seeds, varied): (Vec<u64>, u64),
+    gate: f64,
+    progress: &mut dyn FnMut(&CaseReport),
+) -> Vec<CaseReport> {
+    let mut reports = run_op::<O>(gpu, seeds, gate, progress);
+    let ran = |r: &&CaseReport| r.status == Status::Passed && r.seed < O::PLANNED && r.light;
+    let light: Vec<u64> = reports.iter().filter(ran).map(|r| r.seed).collect();
+    let again = (1..).flat_map(|round| light.iter().map(move |seed| round * VARIED + seed));
+    let wanted = usize::try_from(varied).unwrap_or(usize::MAX);
+    reports.extend(run_op::<O>(gpu, again.take(if light.is_empty() { 0 } else { wanted }), gate, progress));
+    reports
+}
+
 /// The gate of an adapter. On a software driver it is [`GATE_CPU`], or the share of its allowance that the driver's worst builtin uses (by
 /// the probe): an element that hangs on one `exp` or `log` cannot be closer to exact than that builtin.
-pub fn gate(gpu: &Gpu) -> f64 {
+pub fn gate(gpu: &dyn Executor) -> f64 {
     let p = gpu.probe();
     let builtins = [p.exp, p.exp2, p.log, p.divide, p.inverse_sqrt].into_iter().fold(GATE_CPU, f64::max);
     if gpu.info().kind == AdapterKind::Cpu { builtins.min(GATE) } else { GATE }
@@ -105,31 +131,55 @@ pub fn some_planned<O: Reference>() -> impl Iterator<Item = u64> {
 
 /// Cases that [`conformance`] will run, for a progress bar.
 pub fn count(options: &Options) -> u64 {
-    planned(options).iter().map(|(_, n)| n).sum()
+    planned(options).iter().map(|(_, seeds, varied)| seeds.len() as u64 + varied).sum()
 }
 
-fn planned(options: &Options) -> Vec<(&'static str, u64)> {
-    let total = options.cases.unwrap_or(CASES) * if options.full { 10 } else { 1 };
+/// Of each op asked for: its name, seeds of cases with kernels of their own, and how many varied ones. Only a run from the first seed on varies.
+fn planned(options: &Options) -> Vec<(&'static str, Vec<u64>, u64)> {
+    let [all, own] = if options.full { FULL } else { [1, 1] };
+    let total = options.cases.unwrap_or(CASES) * all;
+    let drawn = if options.first_seed > 0 { total } else { total.min(DRAWN * own) };
     let wanted = |name: &str| options.op.as_deref().is_none_or(|o| o == name);
-    shares(total).into_iter().filter(|(name, _)| wanted(name)).collect()
+    let both = shares(drawn).into_iter().zip(shares(total - drawn));
+    let [every, which] = options.thinned.filter(|_| options.first_seed == 0).unwrap_or([1, 0]);
+    let of_op = |((name, drawn), (_, varied)): ((&'static str, u64), (_, u64))| {
+        let first = options.first_seed;
+        let seeds: Vec<u64> = (first..first + drawn).filter(|s| s % every == which).collect();
+        let varied = varied + drawn - seeds.len() as u64;
+        (name, seeds, varied)
+    };
+    both.map(of_op).filter(|(name, ..)| wanted(name)).collect()
+}
+
+/// What the device has beyond WebGPU's defaults.
+fn features(gpu: &dyn Executor) -> Vec<String> {
+    let (info, limits) = (gpu.info(), gpu.limits());
+    let subgroups = info.subgroup.map(|(least, most)| format!("subgroups of {least} to {most}"));
+    let planned = limits.subgroup.map(|n| format!("plans use subgroups of {n}"));
+    let f16 = info.f16.then(|| "f16 in storage".to_string());
+    let matrix = limits.matrix.map(|m| format!("matrix units of {0} × {0}", m.edge));
+    let buffers = format!("bindings of {} MiB", limits.binding_bytes >> 20);
+    [subgroups, planned, f16, matrix, Some(buffers)].into_iter().flatten().collect()
 }
 
 /// Runs the cases of every op asked for. `progress` is told each case's report as it comes.
-pub fn conformance(gpu: &Gpu, options: &Options, progress: &mut dyn FnMut(&CaseReport)) -> Report {
+pub fn conformance(gpu: &dyn Executor, options: &Options, progress: &mut dyn FnMut(&CaseReport)) -> Report {
     let clock = Instant::now();
     let gate = options.gate.unwrap_or_else(|| gate(gpu));
     let expectations = Expectations::of_repository();
     let adapter = gpu.info().to_string();
     let mut report = Report {
         adapter: adapter.clone(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        unix_time: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |t| t.as_secs()),
+        features: features(gpu),
         probe: gpu.probe().to_string(),
         first_seed: options.first_seed,
         gate,
         ..Report::default()
     };
-    for (name, cases) in planned(options) {
-        let seeds = options.first_seed..options.first_seed + cases;
-        let reports = run_named(gpu, name, seeds, gate, progress);
+    for (name, seeds, varied) in planned(options) {
+        let reports = run_named(gpu, name, (seeds, varied), gate, progress);
         let verdicts = reports.iter().filter_map(|r| Some((r.clone(), expectations.judge(&adapter, r)?)));
         let wrong: Vec<_> = verdicts.collect();
         let unexpected = wrong.iter().filter(|(r, _)| r.status == Status::Failed).count();
@@ -142,16 +192,16 @@ pub fn conformance(gpu: &Gpu, options: &Options, progress: &mut dyn FnMut(&CaseR
 
 /// The cases of the op called `name`; none if there is no such op.
 fn run_named(
-    gpu: &Gpu,
+    gpu: &dyn Executor,
     name: &str,
-    seeds: std::ops::Range<u64>,
+    cases: (Vec<u64>, u64),
     gate: f64,
     progress: &mut dyn FnMut(&CaseReport),
 ) -> Vec<CaseReport> {
     macro_rules! find {
         ($($op:ty),*) => {$(
             if name == <$op as gatefold_core::Op>::NAME {
-                return run_op::<$op>(gpu, seeds, gate, progress);
+                return run_and_vary::<$op>(gpu, cases, gate, progress);
             }
         )*};
     }
@@ -165,7 +215,7 @@ pub fn op_names() -> Vec<&'static str> {
 }
 
 /// What one case is and what came out, for people.
-fn tell<O: Reference + Kernels>(gpu: &Gpu, seed: u64) -> (String, bool) {
+fn tell<O: Reference + Kernels>(gpu: &dyn Executor, seed: u64) -> (String, bool) {
     let prepared = Prepared::<O>::new(seed);
     let report = run_prepared(gpu, &prepared, gate(gpu));
     let limits = crate::profile::Profile::of(seed).limits(gpu.limits(), &prepared.case.op.cost());
@@ -199,7 +249,7 @@ fn tell<O: Reference + Kernels>(gpu: &Gpu, seed: u64) -> (String, bool) {
 ///
 /// # Errors
 /// If there is no op of that name.
-pub fn repro(gpu: &Gpu, op: &str, seed: u64) -> Result<(String, bool), String> {
+pub fn repro(gpu: &dyn Executor, op: &str, seed: u64) -> Result<(String, bool), String> {
     macro_rules! find {
         ($($op:ty),*) => {$(
             if op == <$op as gatefold_core::Op>::NAME {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use gatefold_core::Cost;
-use gatefold_cpu_ref::case::HALVES;
+use gatefold_cpu_ref::case::{HALVES, VARIED};
 use gatefold_shaders::{DeviceKind, Limits, Plan};
 
 /// Limits to plan with. Drawn from the seed, so that a seed replays the whole case.
@@ -56,7 +56,9 @@ const SPEED: f64 = (1_u32 << 30) as f64;
 impl Profile {
     /// The profile that a seed stands for: two fifths native, a quarter without subgroups, a fortieth the other schedule, the rest small. A
     /// GPU's large tiles, which take a software driver 10 to 70 seconds a case to compile, are for a quarter of those of the other schedule.
+    /// A varied case has that of the case it varies: its kernels are there already.
     pub fn of(seed: u64) -> Self {
+        let seed = seed % VARIED;
         let bits = mix(seed);
         // Matrix units instead of a CPU-type driver's shuffles, where there are any: what these cases are for.
         if seed >= HALVES {

@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use gatefold_cpu_ref::case::VARIED;
+
 use crate::run_case::{CaseReport, Status};
 
 /// One op × kind of case.
@@ -39,16 +41,28 @@ pub struct OpReport {
     pub unsupported: usize,
     /// Run under the adapter's own limits because squeezed ones were too small.
     pub refused: usize,
+    /// Of the cases, those that vary others (contents, sizes).
+    #[serde(default)]
+    pub varied: usize,
     /// Elements compared.
     pub elements: usize,
     /// Largest error ÷ bound.
     pub worst_ratio: f64,
+    /// The case that has it.
+    #[serde(default)]
+    pub worst_seed: u64,
     /// 99.9th percentile of the cases' largest error ÷ bound.
     pub p999_ratio: f64,
     /// Largest normalised mean square error of f32 outputs.
     pub worst_nmse_f32: f64,
     /// Largest error in units of the last place, of elements that are not small beside their output.
     pub worst_ulp: f64,
+    /// Largest error over that of a plain evaluation in f32 (FlashAttention's tests allow 2 to 3), of one f32 case in eight.
+    #[serde(default)]
+    pub worst_flash: f64,
+    /// Seconds on the adapter, and in the reference.
+    #[serde(default)]
+    pub seconds: [f64; 2],
     /// Cases by profile.
     pub profiles: BTreeMap<String, usize>,
     /// By kind of case.
@@ -60,6 +74,15 @@ pub struct OpReport {
 pub struct Report {
     /// Adapter name, driver and version.
     pub adapter: String,
+    /// Version of the crate.
+    #[serde(default)]
+    pub version: String,
+    /// Seconds since 1970.
+    #[serde(default)]
+    pub unix_time: u64,
+    /// Optional features of the device, in words.
+    #[serde(default)]
+    pub features: Vec<String>,
     /// What the opening probe found.
     pub probe: String,
     /// First seed of each op; the seeds follow one another.
@@ -95,6 +118,9 @@ impl OpReport {
         let mut ratios = Vec::new();
         for case in cases {
             *sum.profiles.entry(case.profile.clone()).or_default() += 1;
+            sum.varied += usize::from(case.seed >= VARIED);
+            sum.seconds[0] += case.millis * 1e-3;
+            sum.seconds[1] += case.reference_millis * 1e-3;
             match case.status {
                 Status::Passed => sum.passed += 1,
                 Status::Failed => sum.expected_failures += 1,
@@ -106,6 +132,10 @@ impl OpReport {
             sum.refused += usize::from(case.refused);
             sum.elements += case.elements;
             sum.worst_ulp = sum.worst_ulp.max(case.ulp);
+            sum.worst_flash = sum.worst_flash.max(case.flash);
+            if case.ratio >= sum.worst_ratio {
+                (sum.worst_ratio, sum.worst_seed) = (case.ratio, case.seed);
+            }
             if case.label.ends_with("f32") {
                 sum.worst_nmse_f32 = sum.worst_nmse_f32.max(case.nmse);
             }
@@ -114,7 +144,6 @@ impl OpReport {
         }
         sum.expected_failures = sum.expected_failures.saturating_sub(unexpected);
         ratios.sort_by(f64::total_cmp);
-        sum.worst_ratio = ratios.last().copied().unwrap_or(0.0);
         sum.p999_ratio = ratios.get((ratios.len().saturating_sub(1)) * 999 / 1000).copied().unwrap_or(0.0);
         sum.groups.sort_by(|a, b| a.name.cmp(&b.name));
         sum
@@ -146,7 +175,7 @@ impl fmt::Display for Report {
             writeln!(
                 f,
                 "{}: {} cases ({}), {} passed, {} failed, {} expected failures, {} not supported; worst error/bound {:.4}, p99.9 {:.4}, \
-                 NMSE f32 {:.1e}, {:.0} ULP",
+                 NMSE f32 {:.1e}, {:.0} ULP, {:.2} of plain f32; {:.0} s on the adapter, {:.0} s in the reference",
                 o.op,
                 o.cases,
                 profiles.join(", "),
@@ -158,6 +187,9 @@ impl fmt::Display for Report {
                 o.p999_ratio,
                 o.worst_nmse_f32,
                 o.worst_ulp,
+                o.worst_flash,
+                o.seconds[0],
+                o.seconds[1],
             )?;
             for g in &o.groups {
                 let Group { name, cases, worst_ratio, worst_seed, .. } = g;

@@ -25,10 +25,10 @@ pub(crate) struct Expand {
 }
 
 /// Drawn cases looked at after the planned ones.
-const DRAWN: u64 = 200;
+pub(crate) const DRAWN: u64 = 200;
 
 /// The kinds of adapter whose variants are looked at; no adapter is needed.
-fn kinds() -> [Limits; 5] {
+pub(crate) fn kinds() -> [Limits; 5] {
     let gpu = Limits { f16: true, workgroup_memory: 32 << 10, ..Limits::webgpu_default() };
     let cpu = Limits { kind: DeviceKind::Cpu, ..gpu.clone() };
     let matrix = Limits { matrix: Some(MatrixUnit { edge: 16, lanes: 64 }), ..gpu.clone() };
@@ -47,7 +47,8 @@ fn reached<O: Reference + Kernels>(found: &mut BTreeMap<String, Step>) {
     }
 }
 
-fn variants() -> BTreeMap<String, Step> {
+/// Every variant that the cases of the reference reach, by name.
+pub(crate) fn variants() -> BTreeMap<String, Step> {
     let mut found = BTreeMap::new();
     macro_rules! all {
         ($($op:ty),*) => {$( reached::<$op>(&mut found); )*};
@@ -122,7 +123,7 @@ impl PlanOf {
             serde_json::from_str(&text).with_context(|| format!("reading {}", self.spec.display()))?;
         let name = case["op"].as_str().ok_or_else(|| anyhow!("{}: expected a key \"op\"", self.spec.display()))?;
         let gpu = open(self.adapter.as_deref())?;
-        println!("{}\nmatrix units: {}", gpu.info(), gpu.probe().matrix);
+        println!("{}\nverdicts: {}", gpu.info(), gpu.verdict_file());
         macro_rules! find {
             ($($op:ty),*) => {$(
                 if name == <$op as gatefold_core::Op>::NAME {

@@ -5,14 +5,21 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::shell;
+use crate::{shell, stacks};
 
 /// A Debian package, and what it is for.
-struct Package {
-    name: &'static str,
-    what: &'static str,
+pub(crate) struct Package {
+    pub(crate) name: &'static str,
+    pub(crate) what: &'static str,
     /// Left out on distributions that do not have it under this name (Ubuntu ships Chromium as a snap).
-    optional: bool,
+    pub(crate) optional: bool,
+}
+
+impl Package {
+    /// The program that it brings, by which it is found whoever installed it.
+    fn program(&self) -> &'static str {
+        self.name.trim_end_matches("js")
+    }
 }
 
 const LOADER: Package = Package { name: "libvulkan1", what: "Vulkan loader", optional: false };
@@ -21,17 +28,31 @@ const MESA: Package =
 const SWIFTSHADER: Package =
     Package { name: "chromium-common", what: "SwiftShader, a second software driver", optional: true };
 
+/// For Dawn, where there is no node.
+const NODE: [Package; 2] = [
+    Package { name: "nodejs", what: "node, which Dawn runs in", optional: true },
+    Package { name: "npm", what: "npm, which installs Dawn", optional: true },
+];
+
 /// `cargo xtask setup`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Setup {
     /// Only say what is missing; exit with 2 if something is.
     #[arg(long)]
     check: bool,
+    /// Also Dawn and a newer Mesa, below target/stacks
+    #[arg(long, conflicts_with = "check")]
+    stacks: bool,
 }
 
 impl Setup {
     /// Installs what is missing.
     pub(crate) fn run(&self) -> Result<u8> {
+        if self.stacks {
+            drivers_for_tests(true)?;
+            gatefold_tests::stacks::installed().iter().for_each(|s| println!("stack {}", s.name));
+            return Ok(0);
+        }
         let missing = missing(&[LOADER, MESA, SWIFTSHADER]);
         if missing.is_empty() {
             println!("setup: everything is there");
@@ -58,17 +79,27 @@ pub(crate) fn driver(may_install: bool) -> Result<bool> {
     Ok(true)
 }
 
-/// All of the packages that the tests use; no error where apt is missing or an optional package does not exist.
-pub(crate) fn drivers_for_tests() -> Result<()> {
-    let missing = missing(&[LOADER, MESA, SWIFTSHADER]);
-    if missing.is_empty() {
-        return Ok(());
-    }
-    if shell::has("apt-get") {
+/// All that the tests run on: packages, and Dawn; with `all` also the stacks that run only if asked for. No error where apt is missing or an
+/// optional package does not exist.
+pub(crate) fn drivers_for_tests(all: bool) -> Result<()> {
+    let mut missing = missing(&[LOADER, MESA, SWIFTSHADER]);
+    if !missing.is_empty() && shell::has("apt-get") {
         println!("The tests run on every driver there is. Installing the software drivers that are missing:");
-        return install(&missing);
+        install(&missing)?;
+    } else if !missing.is_empty() {
+        tell(&missing);
     }
-    tell(&missing);
+    missing = NODE.into_iter().filter(|p| cfg!(target_os = "linux") && !shell::has(p.program())).collect();
+    if !missing.is_empty() && shell::has("apt-get") {
+        println!("The tests run on Dawn too. Installing what it needs:");
+        install(&missing)?;
+    }
+    if let Err(e) = stacks::dawn() {
+        println!("NOT INSTALLED: Dawn: {e:#}");
+    }
+    if all {
+        stacks::mesa()?;
+    }
     Ok(())
 }
 
@@ -106,7 +137,7 @@ fn tell(missing: &[Package]) {
 }
 
 /// The packages that dpkg does not know as installed and whose driver file is not there either.
-fn missing(packages: &[Package]) -> Vec<Package> {
+pub(crate) fn missing(packages: &[Package]) -> Vec<Package> {
     if !cfg!(target_os = "linux") {
         return Vec::new();
     }
@@ -162,7 +193,8 @@ fn apt(args: &[&str]) -> Result<()> {
     shell::run(&mut command)
 }
 
-fn install(packages: &[Package]) -> Result<()> {
+/// Installs packages by apt, and says which and why.
+pub(crate) fn install(packages: &[Package]) -> Result<()> {
     for p in packages {
         println!("  {}: {}", p.name, p.what);
     }
@@ -179,7 +211,7 @@ fn install(packages: &[Package]) -> Result<()> {
     if !required.is_empty() && install_named(&required).is_err() {
         // Package lists may be older than the mirror.
         apt(&["update", "-qq"])?;
-        install_named(&required).context("installing the software driver")?;
+        install_named(&required).context("installing packages")?;
     }
     for p in packages.iter().filter(|p| p.optional && known(p.name)) {
         if let Err(e) = install_named(&[p]) {

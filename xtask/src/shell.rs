@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use anyhow::{Context, Result, anyhow, bail};
+use gatefold_tests::stacks::Stack;
 
 /// Root of the repository.
 pub(crate) fn root() -> PathBuf {
@@ -31,6 +32,13 @@ pub(crate) fn own_file() -> Result<&'static Path> {
 /// This program once more, for work that needs its own process (another driver, a driver that may crash).
 pub(crate) fn again() -> Result<Command> {
     let mut command = Command::new(own_file()?);
+    command.current_dir(root());
+    Ok(command)
+}
+
+/// This program once more, on a stack.
+pub(crate) fn again_on(stack: &Stack) -> Result<Command> {
+    let mut command = stack.process(own_file()?);
     command.current_dir(root());
     Ok(command)
 }

@@ -1,11 +1,13 @@
 //! `cargo xtask test`: everything that must hold, stage by stage, with one closing line.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Result, bail};
-use gatefold_tests::adapters::{Driver, installed_drivers};
 use gatefold_tests::conformance::op_names;
+use gatefold_tests::stacks::{self, Runtime, Stack};
 
 use crate::verify::{NO_ADAPTER, vector_folders};
 use crate::{failures, isa, peers, setup, shell, tidy};
@@ -16,10 +18,25 @@ pub(crate) struct Suite {
     /// Do not install missing software drivers
     #[arg(long)]
     no_install: bool,
-    /// Only the stages whose name contains this: format, layout, clippy, docs, machine code, tests, mutants, conformance, vectors
+    /// Stacks that conformance runs on; those of `all` are installed if they are missing
+    #[arg(long, value_enum, default_value = "default")]
+    stacks: Choice,
+    /// Only the stages whose name contains this: format, layout, clippy, docs, machine code, compilers, sanitizer, tests, mutants, conformance, vectors
     #[arg(long)]
     only: Option<String>,
 }
+
+/// Which stacks conformance runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Choice {
+    /// wgpu on every driver of the system, once more with a tenth of the cases and nothing beyond WebGPU, and Dawn
+    Default,
+    /// Every stack: also subgroups of 4, 8 and 16, a newer Mesa, and Dawn on each driver
+    All,
+}
+
+/// The choice of this run.
+static CHOICE: OnceLock<Choice> = OnceLock::new();
 
 /// How many checks of a stage held.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -146,29 +163,46 @@ fn examples() -> Vec<String> {
     names
 }
 
-/// Conformance of one op with only this driver visible; `None` where its hardware is absent.
-fn conformance_on(driver: &Driver, op: &str) -> Result<Option<Outcome>> {
-    let mut command = shell::again()?;
-    driver.alone_in(&mut command);
-    command.args(["conformance", "--sub-process", "--op", op]).current_dir(shell::root());
-    let (text, code) = shell::tee(&mut command, &format!("  {}: ", driver.name))?;
-    let has_adapter = code != Some(i32::from(NO_ADAPTER));
-    let who = format!("{} {op}", driver.name);
-    Ok(has_adapter.then(|| Outcome::heard(Count::told(op_lines(&text), code == Some(0)), &who, &text)))
+/// Conformance of one op on a stack; `None` where what it needs is absent.
+fn conformance_on(stack: &Stack, op: &str) -> Result<Option<Outcome>> {
+    let mut command = shell::again_on(stack)?;
+    command.args(["conformance", "--sub-process", "--stack", &stack.name, "--op", op]);
+    let (text, code) = shell::tee(&mut command, &format!("  {}: ", stack.name))?;
+    let who = format!("{} {op}", stack.name);
+    if code != Some(i32::from(NO_ADAPTER)) {
+        return Ok(Some(Outcome::heard(Count::told(op_lines(&text), code == Some(0)), &who, &text)));
+    }
+    Ok(stack
+        .must_open
+        .then(|| Outcome::failed(format!("{}: a driver that needs no hardware opens no adapter", stack.name))))
 }
 
-/// Every op on every driver, a process each, as many at a time as there are cores: compiling, which takes most of the time, keeps one busy.
+/// Every op on every stack, a process each, as many at a time as there are cores: compiling, which takes most of the time, keeps one busy.
 fn conformance() -> Result<Outcome> {
-    let drivers = installed_drivers();
+    let every = CHOICE.get() == Some(&Choice::All);
+    let stacks: Vec<_> = stacks::installed().into_iter().filter(|s| every || s.by_default).collect();
+    println!("  stacks: {}", stacks.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", "));
+    if !stacks.iter().any(|s| s.runtime == Runtime::Dawn) {
+        println!("  NOT RUN: Dawn is not installed (cargo xtask setup --stacks)");
+    }
     // Gradients have the most kernels: first, so that no core waits for them at the end.
     let mut ops = op_names();
     ops.sort_by_key(|op| !op.ends_with("backward"));
-    let jobs: Vec<_> = ops.iter().flat_map(|op| drivers.iter().map(move |driver| (driver, *op))).collect();
+    let jobs = ops.iter().flat_map(|op| stacks.iter().map(move |stack| (stack, *op)));
+    let jobs: Vec<_> = jobs.filter(|(stack, op)| stack.has(op)).collect();
     let (next, cores) = (AtomicUsize::new(0), std::thread::available_parallelism().map_or(1, usize::from));
-    let work = || -> Result<Vec<Option<Outcome>>> {
+    let absent = Mutex::new(BTreeSet::new());
+    let work = || -> Result<Vec<Outcome>> {
         let mut outcomes = Vec::new();
-        while let Some((driver, op)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-            outcomes.push(conformance_on(driver, op)?);
+        while let Some((stack, op)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let known = absent.lock().unwrap_or_else(PoisonError::into_inner).contains(&stack.name);
+            if known {
+                continue;
+            }
+            match conformance_on(stack, op)? {
+                Some(outcome) => outcomes.push(outcome),
+                None => _ = absent.lock().unwrap_or_else(PoisonError::into_inner).insert(stack.name.clone()),
+            }
         }
         Ok(outcomes)
     };
@@ -176,10 +210,13 @@ fn conformance() -> Result<Outcome> {
         let workers: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
         workers.into_iter().map(|w| w.join().unwrap_or_else(|_| bail!("a worker panicked"))).collect()
     });
+    for name in absent.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        println!("  NOT RUN: {name}: no adapter");
+    }
     let mut all = Outcome::default();
     let mut runs = 0;
     for outcomes in found {
-        for outcome in outcomes?.into_iter().flatten() {
+        for outcome in outcomes? {
             runs += 1;
             all += outcome;
         }
@@ -222,17 +259,30 @@ fn machine_code() -> Result<Outcome> {
     Ok(Outcome::heard(count, "", &text))
 }
 
+/// A command of this program, which sums up in lines that begin like this.
+fn own(command: &str, begin: &str) -> Result<Outcome> {
+    let mut again = shell::again()?;
+    again.arg(command);
+    println!("  $ {}", shell::typed(&again));
+    let (text, code) = shell::tee(&mut again, "  ")?;
+    let count = Count::told(sum(&text, begin, ["passed", "failed"]), code == Some(0));
+    Ok(Outcome::heard(count, "", &text))
+}
+
 type Stage = (&'static str, fn() -> Result<Outcome>);
 
 /// The stages, quickest first: what is wrong is said early. Mutants are a test target of the workspace and run with the tests.
-const STAGES: [Stage; 8] = [
+const STAGES: [Stage; 10] = [
     ("format", format),
     ("layout", layout),
     ("clippy", || cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"], &[])),
     ("docs", || cargo(&["doc", "--workspace", "--no-deps", "--quiet"], &[("RUSTDOCFLAGS", "-D warnings")])),
     ("machine code", machine_code),
+    // Those compilers that are not installed are named, and count neither way.
+    ("compilers", || own("compilers", "compilers:")),
+    ("sanitizer", || own("sanitize", "sanitizer:")),
     ("tests, examples and mutants", tests),
-    ("conformance on every driver", conformance),
+    ("conformance on every stack", conformance),
     ("vectors", vectors),
 ];
 
@@ -240,8 +290,9 @@ impl Suite {
     pub(crate) fn run(&self) -> Result<u8> {
         setup::linker()?;
         if !self.no_install {
-            setup::drivers_for_tests()?;
+            setup::drivers_for_tests(self.stacks == Choice::All)?;
         }
+        CHOICE.get_or_init(|| self.stacks);
         let clock = Instant::now();
         let mut all = Count::default();
         let wanted = |name: &str| self.only.as_ref().is_none_or(|only| name.contains(only.as_str()));

@@ -4,22 +4,30 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail};
-use gatefold_tests::adapters::{Driver, installed_drivers};
 use gatefold_tests::conformance as harness;
+use gatefold_tests::executor::Executor;
 use gatefold_tests::mutants::{self, Mutant, Proof};
+use gatefold_tests::report::Report;
 use gatefold_tests::run_case::Status;
+use gatefold_tests::stacks::{self, Runtime, Stack};
 use gatefold_tests::vectors::check_folders;
 use gatefold_wgpu::{Gpu, Options, RunError};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::shell;
+use crate::{evidence, shell};
 
 /// Exit status of a process that finds no adapter: a driver without its hardware is not a failure of ours.
 pub(crate) const NO_ADAPTER: u8 = 3;
 
+/// How commands open an adapter: what its probe and self-tests found is kept for the next command.
+fn options(adapter: Option<&str>) -> Options {
+    let verdict_file = Some(shell::root().join("target/verdicts.json"));
+    Options { adapter: adapter.map(Into::into), verdict_file, ..Options::default() }
+}
+
 /// Opens the adapter of that index or name, or the best.
 pub(crate) fn open(adapter: Option<&str>) -> Result<Gpu> {
-    Ok(Gpu::open(&Options { adapter: adapter.map(Into::into), ..Options::default() })?)
+    Ok(Gpu::open(&options(adapter))?)
 }
 
 /// A progress bar with an estimate, on terminals only.
@@ -34,18 +42,21 @@ pub(crate) fn progress(length: u64, what: &str) -> ProgressBar {
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct Conformance {
     /// Index of the adapter or part of its name
-    #[arg(long, conflicts_with = "all_adapters")]
+    #[arg(long, conflicts_with_all = ["all_adapters", "stack"])]
     adapter: Option<String>,
-    /// Every driver that is installed, each in a process of its own
-    #[arg(long)]
+    /// wgpu on every driver that is installed, each in a process of its own
+    #[arg(long, conflicts_with = "stack")]
     all_adapters: bool,
+    /// A stack by its name, or all that are installed, each in a process of its own: lavapipe, swiftshader, dawn-swiftshader, mesa-26, …
+    #[arg(long)]
+    stack: Option<String>,
     /// Only this op
     #[arg(long)]
     op: Option<String>,
-    /// Ten times as many cases
+    /// Thirty times as many cases
     #[arg(long)]
     full: bool,
-    /// Cases of all ops together (default: 7,500)
+    /// Cases of all ops together (default: 20,000)
     #[arg(long)]
     cases: Option<u64>,
     /// First seed of each op; the planned edge cases begin at 0
@@ -54,10 +65,13 @@ pub(crate) struct Conformance {
     /// Writes the report here
     #[arg(long)]
     json: Option<PathBuf>,
+    /// Writes the report here as a page
+    #[arg(long)]
+    html: Option<PathBuf>,
     /// Keep runtime checks in every kernel, also where the plan has proven that they catch nothing
     #[arg(long)]
     checked: bool,
-    /// Set for the processes of --all-adapters: no adapter is status 3 instead of an error
+    /// Set for the processes of --stack: this is one, and no adapter is status 3 instead of an error
     #[arg(long, hide = true)]
     sub_process: bool,
 }
@@ -69,25 +83,40 @@ impl Conformance {
         {
             bail!("--op: expected one of {}, got {op}", harness::op_names().join(", "));
         }
-        if self.all_adapters {
-            return self.all();
-        }
-        let options = Options { adapter: self.adapter.clone(), checked: self.checked, ..Options::default() };
-        match Gpu::open(&options).map_err(anyhow::Error::from) {
-            Ok(gpu) => self.on(&gpu),
-            Err(e) if self.sub_process && is_no_adapter(&e) => Ok(NO_ADAPTER),
-            Err(e) => Err(e),
+        let options = Options { checked: self.checked, ..options(self.adapter.as_deref()) };
+        match self.stack.as_deref() {
+            Some(name) if self.sub_process => self.in_stack(&stack(name)?, &options),
+            Some("all") => self.each(&stacks::installed()),
+            Some(name) => self.each(&[stack(name)?]),
+            None if self.all_adapters => {
+                let plain = |s: &Stack| s.runtime == Runtime::Wgpu && s.by_default && !s.strict;
+                self.each(&stacks::installed().into_iter().filter(plain).collect::<Vec<_>>())
+            }
+            None => self.on(&Gpu::open(&options)?, (self.cases, None), self.seed),
         }
     }
 
-    fn on(&self, gpu: &Gpu) -> Result<u8> {
-        let options = harness::Options {
-            op: self.op.clone(),
-            full: self.full,
-            cases: self.cases,
-            first_seed: self.seed,
-            gate: None,
-        };
+    /// In a process of a stack.
+    fn in_stack(&self, stack: &Stack, options: &Options) -> Result<u8> {
+        let share = (stack.one_in > 1).then(|| harness::CASES.div_ceil(stack.one_in));
+        let seed = if self.seed == 0 { stack.first_seed() } else { self.seed };
+        match stack.open(options) {
+            Ok(gpu) if stack.matrix && gpu.limits().matrix.is_none() => {
+                bail!("stack {}: no matrix units: {}", stack.name, gpu.probe().matrix)
+            }
+            Ok(gpu) => self.on(gpu.as_ref(), (self.cases.or(share), stack.thinned.filter(|_| !self.full)), seed),
+            Err(e @ RunError::NoAdapter { .. }) => {
+                println!("{e}");
+                Ok(NO_ADAPTER)
+            }
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// `cases`: how many, and which of those with kernels of their own.
+    fn on(&self, gpu: &dyn Executor, cases: (Option<u64>, Option<[u64; 2]>), first_seed: u64) -> Result<u8> {
+        let (op, full, (cases, thinned)) = (self.op.clone(), self.full, cases);
+        let options = harness::Options { op, full, cases, thinned, first_seed, gate: None };
         let bar = progress(harness::count(&options), "conformance");
         let report = harness::conformance(gpu, &options, &mut |case| {
             bar.inc(1);
@@ -102,24 +131,29 @@ impl Conformance {
             let text = serde_json::to_string_pretty(&report).context("writing the report")?;
             std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))?;
         }
+        if let Some(path) = &self.html {
+            evidence::write_page(std::slice::from_ref(&report), path)?;
+        }
         Ok(u8::from(!report.passed()))
     }
 
-    /// One process per driver: the Vulkan loader reads its environment once, and a driver that crashes takes only its own process along.
-    fn all(&self) -> Result<u8> {
-        let mut reports: Vec<serde_json::Value> = Vec::new();
+    /// One process per stack: the Vulkan loader reads its environment once, and a driver that crashes takes only its own process along.
+    fn each(&self, stacks: &[Stack]) -> Result<u8> {
+        let mut reports: Vec<Report> = Vec::new();
         let mut failed = 0;
-        for driver in installed_drivers() {
-            let json = std::env::temp_dir().join(format!("gatefold_{}_{}.json", driver.name, std::process::id()));
-            println!("driver {}", driver.name);
-            let status = self.command(&driver, &json)?.status().context("starting this program again")?;
+        for stack in stacks {
+            let json = std::env::temp_dir().join(format!("gatefold_{}_{}.json", stack.name, std::process::id()));
+            println!("stack {}", stack.name);
+            let status = self.command(stack, &json)?.status().context("starting this program again")?;
             match status.code() {
-                Some(code) if code == i32::from(NO_ADAPTER) => println!("no adapter: its hardware is not here"),
+                Some(code) if code == i32::from(NO_ADAPTER) && !stack.must_open => {
+                    println!("no adapter: what it needs is not here");
+                }
                 Some(0) => {}
                 _ => failed += 1,
             }
             if let Ok(text) = std::fs::read_to_string(&json) {
-                reports.push(serde_json::from_str(&text).context("reading the report of a driver")?);
+                reports.push(serde_json::from_str(&text).context("reading the report of a stack")?);
                 // It was a message between two processes.
                 let _ = std::fs::remove_file(&json);
             }
@@ -128,19 +162,25 @@ impl Conformance {
             std::fs::write(path, serde_json::to_string_pretty(&reports)?)
                 .with_context(|| format!("writing {}", path.display()))?;
         }
+        if let Some(path) = &self.html {
+            evidence::write_page(&reports, path)?;
+        }
         let ran = reports.len();
-        println!("conformance: {ran} drivers, {failed} failed");
+        println!("conformance: {ran} stacks, {failed} failed");
         if ran == 0 {
-            bail!("no driver has an adapter. {}", crate::setup::advice());
+            bail!("no stack has an adapter. {}", crate::setup::advice());
         }
         Ok(u8::from(failed > 0))
     }
 
-    /// The same run with only `driver` visible.
-    fn command(&self, driver: &Driver, json: &Path) -> Result<std::process::Command> {
-        let mut command = shell::again()?;
-        driver.alone_in(&mut command);
-        command.args(["conformance", "--sub-process", "--seed", &self.seed.to_string(), "--json"]).arg(json);
+    /// The same run on `stack`.
+    fn command(&self, stack: &Stack, json: &Path) -> Result<std::process::Command> {
+        let mut command = shell::again_on(stack)?;
+        command.args(["conformance", "--sub-process", "--stack", &stack.name]);
+        command.args(["--seed", &self.seed.to_string(), "--json"]).arg(json);
+        if self.checked {
+            command.arg("--checked");
+        }
         if let Some(op) = &self.op {
             command.args(["--op", op]);
         }
@@ -152,6 +192,11 @@ impl Conformance {
         }
         Ok(command)
     }
+}
+
+/// The stack of that name.
+fn stack(name: &str) -> Result<Stack> {
+    stacks::named(name).map_err(|e| anyhow!("--{e}"))
 }
 
 /// Whether an error says that there is no adapter.
@@ -167,14 +212,28 @@ pub(crate) struct Repro {
     /// Seed, as a report names it
     seed: u64,
     /// Index of the adapter or part of its name
-    #[arg(long)]
+    #[arg(long, conflicts_with = "stack")]
     adapter: Option<String>,
+    /// On this stack
+    #[arg(long)]
+    stack: Option<String>,
+    /// Set for the process of --stack
+    #[arg(long, hide = true)]
+    sub_process: bool,
 }
 
 impl Repro {
     pub(crate) fn run(&self) -> Result<u8> {
-        let (text, passed) =
-            harness::repro(&open(self.adapter.as_deref())?, &self.op, self.seed).map_err(|e| anyhow!(e))?;
+        let gpu: Box<dyn Executor> = match &self.stack {
+            Some(name) if self.sub_process => stack(name)?.open(&Options::default())?,
+            Some(name) => {
+                let mut command = shell::again_on(&stack(name)?)?;
+                command.args(["repro", "--sub-process", "--stack", name, &self.op, &self.seed.to_string()]);
+                return Ok(u8::from(!command.status().context("starting this program again")?.success()));
+            }
+            None => Box::new(open(self.adapter.as_deref())?),
+        };
+        let (text, passed) = harness::repro(gpu.as_ref(), &self.op, self.seed).map_err(|e| anyhow!(e))?;
         println!("{text}");
         Ok(u8::from(!passed))
     }

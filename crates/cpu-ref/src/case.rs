@@ -8,6 +8,21 @@ use crate::data::Rng;
 /// units can multiply.
 pub const HALVES: u64 = 1 << 32;
 
+/// Seeds from here on stand for planned cases once more, `seed % VARIED`, with other contents and, where the op is one of sequences, rows or
+/// products, with other sizes near theirs: many cases for few kernels.
+pub const VARIED: u64 = 1 << 40;
+
+/// Which planned case a seed stands for, if any.
+pub(crate) fn edge(seed: u64, planned: u64) -> Option<usize> {
+    let at = seed % VARIED;
+    usize::try_from(at).ok().filter(|_| at < planned)
+}
+
+/// A size near `n`; 0, 1 and 2 stay what they are.
+pub(crate) fn near(rng: &mut Rng, n: usize) -> usize {
+    if n < 3 { n } else { n - n / 4 + rng.below(n / 2 + 2) }
+}
+
 /// A case of op `O`, replayable from its seed.
 #[derive(Debug, Clone)]
 pub struct Case<O> {

@@ -30,6 +30,6 @@ pub mod tolerance;
 pub use case::Case;
 pub use check::{CheckError, Checked, Drawn, check};
 pub use compare::{Comparison, compare};
-pub use real::{Dual, Err, Real};
+pub use real::{Dd, Dual, Err, Real};
 pub use reference::{Reference, Values, outputs};
 pub use tolerance::{Bounded, BoundedTensor, bounded, bounded_as};

@@ -5,6 +5,7 @@ use std::fmt;
 use gatefold_shaders::{DeviceKind, Limits, MatrixUnit};
 
 use crate::RunError;
+use crate::device::enumerate;
 use crate::error::DRIVER_HELP;
 
 /// Kind of adapter, best first.
@@ -121,21 +122,9 @@ pub enum LimitChoice {
     WebGpuDefault,
 }
 
-/// Every adapter of this machine. Empty, and no error, if there is no driver.
-pub(crate) async fn enumerate() -> Vec<wgpu::Adapter> {
-    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
-    // The default would load the interface's validation layers in debug builds.
-    descriptor.flags = wgpu::InstanceFlags::empty();
-    descriptor.backends = wgpu::Instance::enabled_backend_features();
-    if descriptor.backends.is_empty() {
-        return Vec::new();
-    }
-    wgpu::Instance::new(descriptor).enumerate_adapters(wgpu::Backends::all()).await
-}
-
 /// Every adapter of this machine, in the order of their index.
 pub async fn adapters_async() -> Vec<AdapterSummary> {
-    let found = enumerate().await;
+    let found = enumerate(false).await;
     found.iter().enumerate().map(|(i, a)| AdapterSummary::new(i, &a.get_info(), a.features())).collect()
 }
 
@@ -145,8 +134,8 @@ pub fn adapters() -> Vec<AdapterSummary> {
 }
 
 /// The adapter of that index or name, else the best: discrete, integrated, virtual, unknown, software.
-pub(crate) async fn select(wanted: Option<&str>) -> Result<(wgpu::Adapter, AdapterSummary), RunError> {
-    let found = enumerate().await;
+pub(crate) async fn select(wanted: Option<&str>, strict: bool) -> Result<(wgpu::Adapter, AdapterSummary), RunError> {
+    let found = enumerate(strict).await;
     let summaries: Vec<_> =
         found.iter().enumerate().map(|(i, a)| AdapterSummary::new(i, &a.get_info(), a.features())).collect();
     let chosen = match wanted {

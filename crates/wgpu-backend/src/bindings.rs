@@ -155,21 +155,6 @@ pub(crate) struct Job {
     pub(crate) grid: [u32; 3],
 }
 
-impl Job {
-    /// Records dispatches in order. A pipeline that is set stays set.
-    pub(crate) fn record_all(jobs: &[Self], pass: &mut wgpu::ComputePass<'_>) {
-        let mut set = None;
-        for job in jobs {
-            if set != Some(job.step) {
-                pass.set_pipeline(&job.pipeline);
-                set = Some(job.step);
-            }
-            pass.set_bind_group(0, &job.group, job.params.as_slice());
-            pass.dispatch_workgroups(job.grid[0], job.grid[1], job.grid[2]);
-        }
-    }
-}
-
 /// The parameters of every dispatch with a non-empty grid, block after block, and where each block begins.
 pub(crate) fn all_params(
     steps: &[(&Step, std::sync::Arc<Built>)],

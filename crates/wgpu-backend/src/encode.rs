@@ -7,7 +7,7 @@ use gatefold_shaders::{Plan, Scratch};
 
 use crate::bindings::{Job, Place};
 use crate::buffers::scratch;
-use crate::device::{Call, Handle};
+use crate::device::Handle;
 use crate::operand_buffers::Bindings;
 use crate::pipelines::contract;
 use crate::prepare::Linked;
@@ -44,16 +44,15 @@ impl Prepared {
     /// # Errors
     /// [`RunError::DeviceLost`] if the device is known to be lost.
     pub fn encode(&self, encoder: &mut wgpu::CommandEncoder) -> Result<(), RunError> {
-        self.handle.enter(&Call::new("encoding", self.op))?;
+        let mut recorder = self.handle.record_into(self.op, encoder)?;
         for Copied { from, to, bytes } in &self.copies {
-            encoder.copy_buffer_to_buffer(&from.0, from.1, &to.0, to.1, *bytes);
+            recorder.copy((&from.0, from.1), (&to.0, to.1), *bytes);
         }
         for (buffer, offset, bytes) in &self.cleared {
-            encoder.clear_buffer(buffer, *offset, Some(*bytes));
+            recorder.clear(buffer, *offset, *bytes);
         }
         if !self.jobs.is_empty() {
-            let descriptor = wgpu::ComputePassDescriptor { label: Some(self.op), timestamp_writes: None };
-            Job::record_all(&self.jobs, &mut encoder.begin_compute_pass(&descriptor));
+            recorder.pass(self.op, None, &self.jobs);
         }
         Ok(())
     }
@@ -108,7 +107,7 @@ impl Gpu {
         bindings: &Bindings,
     ) -> Result<Prepared, RunError> {
         let handle = self.handle();
-        handle.look(&Call::new("preparing", plan.op))?;
+        handle.begin(plan.op)?;
         let linked = Linked::new(handle, self.pipelines(), plan).await?;
         let mut places = self.places(plan, operands, bindings, &linked)?;
         let mut made = Prepared {

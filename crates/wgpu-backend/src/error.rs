@@ -38,6 +38,14 @@ pub enum RunError {
         /// What the probe saw.
         reason: String,
     },
+    /// A spec needs a path that the adapter has but may not be trusted with: its self-test failed, or was not asked for.
+    #[error("{operand}: {verdict}")]
+    Untrusted {
+        /// What needs it.
+        operand: String,
+        /// The verdict, in words.
+        verdict: String,
+    },
     /// The adapter refused to give a device.
     #[error("adapter {adapter} gave no device: {message}")]
     OpenDevice {

@@ -8,8 +8,7 @@ use gatefold_shaders::Plan;
 use crate::RunError;
 use crate::bindings::Job;
 use crate::buffers::{Content, Slot};
-use crate::device::Handle;
-use crate::mapping::Mapping;
+use crate::device::{Handle, Mapping, Recorder};
 use crate::readback::{Piece, Readback};
 use crate::run::Ran;
 use crate::timing::{StepClock, Timestamps};
@@ -63,22 +62,20 @@ pub(crate) struct Execution<'a> {
     pub(crate) jobs: Vec<Job>,
     pub(crate) timed: Option<StepClock>,
     pub(crate) stamps: Option<Timestamps>,
-    pub(crate) readback: Readback,
+    pub(crate) readback: Readback<'a>,
 }
 
 impl Execution<'_> {
-    fn record(&self, encoder: &mut wgpu::CommandEncoder, passes: &[Pass], first: usize, last: bool) {
+    fn record(&self, recorder: &mut Recorder<'_>, passes: &[Pass], first: usize, last: bool) {
         for (index, pass) in passes.iter().enumerate() {
             let timestamp_writes = self.stamps.as_ref().and_then(|s| s.writes(first + index));
-            let descriptor = wgpu::ComputePassDescriptor { label: Some(self.plan.op), timestamp_writes };
-            let mut recorder = encoder.begin_compute_pass(&descriptor);
-            Job::record_all(&self.jobs[pass.jobs.clone()], &mut recorder);
+            recorder.pass(self.plan.op, timestamp_writes, &self.jobs[pass.jobs.clone()]);
         }
         if last {
             if let Some(stamps) = &self.stamps {
-                stamps.record(encoder);
+                stamps.record(recorder);
             }
-            self.readback.record(encoder);
+            self.readback.record(recorder);
         }
     }
 
@@ -96,7 +93,7 @@ impl Execution<'_> {
             }
             self.watch.check(name)?;
             let last = index + 1 == submissions.len();
-            let commands = handle.record(name, |encoder| self.record(encoder, passes, first, last)).await?;
+            let commands = handle.record(name, |recorder| self.record(recorder, passes, first, last)).await?;
             let clock = Clock::start();
             let submitted = handle.submit(name, commands).await?;
             if self.timed == Some(StepClock::Host)
@@ -108,7 +105,7 @@ impl Execution<'_> {
             in_flight.push_back(submitted);
             first += passes.len();
         }
-        let mappings = self.readback.map(handle).await?;
+        let mappings = self.readback.map().await?;
         if let Some(newest) = in_flight.pop_back() {
             handle.wait(name, &newest, self.watch).await?;
         }
@@ -148,7 +145,7 @@ impl Execution<'_> {
                 }
             }
         };
-        self.readback.read(self.handle, mappings, visit).await?;
+        self.readback.read(mappings, visit).await?;
         wrong?;
         for o in operands.iter().filter(|o| o.role.is_made() && o.is_empty()) {
             outputs.insert(o.name, Tensor::from_bytes(o.dtype, o.dims.clone(), &[])?);
@@ -160,8 +157,8 @@ impl Execution<'_> {
 
     /// Gives the buffers to the next run. Everything has been read, nothing is in flight.
     pub(crate) fn release(self, slots: Vec<Slot>, params: Option<wgpu::Buffer>) {
-        self.readback.release(self.handle);
-        slots.into_iter().map(|s| s.place.buffer).chain(params).for_each(|buffer| self.handle.pool.put(buffer));
+        self.readback.release();
+        slots.into_iter().map(|s| s.place.buffer).chain(params).for_each(|buffer| self.handle.keep(buffer));
     }
 }
 

@@ -1,75 +1,19 @@
 //! A device to run on.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use gatefold_shaders::{Choices, DeviceKind, Limits, MatrixUnit};
 
 use crate::adapters::{AdapterSummary, LimitChoice, limits_of, matrix_unit, select};
-use crate::device::{Call, Handle, Health};
-use crate::faults::FaultPlan;
+use crate::device::{Handle, Health, experimental, request};
+use crate::options::Options;
 use crate::pipeline_cache::{DiskCache, PipelineCacheState};
 use crate::pipelines::Pipelines;
 use crate::plans::Plans;
-use crate::probe::{self, MatrixTest, Probe};
+use crate::probe::{self, FastPath, Probe, Trust};
 use crate::tuning::{self, Tuning, TuningSources};
 use crate::{AdapterKind, RunError};
-
-/// How a device is opened.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Index of the adapter, or part of its name or driver, whatever the case. `None`: the best there is.
-    pub adapter: Option<String>,
-    /// Limits and features asked for.
-    pub limits: LimitChoice,
-    /// Whether to probe the adapter when it is first opened in this process (some 50 ms). Without it, loop trips and speed are guessed,
-    /// and a broken driver is not noticed.
-    pub probe: bool,
-    /// Whether to use the adapter's matrix units, if it has any and the probe finds their sums exact.
-    pub matrix: bool,
-    /// Time without progress after which a run gives up with [`RunError::DeviceHung`]. `None`: 30 s, and 120 s on a software driver, which
-    /// compiles at the first dispatch and shares its cores with everything else.
-    pub patience: Option<Duration>,
-    /// Whether runs may map kernels' buffers instead of copying through staging ones, where host and device share memory (software
-    /// drivers, integrated GPUs) and the device has [`MAPPABLE_PRIMARY_BUFFERS`](wgpu::Features::MAPPABLE_PRIMARY_BUFFERS). The outputs
-    /// are the same.
-    pub mapped: bool,
-    /// Folder in which the driver's compiled pipelines are kept between processes, in a file per adapter; made if it is not there. `None`,
-    /// the default: none. Worth it on real drivers whose own cache is off; software drivers keep nothing in it. What came of it is
-    /// [`Gpu::pipeline_cache`]. The folder must be writable by no one who is not trusted: the driver believes what is in it.
-    pub pipeline_cache: Option<PathBuf>,
-    /// Whether every kernel is compiled with naga's runtime checks, also those whose indices and trip counts the plan has proven to stay in
-    /// range ([`Step::proven`](crate::Step::proven)). Results are the same; on GPUs it costs a fifth of the speed and more.
-    pub checked: bool,
-    /// Choices of tiles from an earlier [`Gpu::tuning`], as one shipped with a program. Passed over, with a reason in
-    /// [`Gpu::tuning_sources`], if it is for another adapter, driver or version of this crate.
-    pub tuning: Option<Tuning>,
-    /// File in which [`Gpu::tune`] keeps what it finds for later processes, as JSON; made if it is not there. One that is damaged or for
-    /// another adapter, driver or version is passed over in the same way, and replaced when something is tuned.
-    pub tuning_file: Option<PathBuf>,
-    /// Faults on demand, for tests.
-    #[doc(hidden)]
-    pub faults: Option<Arc<FaultPlan>>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            adapter: None,
-            limits: LimitChoice::Adapter,
-            probe: true,
-            matrix: true,
-            patience: None,
-            mapped: true,
-            pipeline_cache: None,
-            checked: false,
-            tuning: None,
-            tuning_file: None,
-            faults: None,
-        }
-    }
-}
 
 /// An open device: runs ops, keeps their pipelines. May be shared between threads.
 #[derive(Debug)]
@@ -78,10 +22,11 @@ pub struct Gpu {
     info: AdapterSummary,
     limits: Limits,
     probe: Probe,
+    trust: Arc<Trust>,
     /// Matrix units to be tested.
     matrix: Option<MatrixUnit>,
-    pipelines: Pipelines,
-    plans: Plans,
+    pipelines: Arc<Pipelines>,
+    plans: Arc<Plans>,
     pipeline_cache: PipelineCacheState,
     tuning_sources: TuningSources,
     options: Options,
@@ -108,16 +53,6 @@ fn is_unified(info: &wgpu::AdapterInfo) -> bool {
     matches!(info.device_type, wgpu::DeviceType::Cpu | wgpu::DeviceType::IntegratedGpu)
 }
 
-/// Leave to use features whose soundness wgpu does not vouch for.
-#[allow(
-    unsafe_code,
-    reason = "only for matrix units, in kernels of our own that are validated, and only after their self-test"
-)]
-fn experimental() -> wgpu::ExperimentalFeatures {
-    // SAFETY: the one such feature asked for is EXPERIMENTAL_COOPERATIVE_MATRIX. All modules are this crate's own.
-    unsafe { wgpu::ExperimentalFeatures::enabled() }
-}
-
 impl Gpu {
     /// Opens the best adapter with all its limits. Blocks.
     ///
@@ -141,7 +76,7 @@ impl Gpu {
     /// # Errors
     /// As [`new`](Self::new).
     pub async fn open_async(options: &Options) -> Result<Self, RunError> {
-        let (adapter, summary) = select(options.adapter.as_deref()).await?;
+        let (adapter, summary) = select(options.adapter.as_deref(), options.strict).await?;
         let mut matrix = None;
         let (mut required_features, required_limits) = match options.limits {
             LimitChoice::Adapter => {
@@ -167,11 +102,8 @@ impl Gpu {
             experimental_features,
             ..Default::default()
         };
-        let (device, queue) = adapter
-            .request_device(&descriptor)
-            .await
-            .map_err(|e| RunError::OpenDevice { adapter: summary.name.clone(), message: e.to_string() })?;
-        Self::assemble(summary.index, &adapter.get_info(), (device, queue), options, matrix, true).await
+        let opened = request(&adapter, &summary.name, &descriptor, options.faults.as_deref()).await?;
+        Self::assemble(summary.index, &adapter.get_info(), opened, options, matrix, true).await
     }
 
     /// Runs on the caller's own device, with the limits and features that it was opened with. `info` is the adapter's. Blocks while the
@@ -214,9 +146,10 @@ impl Gpu {
         let handle = Arc::new(Handle::new((device, queue), own, mapped, options.faults.clone()));
         let folder = options.pipeline_cache.as_deref();
         let (disk, pipeline_cache) = DiskCache::open(&handle, folder, info, &summary).await;
-        let (probe, pipelines, options) = (Probe::default(), Pipelines::new(disk, options.checked), options.clone());
+        let (probe, pipelines, options) =
+            (Probe::default(), Arc::new(Pipelines::new(disk, options.checked, options.scrub_locals)), options.clone());
         let (choices, tuning_sources) = tuning::open(&options, &summary);
-        let plans = Plans::default();
+        let plans = Arc::new(Plans::default());
         plans.choose(choices);
         let info = summary;
         let mut gpu = Self {
@@ -224,6 +157,7 @@ impl Gpu {
             info,
             limits,
             probe,
+            trust: Arc::default(),
             matrix,
             pipelines,
             plans,
@@ -232,19 +166,31 @@ impl Gpu {
             options,
             own,
         };
-        if gpu.options.probe {
-            let probe = probe::cached(&gpu).await?;
-            if let Some(reason) = probe.unfit() {
-                return Err(RunError::AdapterUnfit { adapter: gpu.info.name, reason });
-            }
-            gpu.limits.loop_trips = probe.safe_trips();
-            gpu.limits.mul_adds_per_second = probe.prudent_rate();
-            if let MatrixTest::Exact(unit) = probe.matrix {
-                gpu.limits.matrix = Some(unit);
-            }
-            gpu.probe = probe;
+        gpu.check()?;
+        let (probe, limits, trust) = probe::open(&gpu).await?;
+        if !probe.passed(&FastPath::Unchecked) {
+            gpu.pipelines.keep_checks();
         }
+        (gpu.probe, gpu.limits, gpu.trust) = (probe, limits, Arc::new(trust));
         Ok(gpu)
+    }
+
+    /// The same device, pipelines and plans for another owner of buffers.
+    pub(crate) fn for_another(&self) -> Self {
+        Self {
+            handle: Arc::new(self.handle.for_another()),
+            info: self.info.clone(),
+            limits: self.limits.clone(),
+            probe: self.probe.clone(),
+            trust: Arc::clone(&self.trust),
+            matrix: self.matrix,
+            pipelines: Arc::clone(&self.pipelines),
+            plans: Arc::clone(&self.plans),
+            pipeline_cache: self.pipeline_cache.clone(),
+            tuning_sources: self.tuning_sources.clone(),
+            options: self.options.clone(),
+            own: self.own,
+        }
     }
 
     /// Opens the same adapter again, after a loss. Pipelines are built anew; choices of tiles stay.
@@ -285,12 +231,12 @@ impl Gpu {
 
     /// The device, to make buffers and encoders on.
     pub fn device(&self) -> &wgpu::Device {
-        &self.handle.device
+        self.handle.bare().0
     }
 
     /// The queue, to submit to.
     pub fn queue(&self) -> &wgpu::Queue {
-        &self.handle.queue
+        self.handle.bare().1
     }
 
     /// Through which the caller's device-lost callback reports the loss.
@@ -303,17 +249,17 @@ impl Gpu {
     /// # Errors
     /// [`RunError::DeviceLost`] if it does not.
     pub fn check(&self) -> Result<(), RunError> {
-        self.handle.look(&Call::new("checking", "the device"))
+        self.handle.begin("anything else")
     }
 
     /// Bytes of buffers that finished runs left for the next: at most 256 MiB.
     pub fn kept_bytes(&self) -> u64 {
-        self.handle.pool.bytes()
+        self.handle.kept_bytes()
     }
 
     /// Frees the buffers that finished runs left for the next.
     pub fn trim(&self) {
-        self.handle.pool.clear();
+        self.handle.free_kept();
     }
 
     /// Whether runs map kernels' buffers instead of copying through staging ones: see [`Options::mapped`].
@@ -366,6 +312,10 @@ impl Gpu {
 
     pub(crate) fn handle(&self) -> &Arc<Handle> {
         &self.handle
+    }
+
+    pub(crate) fn trust(&self) -> &Trust {
+        &self.trust
     }
 
     /// Matrix units of the adapter, tested or not.

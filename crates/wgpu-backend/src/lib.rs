@@ -16,10 +16,9 @@ mod device;
 mod encode;
 mod error;
 mod execute;
-mod faults;
 mod gpu;
-mod mapping;
 mod operand_buffers;
+mod options;
 mod pipeline_cache;
 mod pipelines;
 mod plans;
@@ -28,23 +27,31 @@ mod prepare;
 mod probe;
 mod readback;
 mod run;
+mod session;
 mod signal;
 mod timing;
 mod tune;
 mod tune_report;
 mod tuning;
 mod watch;
+mod whole_file;
 
 pub use adapters::{AdapterKind, AdapterSummary, LimitChoice, adapters, adapters_async};
+#[doc(hidden)]
+pub use device::{FaultKind, FaultPlan, Site};
 pub use encode::Prepared;
 pub use error::RunError;
-#[doc(hidden)]
-pub use faults::{FaultKind, FaultPlan};
-pub use gpu::{Gpu, LostMarker, Options};
+pub use gpu::{Gpu, LostMarker};
 pub use operand_buffers::Bindings;
+pub use options::Options;
 pub use pipeline_cache::PipelineCacheState;
-pub use probe::{MatrixTest, Probe, Rounding};
+#[doc(hidden)]
+pub use probe::Lie;
+pub use probe::{FastPath, MatrixTest, PathStatus, PathVerdict, Probe, Rounding, VerdictFile};
+#[doc(hidden)]
+pub use probe::{Runner, probe_on};
 pub use run::{Ran, RunOptions};
+pub use session::Session;
 pub use timing::StepClock;
 pub use tune::TuneOptions;
 pub use tune_report::{Tried, TuneReport, TunedClass, Verdict};
@@ -52,8 +59,8 @@ pub use tuning::{Tuning, TuningSources, TuningState};
 
 pub use gatefold_core::*;
 pub use gatefold_shaders::{
-    Choices, DeviceKind, Dispatch, Kernels, Limits, LinkError, MatrixUnit, Packed, Param, Plan, PlanError, Scratch,
-    ShapeClass, Source, Step, Window,
+    Choices, DeviceKind, Dispatch, Kernels, Limits, LinkError, MatrixUnit, Packed, Param, Plan, PlanError, Safety,
+    Scratch, ShapeClass, Source, Step, Window,
 };
 pub use half;
 pub use wgpu;

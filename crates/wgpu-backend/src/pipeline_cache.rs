@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crate::device::{Call, Handle};
+use crate::device::{Call, Handle, Site, cached};
 use crate::{AdapterSummary, RunError};
 
 /// What became of [`Options::pipeline_cache`](crate::Options::pipeline_cache).
@@ -107,16 +107,10 @@ pub(crate) struct DiskCache {
 
 /// Makes the driver's cache from `data`, which [`DiskCache::save`] has written.
 async fn create(handle: &Handle, data: Option<&[u8]>) -> Result<wgpu::PipelineCache, RunError> {
-    let descriptor = wgpu::PipelineCacheDescriptor { label: Some("gatefold"), data, fallback: true };
-    let made = handle.call(Call::new("opening", "the pipeline cache"), || {
-        #[allow(unsafe_code, reason = "wgpu cannot prove where the bytes come from")]
-        // SAFETY: the bytes are what `get_data` gave for this adapter, driver and version of this crate: `unpack` has compared the
-        // identity and the checksum that `save` wrote with them. wgpu and the driver compare their own headers after that.
-        unsafe {
-            handle.device.create_pipeline_cache(&descriptor)
-        }
-    });
-    made.await
+    #[allow(unsafe_code, reason = "the handle cannot prove where the bytes come from")]
+    // SAFETY: the bytes are what `cached` gave for this adapter, driver and version of this crate: `unpack` has compared the identity and
+    // the checksum that `save` wrote with them.
+    unsafe { handle.open_cache(data) }.await
 }
 
 impl DiskCache {
@@ -129,7 +123,7 @@ impl DiskCache {
     ) -> (Option<Self>, PipelineCacheState) {
         let unavailable = |reason: &str| (None, PipelineCacheState::Unavailable { reason: reason.into() });
         let Some(folder) = folder else { return (None, PipelineCacheState::Off) };
-        if !handle.device.features().contains(wgpu::Features::PIPELINE_CACHE) {
+        if !handle.features().contains(wgpu::Features::PIPELINE_CACHE) {
             return unavailable("the device was opened without PIPELINE_CACHE");
         }
         let Some(key) = wgpu::util::pipeline_cache_key(info) else {
@@ -170,7 +164,7 @@ impl DiskCache {
     /// Writes the file: beside its place, then renamed, so that there is never half a file. Returns the bytes of the driver's data.
     pub(crate) fn save(&self) -> std::io::Result<usize> {
         static SAVED: AtomicU64 = AtomicU64::new(0);
-        let Some(data) = self.cache.get_data() else { return Ok(0) };
+        let Some(data) = cached(&self.cache) else { return Ok(0) };
         if let Some(folder) = self.path.parent() {
             std::fs::create_dir_all(folder)?;
         }
@@ -190,7 +184,8 @@ impl DiskCache {
 impl Drop for DiskCache {
     fn drop(&mut self) {
         // Only a saving of time: a full disk is nobody's failure.
-        if self.changed.load(Ordering::Relaxed) && self.handle.check(&Call::new("saving", "the pipeline cache")).is_ok()
+        if self.changed.load(Ordering::Relaxed)
+            && self.handle.check(&Call::new(Site::Cache, "the driver's cache")).is_ok()
         {
             let _ = self.save();
         }

@@ -1,14 +1,17 @@
 //! Pipelines by variant: linked and compiled once per device.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use gatefold_core::Operand;
 use gatefold_shaders::link::{Module, link};
-use gatefold_shaders::{LinkError, Source, Step};
+use gatefold_shaders::scrub::scrubbed;
+use gatefold_shaders::{LinkError, Plan, Safety, Source, Step, prove};
 
 use crate::RunError;
-use crate::bindings::{BindingKind, Bound, Field};
-use crate::device::{Call, Handle};
+use crate::bindings::{Bound, Field};
+use crate::device::{Handle, Variant};
 use crate::pipeline_cache::DiskCache;
 use crate::signal::lock;
 use crate::watch::Clock;
@@ -23,7 +26,6 @@ struct Key {
     aliases: Vec<(&'static str, &'static str)>,
     f16: bool,
     subgroups: bool,
-    proven: bool,
     matrix: bool,
 }
 
@@ -36,7 +38,6 @@ impl Key {
             aliases: step.aliases.clone(),
             f16: step.f16,
             subgroups: step.subgroups,
-            proven: step.proven,
             matrix: step.matrix,
         }
     }
@@ -50,8 +51,7 @@ impl Key {
         files
             && self.consts == step.consts
             && self.aliases == step.aliases
-            && (self.f16, self.subgroups, self.matrix, self.proven)
-                == (step.f16, step.subgroups, step.matrix, step.proven)
+            && (self.f16, self.subgroups, self.matrix) == (step.f16, step.subgroups, step.matrix)
     }
 }
 
@@ -80,38 +80,87 @@ pub(crate) struct Built {
 #[derive(Debug)]
 struct Known {
     key: Key,
+    /// Whether it was compiled with runtime checks.
+    checked: bool,
     built: Result<Arc<Built>, RunError>,
 }
+
+/// A module, and of which step.
+type Linked = (Key, Arc<Module>);
 
 /// Pipelines of one device by variant name, failures included.
 #[derive(Debug)]
 pub(crate) struct Pipelines {
     known: Mutex<HashMap<String, Vec<Known>>>,
+    /// Modules by variant name, linked once for the prover and the compiler.
+    modules: Mutex<HashMap<String, Vec<Linked>>>,
     /// Those of earlier processes.
     pub(crate) disk: Option<DiskCache>,
-    /// Whether proven steps keep their runtime checks too.
-    checked: bool,
+    /// Whether proven steps keep their runtime checks too: as the options ask, or as their self-test failed.
+    checked: AtomicBool,
+    /// Whether kernels overwrite their workgroup memory before they end.
+    scrub: bool,
 }
 
 impl Pipelines {
-    pub(crate) fn new(disk: Option<DiskCache>, checked: bool) -> Self {
-        Self { known: Mutex::default(), disk, checked }
+    pub(crate) fn new(disk: Option<DiskCache>, checked: bool, scrub: bool) -> Self {
+        Self { known: Mutex::default(), modules: Mutex::default(), disk, checked: AtomicBool::new(checked), scrub }
     }
 
-    fn find(&self, step: &Step) -> Option<Result<Arc<Built>, RunError>> {
+    fn find(&self, step: &Step, checked: bool) -> Option<Result<Arc<Built>, RunError>> {
         let known = lock(&self.known);
-        known.get(&step.name)?.iter().find(|k| k.key.fits(step)).map(|k| k.built.clone())
+        let mut like = known.get(&step.name)?.iter();
+        like.find(|k| k.checked == checked && k.key.fits(step)).map(|k| k.built.clone())
     }
 
-    /// The step's pipeline, and the seconds this call spent on building it (0 if it was there).
-    pub(crate) async fn get(&self, handle: &Handle, step: &Step) -> Result<(Arc<Built>, f64), RunError> {
-        if let Some(known) = self.find(step) {
+    /// The step's module: linked once.
+    pub(crate) fn module(&self, step: &Step) -> Result<Arc<Module>, LinkError> {
+        if let Some(of_name) = lock(&self.modules).get(&step.name)
+            && let Some((_, module)) = of_name.iter().find(|(key, _)| key.fits(step))
+        {
+            return Ok(Arc::clone(module));
+        }
+        let module = Arc::new(link(step)?);
+        lock(&self.modules).entry(step.name.clone()).or_default().push((Key::of(step), Arc::clone(&module)));
+        Ok(module)
+    }
+
+    /// From now on every kernel keeps its runtime checks.
+    pub(crate) fn keep_checks(&self) {
+        self.checked.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether every kernel keeps its runtime checks.
+    pub(crate) fn is_checked(&self) -> bool {
+        self.checked.load(Ordering::Relaxed)
+    }
+
+    /// Asks the prover about every step of a plan, unless all are to keep their checks anyway.
+    pub(crate) fn settle(&self, plan: &mut Plan, operands: &[Operand]) {
+        if !self.is_checked() {
+            prove::settle(plan, operands, |step| self.module(step));
+        }
+    }
+
+    /// The step's pipeline, and the seconds this call spent on building it (0 if it was there). Without runtime checks only by this verdict.
+    pub(crate) async fn get(
+        &self,
+        handle: &Handle,
+        step: &Step,
+        verdict: Option<&Safety>,
+    ) -> Result<(Arc<Built>, f64), RunError> {
+        // What scrubs is not what was proven.
+        let checked = self.is_checked() || self.scrub || !step.proven || verdict != Some(&Safety::Proven);
+        if let Some(known) = self.find(step, checked) {
             return known.map(|built| (built, 0.0));
         }
-        let built = build(handle, step, self.checked || !step.proven, self.disk.as_ref()).await.map(Arc::new);
+        let built = match self.module(step) {
+            Ok(module) => build(handle, &module, checked, self.scrub, self.disk.as_ref()).await.map(Arc::new),
+            Err(error) => Err(error.into()),
+        };
         // What is wrong with the text stays wrong; a full or lost device says nothing about the text.
         if matches!(built, Ok(_) | Err(RunError::Link(_) | RunError::PipelineBuild { .. })) {
-            let known = Known { key: Key::of(step), built: built.clone() };
+            let known = Known { key: Key::of(step), checked, built: built.clone() };
             lock(&self.known).entry(step.name.clone()).or_default().push(known);
         }
         built.map(|b| {
@@ -135,79 +184,26 @@ pub(crate) fn contract(variant: &str, message: String) -> RunError {
     RunError::Link(LinkError::Contract { variant: variant.into(), message })
 }
 
-/// Validation and internal errors while building are the compiler's verdict on this variant.
-fn verdict(step: &Step, error: RunError) -> RunError {
-    match error {
-        RunError::Validation { message, .. } | RunError::Internal { message, .. } => {
-            RunError::PipelineBuild { variant: step.name.clone(), message }
-        }
-        other => other,
-    }
-}
-
-fn layout_entry(binding: &Bound, params_bytes: u32) -> wgpu::BindGroupLayoutEntry {
-    let (ty, has_dynamic_offset, min_binding_size) = match binding.kind {
-        BindingKind::Uniform => {
-            (wgpu::BufferBindingType::Uniform, true, wgpu::BufferSize::new(u64::from(params_bytes)))
-        }
-        BindingKind::ReadOnly => (wgpu::BufferBindingType::Storage { read_only: true }, false, None),
-        BindingKind::ReadWrite => (wgpu::BufferBindingType::Storage { read_only: false }, false, None),
-    };
-    wgpu::BindGroupLayoutEntry {
-        binding: binding.index,
-        visibility: wgpu::ShaderStages::COMPUTE,
-        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset, min_binding_size },
-        count: None,
-    }
-}
-
-/// A module with wgpu's full runtime checks, or without any.
-#[allow(unsafe_code, reason = "wgpu cannot prove what a kernel does; the plan says that it has")]
-fn shader_module(device: &wgpu::Device, name: &str, text: &str, checked: bool) -> wgpu::ShaderModule {
-    let descriptor = wgpu::ShaderModuleDescriptor { label: Some(name), source: wgpu::ShaderSource::Wgsl(text.into()) };
-    if checked {
-        return device.create_shader_module(descriptor);
-    }
-    // SAFETY: of a proven step every index and every loop's count of trips stays inside ranges that the plan has checked, whatever the
-    // buffers hold (`Step::proven`), so there is nothing for the checks to catch.
-    unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
-}
-
-/// Links and compiles. A step that is not proven keeps wgpu's full runtime checks, and its workgroup memory is zeroed.
-async fn build(handle: &Handle, step: &Step, checked: bool, disk: Option<&DiskCache>) -> Result<Built, RunError> {
+/// Compiles. A step that is not proven keeps wgpu's full runtime checks, and its workgroup memory is zeroed.
+async fn build(
+    handle: &Handle,
+    module: &Module,
+    checked: bool,
+    scrub: bool,
+    disk: Option<&DiskCache>,
+) -> Result<Built, RunError> {
     let clock = Clock::start();
-    let name = step.name.as_str();
-    let module: Module = link(step)?;
-    let bindings = Bound::of(name, &module)?;
-    let text = if cfg!(target_arch = "wasm32") { module.text_for_browser() } else { module.text };
-    let entries: Vec<_> = bindings.iter().map(|b| layout_entry(b, module.params_bytes)).collect();
-    let device = &handle.device;
-    let call = Call::new("compiling", name);
-    handle.enter(&call)?;
-    let compiled = handle.entered(call, || {
-        let layout =
-            device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(name), entries: &entries });
-        let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-            label: Some(name),
-            bind_group_layouts: &[Some(&layout)],
-            immediate_size: 0,
-        });
-        let shader = shader_module(device, name, &text, checked);
-        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some(name),
-            layout: Some(&pipeline_layout),
-            module: &shader,
-            entry_point: Some("main"),
-            compilation_options: wgpu::PipelineCompilationOptions {
-                zero_initialize_workgroup_memory: checked,
-                ..Default::default()
-            },
-            cache: disk.map(DiskCache::used),
-        });
-        (layout, pipeline)
-    });
-    let (layout, pipeline) = compiled.await.map_err(|e| verdict(step, e))?;
+    let name = module.name.as_str();
+    let bindings = Bound::of(name, module)?;
+    let text = match () {
+        () if scrub => scrubbed(module)?,
+        () if cfg!(target_arch = "wasm32") => module.text_for_browser(),
+        () => module.text.clone(),
+    };
+    let cache = disk.map(DiskCache::used);
+    let variant = Variant { name, text: &text, bindings: &bindings, params_bytes: module.params_bytes, checked, cache };
+    let (layout, pipeline) = handle.compile(&variant).await?;
     let params = module.params.iter().map(Field::of).collect();
-    let (name, params_bytes) = (step.name.clone(), module.params_bytes);
+    let (name, params_bytes) = (module.name.clone(), module.params_bytes);
     Ok(Built { name, bindings, params, params_bytes, layout, pipeline, seconds: clock.elapsed().as_secs_f64() })
 }

@@ -23,22 +23,28 @@ impl Pool {
         kept.remove(found)
     }
 
-    /// Keeps a buffer that nothing uses any more. The oldest make room for it.
-    pub(crate) fn put(&self, buffer: wgpu::Buffer) {
+    /// Keeps a buffer that nothing uses any more. The oldest make room for it: they are returned.
+    pub(crate) fn put(&self, buffer: wgpu::Buffer) -> Vec<wgpu::Buffer> {
         if buffer.size() > KEPT_BYTES {
-            return;
+            return vec![buffer];
         }
         let mut kept = lock(&self.0);
         kept.push_back(buffer);
+        let mut gone = Vec::new();
         while kept.len() > KEPT || kept.iter().map(wgpu::Buffer::size).sum::<u64>() > KEPT_BYTES {
-            kept.pop_front();
+            gone.extend(kept.pop_front());
         }
+        gone
     }
 
-    /// Frees everything; whether there was anything.
-    pub(crate) fn clear(&self) -> bool {
-        let kept = std::mem::take(&mut *lock(&self.0));
-        !kept.is_empty()
+    /// Takes everything.
+    pub(crate) fn take_all(&self) -> Vec<wgpu::Buffer> {
+        std::mem::take(&mut *lock(&self.0)).into()
+    }
+
+    /// What is kept, and stays.
+    pub(crate) fn buffers(&self) -> Vec<wgpu::Buffer> {
+        lock(&self.0).iter().cloned().collect()
     }
 
     /// Bytes kept.

@@ -6,7 +6,7 @@ use gatefold_shaders::{Plan, Step};
 
 use crate::RunError;
 use crate::bindings::{Job, Place, all_params, entries};
-use crate::device::{Call, Handle};
+use crate::device::Handle;
 use crate::pipelines::{Built, Pipelines};
 
 /// A plan with its pipelines.
@@ -20,8 +20,8 @@ impl<'a> Linked<'a> {
     /// Links and compiles what is not there yet.
     pub(crate) async fn new(handle: &Handle, pipelines: &Pipelines, plan: &'a Plan) -> Result<Self, RunError> {
         let (mut steps, mut compile_seconds) = (Vec::with_capacity(plan.steps.len()), 0.0);
-        for step in &plan.steps {
-            let (built, seconds) = pipelines.get(handle, step).await?;
+        for (n, step) in plan.steps.iter().enumerate() {
+            let (built, seconds) = pipelines.get(handle, step, plan.safety.get(n)).await?;
             compile_seconds += seconds;
             steps.push((step, built));
         }
@@ -40,13 +40,14 @@ impl<'a> Linked<'a> {
         handle: &Handle,
         places: &[Place],
     ) -> Result<(Vec<Job>, Option<wgpu::Buffer>), RunError> {
-        let limits = handle.device.limits();
+        let limits = handle.limits();
         let alignment = u64::from(limits.min_uniform_buffer_offset_alignment.max(256));
         let (bytes, offsets) = all_params(&self.steps, alignment)?;
         let uniform = if bytes.is_empty() {
             None
         } else {
-            let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+            // COPY_SRC: a test looks for what a session leaves in it.
+            let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
             let buffer = handle.buffer("params", bytes.len() as u64, usage).await?;
             handle.write("params", &buffer, 0, &bytes).await?;
             Some(buffer)
@@ -61,13 +62,7 @@ impl<'a> Linked<'a> {
                     (Some(windows), Some(job)) if windows == &dispatch.windows => job.group.clone(),
                     _ => {
                         let entries = entries(step, built, dispatch, places, uniform.as_ref())?;
-                        let descriptor = wgpu::BindGroupDescriptor {
-                            label: Some(&built.name),
-                            layout: &built.layout,
-                            entries: &entries,
-                        };
-                        let call = Call::new("binding buffers of", &built.name);
-                        handle.call(call, || handle.device.create_bind_group(&descriptor)).await?
+                        handle.bind(&built.name, &built.layout, &entries).await?
                     }
                 };
                 last = Some(&dispatch.windows);

@@ -4,8 +4,7 @@
 use wgpu::BufferUsages as Usage;
 
 use crate::RunError;
-use crate::device::Handle;
-use crate::mapping::Mapping;
+use crate::device::{Handle, Mapping, Recorder};
 
 /// A range of a device buffer that the host wants.
 #[derive(Debug)]
@@ -26,8 +25,9 @@ struct Mapped {
     pieces: Vec<(usize, u64)>,
 }
 
-/// Pieces and where they are mapped.
-pub(crate) struct Readback {
+/// Pieces and where they are mapped. Staging that was not [released](Self::release), since the run failed, is zeroed and freed.
+pub(crate) struct Readback<'a> {
+    handle: &'a Handle,
     pieces: Vec<Piece>,
     mapped: Vec<Mapped>,
 }
@@ -53,37 +53,39 @@ impl Piece {
     }
 }
 
-impl Readback {
+impl<'a> Readback<'a> {
     /// Allocates staging for the pieces that need it.
-    pub(crate) async fn new(handle: &Handle, pieces: Vec<Piece>) -> Result<Self, RunError> {
+    pub(crate) async fn new(handle: &'a Handle, pieces: Vec<Piece>) -> Result<Self, RunError> {
         let direct = pieces.iter().enumerate().filter(|(_, p)| p.is_mappable());
         let of_piece = |(index, p): (usize, &Piece)| {
             let (buffer, pieces) = (p.buffer.clone(), vec![(index, 0)]);
             Mapped { buffer, offset: p.offset, bytes: p.bytes, staging: false, pieces }
         };
-        let mut mapped: Vec<_> = direct.map(of_piece).collect();
-        for (bytes, here) in staged(&pieces, handle.device.limits().max_buffer_size) {
+        let mapped: Vec<_> = direct.map(of_piece).collect();
+        let staged = staged(&pieces, handle.limits().max_buffer_size);
+        let mut made = Self { handle, pieces, mapped };
+        for (bytes, here) in staged {
             let buffer = handle.buffer("staging", bytes, Usage::MAP_READ | Usage::COPY_DST).await?;
-            mapped.push(Mapped { buffer, offset: 0, bytes, staging: true, pieces: here });
+            made.mapped.push(Mapped { buffer, offset: 0, bytes, staging: true, pieces: here });
         }
-        Ok(Self { pieces, mapped })
+        Ok(made)
     }
 
     /// Records the copies into staging.
-    pub(crate) fn record(&self, encoder: &mut wgpu::CommandEncoder) {
+    pub(crate) fn record(&self, recorder: &mut Recorder<'_>) {
         for staging in self.mapped.iter().filter(|m| m.staging) {
             for &(index, at) in &staging.pieces {
                 let Piece { buffer, offset, bytes } = &self.pieces[index];
-                encoder.copy_buffer_to_buffer(buffer, *offset, &staging.buffer, at, *bytes);
+                recorder.copy((buffer, *offset), (&staging.buffer, at), *bytes);
             }
         }
     }
 
     /// Asks for the mappings; to be called after the submission and before the wait.
-    pub(crate) async fn map(&self, handle: &Handle) -> Result<Vec<Mapping>, RunError> {
+    pub(crate) async fn map(&self) -> Result<Vec<Mapping>, RunError> {
         let mut mappings = Vec::with_capacity(self.mapped.len());
         for m in &self.mapped {
-            mappings.push(handle.map(m.name(), &m.buffer, m.offset..m.offset + m.bytes).await?);
+            mappings.push(self.handle.map(m.name(), &m.buffer, m.offset..m.offset + m.bytes).await?);
         }
         Ok(mappings)
     }
@@ -91,7 +93,6 @@ impl Readback {
     /// Hands each piece's bytes to `each`, by index.
     pub(crate) async fn read(
         &self,
-        handle: &Handle,
         mappings: Vec<Mapping>,
         mut each: impl FnMut(usize, &[u8]),
     ) -> Result<(), RunError> {
@@ -103,14 +104,25 @@ impl Readback {
                     each(index, &bytes[start..start + length]);
                 }
             };
-            handle.read(m.name(), mapping, visit).await?;
+            self.handle.read(m.name(), mapping, visit).await?;
         }
         Ok(())
     }
 
     /// Gives the staging buffers to the next run. Everything has been read.
-    pub(crate) fn release(self, handle: &Handle) {
-        self.mapped.into_iter().filter(|m| m.staging).for_each(|m| handle.pool.put(m.buffer));
+    pub(crate) fn release(mut self) {
+        self.take_staging().into_iter().for_each(|buffer| self.handle.keep(buffer));
+    }
+
+    fn take_staging(&mut self) -> Vec<wgpu::Buffer> {
+        std::mem::take(&mut self.mapped).into_iter().filter(|m| m.staging).map(|m| m.buffer).collect()
+    }
+}
+
+impl Drop for Readback<'_> {
+    fn drop(&mut self) {
+        let staging = self.take_staging();
+        self.handle.wipe(staging);
     }
 }
 

@@ -9,7 +9,7 @@ use gatefold_shaders::{Kernels, Limits, Plan};
 
 use crate::bindings::Job;
 use crate::buffers::{Filling, allocate};
-use crate::device::{Call, Handle};
+use crate::device::Handle;
 use crate::execute::{Execution, Pass, cut, wanted};
 use crate::prepare::Linked;
 use crate::readback::Readback;
@@ -120,8 +120,13 @@ impl Gpu {
         }
         op.validate()?;
         let (choices, version) = self.plans().choices();
+        let (choices, tiles) = self.trusted_choices(op, choices)?;
         let limits = Limits { choices, ..self.limits().clone() };
-        Ok(self.plans().keep(op, op.plan(&limits)?, version))
+        let mut plan = op.plan(&limits).map_err(|error| self.explained(error))?;
+        let paths = self.probe().reasons(&plan);
+        plan.reasons.extend(tiles.into_iter().chain(paths));
+        self.pipelines().settle(&mut plan, &op.operands());
+        Ok(self.plans().keep(op, plan, version))
     }
 
     /// Runs an op and waits. Blocks; in a browser use [`run_async`](Self::run_async).
@@ -188,7 +193,7 @@ impl Gpu {
     ) -> Result<Ran, RunError> {
         let handle = self.handle();
         let watch = Watch::new(options.deadline, options.cancel.clone(), self.patience());
-        handle.look(&Call::new("starting", plan.op))?;
+        handle.begin(plan.op)?;
         check_inputs(operands, inputs)?;
         let step_clock = if self.info().timestamps { StepClock::Gpu } else { StepClock::Host };
         if plan.steps.is_empty() {

@@ -1,7 +1,7 @@
 //! Time per step, by the device's own clock where it has one.
 
 use crate::RunError;
-use crate::device::{Call, Handle};
+use crate::device::{Handle, Recorder};
 use crate::readback::Piece;
 
 /// Which clock measured the steps.
@@ -33,13 +33,10 @@ impl Timestamps {
         if count == 0 || count > MOST_QUERIES {
             return Ok(None);
         }
-        let descriptor = wgpu::QuerySetDescriptor { label: Some("timestamps"), ty: wgpu::QueryType::Timestamp, count };
-        let set =
-            handle.call(Call::new("allocating", "timestamps"), || handle.device.create_query_set(&descriptor)).await?;
+        let (set, period) = handle.timestamps("a run", count).await?;
         let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
         let resolved = handle.buffer("timestamps", u64::from(count) * 8, usage).await?;
-        let period = f64::from(handle.queue.get_timestamp_period());
-        Ok(Some(Self { set, resolved, passes, period }))
+        Ok(Some(Self { set, resolved, passes, period: f64::from(period) }))
     }
 
     /// Where the `pass`-th pass writes its times.
@@ -53,8 +50,8 @@ impl Timestamps {
     }
 
     /// Records that the times are to be written to a buffer.
-    pub(crate) fn record(&self, encoder: &mut wgpu::CommandEncoder) {
-        encoder.resolve_query_set(&self.set, 0..self.set.count(), &self.resolved, 0);
+    pub(crate) fn record(&self, recorder: &mut Recorder<'_>) {
+        recorder.times(&self.set, &self.resolved);
     }
 
     /// The buffer with the times.

@@ -68,7 +68,9 @@ fn differing(a: &Plan, b: &Plan) -> Vec<usize> {
 impl<O: Kernels> Tuner<'_, O> {
     /// The plan with these choices and no others.
     fn plan(&self, choices: Choices) -> Result<Plan, RunError> {
-        Ok(self.op.plan(&Limits { choices, ..self.gpu.limits().clone() })?)
+        let mut plan = self.op.plan(&Limits { choices, ..self.gpu.limits().clone() })?;
+        self.gpu.pipelines().settle(&mut plan, &self.operands);
+        Ok(plan)
     }
 
     async fn run(&self, plan: &Plan, options: &RunOptions) -> Result<Ran, RunError> {
@@ -175,8 +177,23 @@ impl<O: Kernels> Tuner<'_, O> {
             let file = self.gpu.options().tuning_file.as_deref();
             report.not_saved = file.and_then(|f| tuning::save(f, self.gpu.info(), &found).err()).map(|e| e.to_string());
         }
+        self.note(&report);
         report.seconds = self.clock.elapsed().as_secs_f64();
         Ok(report)
+    }
+
+    /// Keeps what was found of each tile: one that passed is followed without being tried again, one that did not is never taken.
+    fn note(&self, report: &TuneReport) {
+        for class in &report.classes {
+            for Tried { tile, verdict, .. } in &class.tried {
+                let result = match verdict {
+                    Verdict::NotTried => continue,
+                    Verdict::Timed { .. } => Ok(()),
+                    Verdict::Rejected { reason } => Err(reason.clone()),
+                };
+                self.gpu.note_tile(&class.class, tile, result);
+            }
+        }
     }
 }
 

@@ -2,12 +2,11 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use gatefold_shaders::Choices;
 use serde::{Deserialize, Serialize};
 
-use crate::{AdapterSummary, Options};
+use crate::{AdapterSummary, Options, whole_file};
 
 /// Choices of tiles and what they are good for. In JSON:
 /// `{"adapter": "…", "driver": "…", "crate_version": "…", "choices": {"attention_forward.softmax.f32.width64.own1024": "…"}}`.
@@ -136,20 +135,9 @@ pub(crate) fn open(options: &Options, adapter: &AdapterSummary) -> (Choices, Tun
     (choices, TuningSources { given, file })
 }
 
-/// Adds choices to a file: beside its place, then renamed, so that there is never half a file. What another process has added since stays.
+/// Adds choices to a file, which is never half written. What another process has added since stays.
 pub(crate) fn save(path: &Path, adapter: &AdapterSummary, choices: &Choices) -> std::io::Result<()> {
-    static SAVED: AtomicU64 = AtomicU64::new(0);
     let mut all = read(path, adapter).ok().flatten().map_or_else(Choices::new, |there| there.choices);
     all.extend(choices);
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
-    let number = SAVED.fetch_add(1, Ordering::Relaxed);
-    let beside = path.with_extension(format!("{}-{number}.new", std::process::id()));
-    let text = Tuning::new(adapter, all).to_json();
-    let written = std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, path));
-    if written.is_err() {
-        let _ = std::fs::remove_file(&beside);
-    }
-    written
+    whole_file::replace(path, &Tuning::new(adapter, all).to_json())
 }

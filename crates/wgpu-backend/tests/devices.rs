@@ -49,7 +49,8 @@ fn the_best_adapter_is_opened_and_probed() {
     if let Some(cap) = probe.loop_cap {
         assert!(gpu.limits().loop_trips < cap);
     }
-    assert_eq!(probe.to_string().lines().count(), 15);
+    assert!(probe.attention > 0.0 && probe.attention < 1.0);
+    assert_eq!(probe.to_string().lines().count(), 20);
     assert_eq!(Gpu::new().unwrap().probe(), probe);
     assert_runs(&gpu);
 }

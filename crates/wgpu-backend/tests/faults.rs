@@ -1,12 +1,11 @@
-//! Faults of the device: each is a named error, none a panic, and the next good call gives the same bits.
+//! Faults of the device that happen for real: each is a named error, none a panic, and the next good call gives the same bits. Those on
+//! demand, at every call: `injection.rs`.
 
 mod fixture;
 
-use std::sync::Arc;
-
-use fixture::{double, doubled, gpu, numbers, scale_expected, scale_inputs, scale_operands, scale_plan, step};
+use fixture::{gpu, scale_expected, scale_inputs, scale_operands, scale_plan, step};
 use gatefold_wgpu::{
-    Bindings, Dtype, FaultKind, FaultPlan, Gpu, Operand, Options, Plan, Ran, RunError, RunOptions, Tensors, wgpu,
+    Bindings, DeviceKind, Dtype, Gpu, Operand, Options, Plan, Ran, RunError, RunOptions, Scratch, Tensors, wgpu,
 };
 
 fn run(gpu: &Gpu, options: &RunOptions) -> Result<Ran, RunError> {
@@ -15,98 +14,6 @@ fn run(gpu: &Gpu, options: &RunOptions) -> Result<Ran, RunError> {
 
 fn assert_good(gpu: &Gpu) {
     assert_eq!(run(gpu, &RunOptions::default()).unwrap().outputs["y"].to_f32(), scale_expected());
-}
-
-fn is_kind(error: &RunError, kind: FaultKind) -> bool {
-    match kind {
-        FaultKind::OutOfMemory => matches!(error, RunError::OutOfMemory { .. }),
-        // A compiler's refusal is reported as such, but an injected fault does not come from the compiler.
-        FaultKind::Validation => matches!(error, RunError::Validation { .. }),
-        FaultKind::Internal => matches!(error, RunError::Internal { .. }),
-        FaultKind::Lost => matches!(error, RunError::DeviceLost { .. }),
-        FaultKind::TimeOut => matches!(error, RunError::TimeOut { .. }),
-        FaultKind::MapFailed => matches!(error, RunError::MapFailed { .. }),
-    }
-}
-
-/// Injects every kind at every call of `call`: on a fresh device each time, so that compiling and allocating are among the calls, and on
-/// one that has made the call before.
-fn inject_everywhere(mapped: bool, call: &dyn Fn(&Gpu) -> Result<(), RunError>) -> u64 {
-    let faults = Arc::new(FaultPlan::new());
-    let options = Options { probe: false, mapped, faults: Some(Arc::clone(&faults)), ..Options::default() };
-    let open = || Gpu::open(&options).unwrap();
-    let mut most = 0;
-    for warm in [false, true] {
-        let mut gpu = open();
-        if warm {
-            call(&gpu).unwrap();
-        }
-        faults.disarm();
-        call(&gpu).unwrap();
-        let calls = faults.calls();
-        most = most.max(calls);
-        for (n, kind) in (0..calls).flat_map(|n| FaultKind::ALL.map(|kind| (n, kind))) {
-            faults.disarm();
-            if !warm || gpu.check().is_err() {
-                gpu = open();
-            }
-            if warm {
-                // The fault before has cost it some of its buffers.
-                call(&gpu).unwrap();
-            }
-            faults.arm(kind, n);
-            let error = call(&gpu).expect_err("a fault that nobody noticed");
-            assert!(is_kind(&error, kind), "call {n}, {kind:?}: {error:?}");
-            faults.disarm();
-            if kind == FaultKind::Lost {
-                let again = call(&gpu).unwrap_err();
-                assert!(matches!(again, RunError::DeviceLost { .. }), "{again:?}");
-                gpu = gpu.reopen().unwrap();
-            }
-            assert_good(&gpu);
-        }
-    }
-    most
-}
-
-#[test]
-fn every_fault_at_every_call_of_a_run_is_named() {
-    for options in [
-        RunOptions::default(),
-        RunOptions { poison: Some(0x7FC0_DEAD), guard: true, timing: true, ..RunOptions::default() },
-    ] {
-        let calls = inject_everywhere(true, &|gpu| run(gpu, &options).map(|ran| assert!(ran.faults.is_empty())));
-        assert!(calls >= 12, "{calls}");
-    }
-}
-
-/// With inputs large enough to be mapped.
-#[test]
-fn every_fault_at_every_call_of_a_run_is_named_by_either_route() {
-    let (plan, operands) = double(5_000);
-    let inputs = numbers(5_000, 1);
-    for mapped in [true, false] {
-        let calls = inject_everywhere(mapped, &|gpu| {
-            let ran = gpu.run_plan(&plan, &operands, &inputs, &RunOptions::default())?;
-            assert_eq!(ran.outputs["y"].as_u32().unwrap(), doubled(5_000, 1));
-            Ok(())
-        });
-        assert!(calls >= 10, "{calls}");
-    }
-}
-
-#[test]
-fn every_fault_at_every_call_of_encode_is_named() {
-    let calls = inject_everywhere(true, &|gpu| {
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
-        let descriptor = wgpu::BufferDescriptor { label: None, size: 400, usage, mapped_at_creation: false };
-        let [x, offset, y] = [(); 3].map(|()| gpu.device().create_buffer(&descriptor));
-        let bindings = Bindings::new().bind("x", &x, 0).bind("offset", &offset, 0).bind("y", &y, 0);
-        let prepared = gpu.prepare(&scale_plan(), &scale_operands(), &bindings)?;
-        let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        prepared.encode(&mut encoder)
-    });
-    assert!(calls >= 5, "{calls}");
 }
 
 #[test]
@@ -152,4 +59,64 @@ fn an_error_outside_of_every_call_does_not_panic() {
     let error = run(&gpu, &RunOptions::default()).unwrap_err();
     assert!(matches!(error, RunError::Internal { .. }), "{error:?}");
     assert_good(&gpu);
+}
+
+/// An instance that counts memory as full at 1 % of what the driver has: allocations fail for real.
+fn starved() -> Option<Gpu> {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.memory_budget_thresholds.for_resource_creation = Some(1);
+    let adapter = pollster::block_on(wgpu::Instance::new(descriptor).request_adapter(&Default::default())).ok()?;
+    let descriptor = wgpu::DeviceDescriptor { required_limits: adapter.limits(), ..Default::default() };
+    let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).ok()?;
+    let options = Options { probe: false, ..Options::default() };
+    pollster::block_on(Gpu::from_device_async(&adapter.get_info(), device, queue, &options)).ok()
+}
+
+/// Set in a process that has little memory.
+const STARVED: &str = "GATEFOLD_TEST_STARVED";
+
+/// Scratch until the memory is full. It is only held, never touched, so that a software driver has it in name only: the test runs in a
+/// process of its own that may have 8 GiB in name.
+#[test]
+fn memory_that_runs_out_is_an_error_and_what_was_held_is_given_back() {
+    if cfg!(target_os = "linux") && std::env::var_os(STARVED).is_none() {
+        let name = "memory_that_runs_out_is_an_error_and_what_was_held_is_given_back";
+        let limited = format!("ulimit -v 8388608; exec \"$0\" --exact {name} --nocapture");
+        let mut process = std::process::Command::new("sh");
+        process.args(["-c", &limited]).arg(std::env::current_exe().unwrap()).env(STARVED, "1");
+        let output = process.output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        println!("{text}");
+        assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+        // A GPU of its own memory may have the 16 GiB.
+        assert!(gpu().limits().kind == DeviceKind::Gpu || text.contains("out of memory for real"), "{text}");
+        return;
+    }
+    let Some(gpu) = starved() else { return };
+    let live = |gpu: &Gpu| {
+        gpu.trim();
+        gpu.queue().submit([]);
+        gpu.device().poll(wgpu::PollType::wait_indefinitely()).unwrap();
+        gpu.device().generate_allocator_report().map(|r| (r.allocations.len(), r.total_allocated_bytes))
+    };
+    assert_good(&gpu);
+    let mut plan = Plan { op: "hungry", steps: vec![step("writes", WRITES, [1, 1, 1], vec![])], ..Plan::default() };
+    let bytes = gpu.limits().buffer_bytes.min(1 << 30);
+    plan.scratch = vec![Scratch { name: "hunger", bytes }; 16];
+    let usage = wgpu::BufferUsages::STORAGE;
+    let y =
+        gpu.device().create_buffer(&wgpu::BufferDescriptor { label: None, size: 4, usage, mapped_at_creation: false });
+    let with_y = live(&gpu);
+    let bindings = Bindings::new().bind("y", &y, 0);
+    let prepared = gpu.prepare(&plan, &[Operand::output("y", [1], Dtype::U32)], &bindings);
+    match prepared {
+        Err(RunError::OutOfMemory { what, bytes: wanted }) => {
+            println!("out of memory for real: {what}, {wanted} bytes");
+            assert_eq!((what.as_str(), wanted), ("allocating hunger", bytes));
+            assert_eq!(live(&gpu), with_y);
+            assert_good(&gpu);
+        }
+        Err(other) => panic!("{other}"),
+        Ok(prepared) => println!("this driver has {} MiB, or tells of no budget", prepared.scratch_bytes() >> 20),
+    }
 }

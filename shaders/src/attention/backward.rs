@@ -3,7 +3,7 @@
 use gatefold_core::attention::{NanPolicy, ScoreBias};
 use gatefold_core::{Attention, AttentionBackward, Op};
 
-use super::classes::Wanted;
+use super::classes::{self, Wanted};
 use super::layout::{Layout, Members, key_count, operand_bytes, row_count};
 use super::loops;
 use super::marks::{Marks, reserve_flags};
@@ -13,6 +13,7 @@ use super::{
     FLAT, Parts, QueryOperand, Variant, check_features, custom, dressed, dropout, files, flat_step, frobenius,
     local_linear, masks, query_penalty, query_work, reweight, sink_key, step_work,
 };
+use crate::spans::finished;
 use crate::{Kernels, Limits, Plan, PlanError, Scratch, ShapeClass, Source, Step};
 
 /// How many (batch entry, head) pairs share one matrix of the score bias.
@@ -54,7 +55,7 @@ impl Kernels for AttentionBackward {
         let a = &self.forward;
         check_features(a, limits)?;
         if !a.is_core() {
-            return dressed::backward(self, limits);
+            return finished(dressed::backward(self, limits)?, limits);
         }
         let mut plan = Plan { op: Self::NAME, ..Plan::default() };
         if a.dims.batch == 0 || a.dims.seq_q == 0 {
@@ -93,7 +94,7 @@ impl Kernels for AttentionBackward {
         plan.rounds_rows = query_penalty::rounds(a) | sink_key::rounds(a);
         plan.steps = if plan.rounds_rows { dressed::saturated(p.steps, a.dtype).collect() } else { p.steps };
         plan.reasons = p.reasons;
-        Ok(plan)
+        finished(plan, limits)
     }
 
     fn classes(&self, limits: &Limits) -> Vec<ShapeClass> {
@@ -103,6 +104,10 @@ impl Kernels for AttentionBackward {
         let class = |stage| Wanted { a: &self.forward, stage }.class(limits);
         let stages = if self.forward.dims.seq_kv > 0 { &STAGES[..] } else { &STAGES[..1] };
         stages.iter().filter_map(|&stage| class(stage)).collect()
+    }
+
+    fn trial(&self) -> Option<Self> {
+        Some(Self::new(classes::trial(&self.forward)))
     }
 }
 

@@ -18,7 +18,7 @@ fn add_tile(scores: ptr<function, Scores>, d_scores: ptr<function, Scores>) {
     for (var r = 0u; r < OWN; r++) { // unroll
         let i = own_position(r);
         let keys = keys_of(i);
-        let statistics = row_statistics(i);
+        let statistics = measured_statistics(i);
         let drop = dropout_row(i);
         for (var c = 0u; c < STREAM4; c++) { // unroll
             for (var e = 0u; e < 4u; e++) { // unroll
@@ -74,13 +74,13 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     }
     let last_own = min(own_first + TILE_OWN, at.len_q);
     let seen = select(0u, keys_to(max(last_own, 1u) - 1u), own_first < at.len_q);
-    let range = same_for_all(vec2(max(keys_from(own_first) / TILE_STREAM * TILE_STREAM, params.stream_from), min(seen, params.stream_to)));
+    let range = min(same_for_all(vec2(max(keys_from(own_first) / TILE_STREAM * TILE_STREAM, params.stream_from), min(seen, params.stream_to))), vec2(params.seq_kv));
     let i = vec2(own_first, last_own);
     let heads = vec2(at.q_head, at.q_head + 1u);
     for (var tile = next_keys(range.x, range.y, i, heads); tile < range.y; tile = next_keys(tile + TILE_STREAM, range.y, i, heads)) {
         stream_first = tile;
-        var scores: Scores;                                         // [OWN, STREAM]
-        var d_scores: Scores;
+        var scores = Scores();                                         // [OWN, STREAM]
+        var d_scores = Scores();
         product(Q, K, (params.head_dim + 3u) / 4u, &scores);
         product(D_O, V, (params.val_dim + 3u) / 4u, &d_scores);
         add_tile(&scores, &d_scores);

@@ -92,5 +92,5 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
         packed |= quotient(bits[e], scale) << (8u * e);
     }
     cache[place * params.words + word] = packed;
-    store_scale(place, scale);
+    if word == 0u { store_scale(place, scale); }
 }

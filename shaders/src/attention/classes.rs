@@ -5,15 +5,44 @@
 //! heads, biases and the length of the stream do not count: they change how long a kernel runs, hardly which tile is best.
 
 use gatefold_core::Attention;
-use gatefold_core::attention::{Causal, Window};
+use gatefold_core::attention::{Causal, Dims, Window};
 
-use super::shares::own_rows;
+use super::shares::{are_grouped, own_rows};
 use super::tiles::{Stage, Tile};
 use crate::{Limits, PlanError, ShapeClass};
 
 /// Own positions of the smallest and largest class.
 const FEWEST: usize = 64;
 const MOST: usize = 4096;
+
+/// The fewest positions of the same class; none is none.
+fn fewest(positions: usize) -> usize {
+    positions.min(positions.clamp(FEWEST, MOST).next_power_of_two() / 2 + 1)
+}
+
+/// The smallest attention of the same classes: one batch entry and key/value head, as few positions as the classes allow, and none of the inputs
+/// that do not count.
+pub(super) fn trial(a: &Attention) -> Attention {
+    let d = a.dims;
+    // Heads that share keys are rows of one tile where queries are few.
+    let q_heads = if are_grouped(a) { d.group() } else { 1 };
+    let dims = Dims { batch: 1, q_heads, kv_heads: 1, seq_q: fewest(d.seq_q), seq_kv: fewest(d.seq_kv), ..d };
+    Attention {
+        weight: a.weight,
+        normalizer: a.normalizer,
+        reweight: a.reweight,
+        local_linear: a.local_linear,
+        scale: a.scale,
+        softcap: a.softcap,
+        causal: a.causal,
+        window: a.window,
+        chunk: a.chunk,
+        custom: a.custom.clone(),
+        dtype: a.dtype,
+        storage: a.storage,
+        ..Attention::softmax(dims)
+    }
+}
 
 /// A kernel that a tile is wanted for.
 pub(super) struct Wanted<'a> {
@@ -94,5 +123,42 @@ impl Wanted<'_> {
                 (default, vec![why, passed])
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gatefold_core::{AttentionBackward, Dtype, Op};
+
+    use super::*;
+    use crate::Kernels;
+
+    fn names<O: Kernels>(op: &O) -> Vec<String> {
+        op.classes(&Limits { f16: true, ..Limits::webgpu_default() }).into_iter().map(|c| c.name).collect()
+    }
+
+    #[test]
+    fn a_trial_is_small_and_of_the_same_classes() {
+        let grouped = |seq_q| Dims { kv_heads: 2, seq_q, ..Dims::new(3, 16, 5000, 48) };
+        let plain = Attention::softmax(Dims::new(4, 8, 5000, 64));
+        let window = Window { left: Some(100), right: Some(0) };
+        for a in [
+            Attention { alibi: true, key_bias: true, head_bias: true, ..plain.clone() },
+            Attention { window, causal: Causal::TopLeft, ..plain.clone() },
+            Attention { dtype: Dtype::F16, chunk: Some(64), ..plain.clone() },
+            Attention { dims: grouped(1), ..plain.clone() },
+            Attention { dims: grouped(12), ..plain.clone() },
+            Attention { dims: grouped(700), ..plain.clone() },
+            Attention { dims: Dims { seq_kv: 0, ..Dims::new(1, 2, 30, 16) }, ..plain.clone() },
+            Attention { local_linear: true, ..plain.clone() },
+        ] {
+            let trial = a.trial().unwrap();
+            assert_eq!(trial.validate(), Ok(()), "{trial:?}");
+            assert_eq!(names(&trial), names(&a), "{trial:?}");
+            assert!(trial.cost().flops <= 3e9 && trial.cost().flops <= a.cost().flops, "{trial:?}");
+            let backward = AttentionBackward::new(a);
+            let trial = backward.trial().unwrap();
+            assert_eq!((trial.validate(), names(&trial)), (Ok(()), names(&backward)), "{trial:?}");
+        }
     }
 }

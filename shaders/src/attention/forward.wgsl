@@ -30,12 +30,12 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     // Keys that some query of the tile sees, cut to this dispatch's or workgroup's share.
     let share = share_of(group);
     let seen = keys_of_tile();
-    let range = same_for_all(vec2(max(seen.x / TILE_STREAM * TILE_STREAM, share.x), min(seen.y, share.y)));
+    let range = min(same_for_all(vec2(max(seen.x / TILE_STREAM * TILE_STREAM, share.x), min(seen.y, share.y))), vec2(params.seq_kv));
     let i = queries_of_tile();
     let heads = heads_of_tile();
     for (var tile = next_keys(range.x, range.y, i, heads); tile < range.y; tile = next_keys(tile + TILE_STREAM, range.y, i, heads)) {
         stream_first = tile;
-        var scores: Scores;                                         // [OWN, STREAM]
+        var scores = Scores();                                         // [OWN, STREAM]
         product(Q, K, (params.head_dim + 3u) / 4u, &scores);
         let all = tile_sees(tile, tile + TILE_STREAM);
         form_scores(&scores, all);

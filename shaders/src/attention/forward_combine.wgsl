@@ -20,7 +20,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     row_begin(true);
     for (var split = 0u; split < params.splits; split++) {
         let words = params.state_at + ((group * params.splits + split) * INVOCATIONS + invocation) * STATE_WORDS;
-        var part: Accumulator;
+        var part = Accumulator();
         resume(words, &part);
         row_merge(words + ACCUMULATORS * 4u, &part, &acc);
     }

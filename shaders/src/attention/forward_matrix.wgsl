@@ -93,7 +93,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     // Keys that some query of the tile sees, cut to this dispatch's share.
     let last_own = min(own_first + TILE_OWN, at.len_q);
     let seen = select(0u, keys_to(max(last_own, 1u) - 1u), own_first < at.len_q);
-    let range = same_for_all(vec2(max(keys_from(own_first) / TILE_STREAM * TILE_STREAM, params.stream_from), min(seen, params.stream_to)));
+    let range = min(same_for_all(vec2(max(keys_from(own_first) / TILE_STREAM * TILE_STREAM, params.stream_from), min(seen, params.stream_to))), vec2(params.seq_kv));
     let clean = same_for_all(vec2(select(0u, 1u, any_not_finite()))).x != 0u;
     stage_queries();
     score_begin();

@@ -39,6 +39,6 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
         }
         vector_terms[term * params.row_width + d] = select(0.0, scaled(share.x, upstream), injected);
     }
-    let value = select(share.x * share.y * sum, bitcast<f32>(NAN_BITS), broken);
+    let value = bitcast<f32>(select(bitcast<u32>(share.x * share.y * sum), NAN_BITS, broken));
     logit_terms[term] = select(0.0, value, injected);
 }

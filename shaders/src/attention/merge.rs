@@ -4,7 +4,7 @@ use gatefold_core::{AttentionMerge, Dtype, Op};
 
 use crate::plan::{MINUS_INFINITY_BITS, NAN_BITS, narrow, wgsl_type};
 use crate::source::wgsl;
-use crate::spans::{INVOCATIONS, check_bindings, dispatches};
+use crate::spans::{INVOCATIONS, check_bindings, check_steps, dispatches};
 use crate::{Kernels, Limits, Param, Plan, PlanError, Step};
 
 /// Multiply-adds that a part of an element costs, its exponential included.
@@ -48,6 +48,7 @@ impl Kernels for AttentionMerge {
                 dispatches(elements, work, limits, &params(self)),
             )
         });
+        check_steps(&plan.steps, limits)?;
         Ok(plan)
     }
 }

@@ -39,6 +39,7 @@ mod tiles;
 use gatefold_core::attention::Sequences;
 use gatefold_core::{Attention, Dtype, Op};
 
+use crate::spans::finished;
 use crate::{Kernels, Limits, Plan, PlanError, ShapeClass, Source, Step};
 use classes::Wanted;
 use forward::Forward;
@@ -235,7 +236,7 @@ impl Kernels for Attention {
     fn plan(&self, limits: &Limits) -> Result<Plan, PlanError> {
         check_features(self, limits)?;
         if !self.is_core() {
-            return dressed::forward(self, &self.core(), limits);
+            return finished(dressed::forward(self, &self.core(), limits)?, limits);
         }
         let d = &self.dims;
         let mut plan = Plan { op: Self::NAME, ..Plan::default() };
@@ -248,10 +249,14 @@ impl Kernels for Attention {
             None => Forward::new(self, limits, &mut plan)?.plan(&mut plan)?,
         }
         custom::check_names(&plan.steps)?;
-        Ok(plan)
+        finished(plan, limits)
     }
 
     fn classes(&self, limits: &Limits) -> Vec<ShapeClass> {
         Wanted { a: self, stage: Stage::Forward }.class(limits).into_iter().collect()
+    }
+
+    fn trial(&self) -> Option<Self> {
+        Some(classes::trial(self))
     }
 }

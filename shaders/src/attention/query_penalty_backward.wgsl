@@ -19,6 +19,6 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
         let x = f32(q[row.start + d]);
         let broken = is_not_finite(bits) | is_not_finite(bitcast<u32>(before)) | is_not_finite(bitcast<u32>(x));
         let after = saturated(before - factor * x, before);
-        d_q[row.start + d] = Elem(select(after, bitcast<f32>(NAN_BITS), broken));
+        d_q[row.start + d] = Elem(bitcast<f32>(select(bitcast<u32>(after), NAN_BITS, broken)));
     }
 }

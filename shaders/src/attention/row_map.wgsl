@@ -20,7 +20,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
         let f = factor(row, d).x;
         let n = (scaled(first(f), element(row, d)) - norm.mean) * norm.share;      // [row_width]
         let result = saturated(scaled(last(f), mapped(gain(d), n)), element(row, d));
-        let value = select(result, bitcast<f32>(NAN_BITS), norm.broken);
+        let value = bitcast<f32>(select(bitcast<u32>(result), NAN_BITS, norm.broken));
         y[row.start + d] = Elem(select(0.0, value, row.counts));
     }
 }

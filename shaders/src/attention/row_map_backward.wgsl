@@ -51,5 +51,5 @@ fn d_normalized(row: Row, d: u32, norm: Norm) -> f32 {
     return scaled(last(factor(row, d).x) * gain(d), d_m);
 }
 fn kept(row: Row, value: f32, lost: bool) -> f32 {
-    return select(0.0, select(value, bitcast<f32>(NAN_BITS), lost), row.counts);
+    return select(0.0, bitcast<f32>(select(bitcast<u32>(value), NAN_BITS, lost)), row.counts);
 }

@@ -154,8 +154,9 @@ fn enter(batch: u32, q_head: u32) {
     if params.packed_rows == 1u {
         let q_from = min(side[params.cu_q_at + batch], params.total_q);
         let kv_from = min(side[params.cu_kv_at + batch], params.total_kv);
-        at.len_q = min(min(side[params.cu_q_at + batch + 1u], params.total_q) - q_from, params.seq_q);
-        at.len_kv = min(min(side[params.cu_kv_at + batch + 1u], params.total_kv) - kv_from, params.seq_kv);
+        // of a range that runs backward nothing is left
+        at.len_q = min(clamp(side[params.cu_q_at + batch + 1u], q_from, params.total_q) - q_from, params.seq_q);
+        at.len_kv = min(clamp(side[params.cu_kv_at + batch + 1u], kv_from, params.total_kv) - kv_from, params.seq_kv);
         at.q_row = q_from * params.q_heads + q_head;
         at.k_row = kv_from * params.kv_heads + at.kv_head;
         at.q_step = params.q_heads;

@@ -7,7 +7,7 @@ use gatefold_core::Attention;
 use super::FLAT;
 use super::layout::{Layout, Members};
 use super::tiles::Tile;
-use crate::plan::narrow;
+use crate::plan::{check_dispatches, narrow};
 use crate::{Dispatch, Limits, PlanError, Window, fold_groups};
 
 /// An operand that is laid out in equal parts, one per unit of a step (a batch entry and head, say).
@@ -115,12 +115,15 @@ impl Work {
         let spans = self.spans(limits)?;
         let span = spans.first().map_or(0, |s| s.end - s.start);
         let span_steps = span.min(self.visited).div_ceil(self.stream_step.max(1));
-        let group_seconds = self.step_work * span_steps as f64 / limits.mul_adds_per_second;
-        let most = (limits.dispatch_seconds / group_seconds.max(1e-12)).clamp(1.0, 1e9);
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 1 ..= 1e9")]
-        let most_groups = (most as u64).min(u64::from(limits.groups_per_dim).pow(2));
+        let work = self.step_work * span_steps as f64;
+        limits.check_time(self.kernel, work)?;
+        let most_groups = limits.units_in_time(work).min(u64::from(limits.groups_per_dim).pow(2));
+        let ranges = self.unit_ranges(limits)?;
+        let chunks =
+            (ranges.len() as u64).saturating_add(self.units.saturating_mul(self.groups_per_unit) / most_groups);
+        check_dispatches(chunks.saturating_mul(spans.len() as u64))?;
         let mut dispatches = Vec::new();
-        for units in self.unit_ranges(limits)? {
+        for units in ranges {
             let (windows, shifts) = self.windows(&units, limits);
             let mut first = units.start * self.groups_per_unit;
             let end = units.end * self.groups_per_unit;
@@ -146,9 +149,7 @@ impl Work {
     /// Most stream positions, in whole steps, within the loop trips and the time of a dispatch.
     pub(super) fn most_stream(&self, limits: &Limits) -> u64 {
         let by_trips = limits.loop_trips.saturating_sub(self.fixed_trips) / self.step_trips.max(1);
-        let by_time = (limits.dispatch_seconds * limits.mul_adds_per_second / self.step_work.max(1.0)).clamp(1.0, 1e9);
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 1 ..= 1e9")]
-        let steps = by_trips.min(by_time as u64).max(1);
+        let steps = by_trips.min(limits.units_in_time(self.step_work.max(1.0))).max(1);
         steps * self.stream_step
     }
 
@@ -163,6 +164,7 @@ impl Work {
         let span = self.most_stream(limits);
         let passes = if self.visited <= span { 1 } else { self.stream.div_ceil(span).max(1) };
         let span = if passes == 1 { self.stream } else { span };
+        check_dispatches(passes)?;
         Ok((0..passes).map(|p| p * span..(p * span + span).min(self.stream)).collect())
     }
 
@@ -182,6 +184,7 @@ impl Work {
             most = most.min(room / p.unit_bytes);
         }
         let most = most.max(1);
+        check_dispatches(self.units.div_ceil(most))?;
         Ok((0..self.units.div_ceil(most)).map(|c| c * most..((c + 1) * most).min(self.units)).collect())
     }
 

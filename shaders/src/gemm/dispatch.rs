@@ -10,7 +10,7 @@ use gatefold_core::Gemm;
 use super::SIDE;
 use super::files::Access;
 use super::tiles::Tile;
-use crate::plan::narrow;
+use crate::plan::{check_dispatches, narrow};
 use crate::{Dispatch, Limits, Param, PlanError, Window, fold_groups};
 
 /// "There is none", as an offset in `side`.
@@ -138,6 +138,14 @@ impl Job<'_> {
         Ok(cut)
     }
 
+    /// Refuses a product of more regions, or of more terms' ranges, than a plan may hold dispatches.
+    fn check_count(&self, cut: &Cut) -> Result<(), PlanError> {
+        let [batch, m, n, k] = self.sizes();
+        let regions = [(batch, cut.batch), (m, cut.m), (n, cut.n)].map(|(all, cut)| all.div_ceil(cut.max(1)).max(1));
+        check_dispatches(regions.iter().fold(1, |count: u64, n| count.saturating_mul(*n)))?;
+        check_dispatches(k.div_ceil(self.span(cut)))
+    }
+
     fn regions(&self, cut: &Cut) -> Vec<Region> {
         let [batch, m, n, _] = self.sizes();
         let mut all = Vec::new();
@@ -149,18 +157,19 @@ impl Job<'_> {
         all
     }
 
-    /// Ranges of terms, one per pass: within a binding, the loop trips and the time of a dispatch.
+    /// Ranges of terms, one per pass.
     fn spans(&self, cut: &Cut) -> Vec<Range<u64>> {
-        let Limits { loop_trips, dispatch_seconds, mul_adds_per_second, .. } = *self.limits;
+        ranges(self.sizes()[3], self.span(cut))
+    }
+
+    /// Terms of a pass: within a binding, the loop trips and the time of a dispatch.
+    fn span(&self, cut: &Cut) -> u64 {
         let depth = u64::from(self.tile.depth);
         let step_work = self.group_terms() * depth as f64;
-        let by_time = (dispatch_seconds * mul_adds_per_second / step_work).clamp(1.0, 1e9);
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 1 ..= 1e9")]
-        let steps = loop_trips.min(by_time as u64).max(1);
+        let steps = self.limits.units_in_time(step_work).min(self.limits.loop_trips).max(1);
         let k = self.sizes()[3];
         // A term's number is a multiple of 4 where a pass begins.
-        let span = (steps * depth).min(if cut.k < k { cut.k } else { u64::MAX });
-        ranges(k, span)
+        (steps * depth).min(if cut.k < k { cut.k } else { u64::MAX })
     }
 
     /// Multiply-adds of a workgroup for one term.
@@ -172,10 +181,9 @@ impl Job<'_> {
     fn most_groups(&self, spans: &[Range<u64>], side_words: u64) -> Result<u64, PlanError> {
         let limits = self.limits;
         let terms = spans.first().map_or(0, |s| s.end - s.start).max(1);
-        let group_seconds = self.group_terms() * terms as f64 / limits.mul_adds_per_second;
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 1 ..= 1e9")]
-        let by_time = (limits.dispatch_seconds / group_seconds.max(1e-12)).clamp(1.0, 1e9) as u64;
-        let most = by_time.min(u64::from(limits.groups_per_dim).pow(2));
+        let work = self.group_terms() * terms as f64;
+        limits.check_time("product", work)?;
+        let most = limits.units_in_time(work).min(u64::from(limits.groups_per_dim).pow(2));
         if spans.len() < 2 {
             return Ok(most);
         }
@@ -198,21 +206,30 @@ impl Job<'_> {
         u64::from(self.tile.invocations()) * u64::from(self.tile.state_words())
     }
 
+    /// Tiles of a region by rows and columns, and workgroups.
+    fn groups(&self, region: &Region) -> ([u64; 2], u64) {
+        let tiles = |range: &Range<u64>, tile: u32| (range.end - range.start).div_ceil(u64::from(tile));
+        let tiles = [tiles(&region.m, self.tile.tile_rows()), tiles(&region.n, self.tile.tile_cols())];
+        (tiles, (region.batch.end - region.batch.start) * tiles[0] * tiles[1])
+    }
+
     /// Cuts the product.
     ///
     /// # Errors
     /// [`PlanError::TooLarge`] if four stored rows of an operand, the bias or the waiting sums of one workgroup exceed a binding.
     pub(super) fn split(&self) -> Result<Split, PlanError> {
         let cut = self.cut()?;
+        self.check_count(&cut)?;
         let spans = self.spans(&cut);
         let bias_words = self.bias_words();
         let most_groups = self.most_groups(&spans, bias_words)?;
+        let regions = self.regions(&cut);
+        let chunks = regions.iter().map(|r| self.groups(r).1.div_ceil(most_groups));
+        check_dispatches(chunks.sum::<u64>().saturating_mul(spans.len() as u64))?;
         let mut dispatches = Vec::new();
         let mut waiting = 0;
-        for region in self.regions(&cut) {
-            let tiles = |range: &Range<u64>, tile: u32| (range.end - range.start).div_ceil(u64::from(tile));
-            let tiles = [tiles(&region.m, self.tile.tile_rows()), tiles(&region.n, self.tile.tile_cols())];
-            let groups = (region.batch.end - region.batch.start) * tiles[0] * tiles[1];
+        for region in regions {
+            let (tiles, groups) = self.groups(&region);
             for chunk in ranges(groups, most_groups) {
                 waiting = waiting.max(chunk.end - chunk.start);
                 dispatches.extend(spans.iter().map(|span| self.dispatch(&region, tiles, &chunk, span)));

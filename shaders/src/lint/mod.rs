@@ -1,6 +1,7 @@
-//! Rules that every variant obeys, checked over naga's IR. Each rule has an explanation here and a failing example in the tests.
+//! Rules that every variant obeys, checked over naga's IR and the text. Each rule has an explanation here and a failing example in the tests.
 
 mod arithmetic;
+mod fresh;
 mod matrix;
 #[cfg(test)]
 mod tests;
@@ -39,11 +40,13 @@ pub enum Rule {
     BareTanh,
     /// An infinity, or a literal too near to it.
     Infinity,
+    /// A variable in a loop without an initialiser.
+    Fresh,
 }
 
 impl Rule {
     /// All rules.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::NonUniformBarrier,
         Self::NonUniformSubgroup,
         Self::MixedUnits,
@@ -55,6 +58,7 @@ impl Rule {
         Self::HalfArithmetic,
         Self::BareTanh,
         Self::Infinity,
+        Self::Fresh,
     ];
 
     /// Why the rule is there.
@@ -87,6 +91,10 @@ impl Rule {
                 "WGSL compilers may assume that no infinity occurs, and reject constant ones: use the sentinel -3.0e38 in arithmetic and \
                  integer bits in storage"
             }
+            Self::Fresh => {
+                "WGSL makes a variable zero each time its declaration is reached, but compilers of shipping browsers do so once per call: in \
+                 a loop it holds what the last trip left. Write the zero down: `var x = T();`"
+            }
         }
     }
 }
@@ -105,6 +113,7 @@ impl fmt::Display for Rule {
             Self::HalfArithmetic => "half-arithmetic",
             Self::BareTanh => "bare-tanh",
             Self::Infinity => "infinity",
+            Self::Fresh => "fresh",
         })
     }
 }
@@ -162,6 +171,7 @@ pub fn lint(module: &Module, context: &LintContext) -> Vec<Finding> {
     findings.extend(sizes(module, context));
     findings.extend(bindings(module, context));
     findings.extend(arithmetic::check(module));
+    findings.extend(fresh::check(module));
     findings.sort_by_key(|f| f.rule);
     findings
 }

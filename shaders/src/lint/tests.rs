@@ -205,6 +205,25 @@ fn there_are_no_infinities() {
 }
 
 #[test]
+fn variables_in_loops_are_fresh() {
+    for statements in [
+        "for (var i = 0u; i < 3u; i++) { var sum: f32; sum += 1.0; tile[lane] = sum; }",
+        "var i = 0u; while i < 3u { i++; if i > 1u { var sum: array<f32, 2>; sum[0] += 1.0; tile[lane] = sum[0]; } }",
+        "var i = 0u; loop { if i > 3u { break; } // for all\n var sum: f32; sum += 1.0; tile[lane] = sum; i++; }",
+    ] {
+        assert_eq!(body("", statements), [Rule::Fresh], "{statements}");
+    }
+    let function = "fn one() -> f32 { var sum: f32; sum += 1.0; return sum; }\n";
+    for statements in [
+        "var sum: f32; for (var i = 0u; i < 3u; i++) { sum += one(); } tile[lane] = sum;",
+        "for (var i = 0u; i < 3u; i++) { var sum = f32(); sum += 1.0; tile[lane] = sum; }",
+        "for (var i = 0u; i < 3u; i++) { } // loop {\n var sum: f32; tile[lane] = sum;",
+    ] {
+        assert_eq!(body(function, statements), [], "{statements}");
+    }
+}
+
+#[test]
 fn a_finding_names_its_place() {
     let text = format!("{HEAD}{MAIN}  if lane < 32u {{\n    workgroupBarrier();\n  }}\n}}\n");
     let line = text.lines().position(|l| l.contains("workgroupBarrier")).unwrap() + 1;

@@ -5,7 +5,7 @@ use gatefold_core::{MoeCombine, MoeCombineBackward, Op};
 use super::rejected;
 use super::rows::{Numbers, RowGrid, access, check_dtype, file, step};
 use crate::source::wgsl;
-use crate::spans::check_bindings;
+use crate::spans::{check_bindings, check_steps};
 use crate::{Kernels, Limits, Plan, PlanError, Step};
 
 /// Multiply-adds that a quad costs that is read and written.
@@ -24,6 +24,7 @@ impl Kernels for MoeCombine {
         if self.report {
             rejected::add(&mut plan, "inverse", self.tokens * self.top_k, self.rows, limits);
         }
+        check_steps(&plan.steps, limits)?;
         Ok(plan)
     }
 }
@@ -54,13 +55,9 @@ impl Kernels for MoeCombineBackward {
             plan.steps.push(d_rows(self, limits));
         }
         if self.tokens > 0 {
-            let step = d_weights(self, limits);
-            if step.trips > limits.loop_trips {
-                let (kernel, limit) = (step.name, "loop trips per invocation");
-                return Err(PlanError::Limit { kernel, limit, need: step.trips, have: limits.loop_trips });
-            }
-            plan.steps.push(step);
+            plan.steps.push(d_weights(self, limits));
         }
+        check_steps(&plan.steps, limits)?;
         Ok(plan)
     }
 }

@@ -13,8 +13,8 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let place = place_of(group, lane);
     if place.row >= params.rows { return; }
     for (var quad = place.quad; quad < place.end; quad += BLOCK * place.step) {
-        var sums: array<vec4<f32>, BLOCK>;
-        var broken: array<vec4<bool>, BLOCK>;
+        var sums = array<vec4<f32>, BLOCK>();
+        var broken = array<vec4<bool>, BLOCK>();
         for (var j = 0u; j < params.top_k; j++) {
             let slot = place.row * params.top_k + j;
             let row = inverse[slot];

@@ -40,6 +40,9 @@ impl<'a> Decode<'a> {
         if few.trips().iter().any(|&trips| trips > limits.loop_trips) {
             return Err("rows are too long for one invocation's loop".into());
         }
+        if 4 * (assignments * op.width) as u64 > limits.binding_bytes {
+            return Err("the experts' inner rows are larger than a binding".into());
+        }
         let operands = gatefold_core::Op::operands(op);
         match operands.iter().find(|o| o.bytes() > limits.binding_bytes) {
             Some(o) => Err(format!("{} is larger than a binding", o.name)),
@@ -55,9 +58,7 @@ impl<'a> Decode<'a> {
 
     /// Dispatches over workgroups that cost `work` multiply-adds each.
     fn dispatches(&self, groups: u64, work: f64, params: &[(&'static str, Param)]) -> Vec<Dispatch> {
-        let most = self.limits.dispatch_seconds * self.limits.mul_adds_per_second / work;
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 1 ..= 1e9")]
-        let most = (most.clamp(1.0, 1e9) as u64).min(u64::from(self.limits.groups_per_dim).pow(2));
+        let most = self.limits.units_in_time(work).min(u64::from(self.limits.groups_per_dim).pow(2));
         let dispatch = |first: u64| {
             let count = most.min(groups - first);
             let own = [("first_group", first), ("group_count", count)].map(|(n, x)| (n, Param::U32(narrow(x))));

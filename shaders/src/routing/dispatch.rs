@@ -5,7 +5,7 @@ use gatefold_core::{Dtype, MoeDispatch, Op};
 use super::rejected;
 use super::rows::{Numbers, RowGrid, check_dtype, step};
 use crate::source::wgsl;
-use crate::spans::check_bindings;
+use crate::spans::{check_bindings, check_steps};
 use crate::{Kernels, Limits, Plan, PlanError};
 
 /// Multiply-adds that a word costs.
@@ -42,6 +42,7 @@ impl Kernels for MoeDispatch {
         if self.report {
             rejected::add(&mut plan, "permutation", self.rows, self.tokens * self.top_k, limits);
         }
+        check_steps(&plan.steps, limits)?;
         Ok(plan)
     }
 }

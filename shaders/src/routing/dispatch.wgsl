@@ -19,7 +19,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let origin = entry / params.top_k * params.quads;
     let own_row = place.row * params.quads;
     for (var quad = place.quad; quad < place.end; quad += BLOCK * place.step) {
-        var words: array<Word, BLOCK>;
+        var words = array<Word, BLOCK>();
         for (var b = 0u; b < BLOCK; b++) { // unroll
             let at = quad + b * place.step;
             if is_legal & (at < place.end) { words[b] = x[origin + at]; }

@@ -5,7 +5,7 @@ use gatefold_core::{ExpertActivation, ExpertActivationBackward, Op};
 
 use super::rows::{Numbers, RowGrid, access, check_dtype, file, step};
 use crate::source::wgsl;
-use crate::spans::check_bindings;
+use crate::spans::{check_bindings, check_steps};
 use crate::{Kernels, Limits, Plan, PlanError, Source};
 
 /// Multiply-adds that a quad costs, its exponentials included.
@@ -69,6 +69,7 @@ impl Kernels for ExpertActivation {
         check_dtype(self.dtype, "h, y", limits)?;
         check_bindings(&self.operands(), limits)?;
         add(&mut plan, self, wgsl!("routing/expert_activation.wgsl"), None, "y", limits);
+        check_steps(&plan.steps, limits)?;
         Ok(plan)
     }
 }
@@ -80,6 +81,7 @@ impl Kernels for ExpertActivationBackward {
         check_bindings(&self.operands(), limits)?;
         let kernel = wgsl!("routing/expert_activation_backward.wgsl");
         add(&mut plan, &self.forward, kernel, Some("d_y"), "d_h", limits);
+        check_steps(&plan.steps, limits)?;
         Ok(plan)
     }
 }

@@ -3,7 +3,7 @@
 use gatefold_core::routing::{NO_ROW, NanLogits};
 use gatefold_core::{Dtype, ExpertChoice, ExpertChoiceBackward, Op};
 
-use super::select::{Choice, check_trips};
+use super::select::{Choice, check_steps};
 use crate::plan::{NAN_BITS, narrow, wgsl_type};
 use crate::source::wgsl;
 use crate::spans::{INVOCATIONS, check_bindings, dispatches};
@@ -109,7 +109,7 @@ impl Kernels for ExpertChoice {
         }
         plan.scratch.push(words(KEYS, self, limits)?);
         plan.steps.push(scores(self, limits));
-        check_trips(&plan.steps, limits)?;
+        check_steps(&plan.steps, limits)?;
         let choice = Choice {
             stem: Self::NAME,
             variant: "p".into(),
@@ -157,7 +157,7 @@ impl Kernels for ExpertChoiceBackward {
         let kernel = (wgsl!("routing/expert_choice/gradient.wgsl"), vec![wgsl!("routing/expert_choice/logits.wgsl")]);
         let name = format!("expert_choice_gradient.{}", op.dtype);
         plan.steps.push(Step { trips: 3 * op.experts as u64, ..step(name, kernel, Some(op.dtype), all) });
-        check_trips(&plan.steps, limits)?;
+        check_steps(&plan.steps, limits)?;
         plan.reasons.push("gradients of weights meet their tokens in a scratch, then a token an invocation".into());
         Ok(plan)
     }

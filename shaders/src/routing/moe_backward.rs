@@ -27,7 +27,7 @@ impl Kernels for MoeBackward {
         stages.add("router", &self.router(), &[("d_weights", d_weights), ("d_x", d_x)])?;
         let elements = router.gate.tokens as u64 * router.hidden as u64;
         let stored = |name| (name, router.dtype);
-        stages.push(add([stored(staged("experts", "d_x")), stored(d_x)], stored("d_x"), elements, limits), None);
+        stages.push(add([stored(staged("experts", "d_x")), stored(d_x)], stored("d_x"), elements, limits)?, None);
         Ok(stages.finish(None))
     }
 }

@@ -16,7 +16,7 @@ fn widened(stages: &mut Stages<'_>, router: &Router, limits: &Limits) -> Result<
     }
     let elements = router.gate.tokens as u64 * router.hidden as u64;
     let name = staged("wide", "x");
-    let step = cast(("x", Dtype::F16), (name, Dtype::F32), elements, limits);
+    let step = cast(("x", Dtype::F16), (name, Dtype::F32), elements, limits)?;
     stages.push(step, Some(Scratch { name, bytes: 4 * elements }));
     Ok(name)
 }
@@ -52,7 +52,7 @@ impl Kernels for RouterBackward {
             let (elements, sum) = (tokens as u64 * experts as u64, staged("sum", "d_logits"));
             let f32s = |name| (name, Dtype::F32);
             stages.push(
-                add([f32s(d_logits), f32s("d_logits_more")], f32s(sum), elements, limits),
+                add([f32s(d_logits), f32s("d_logits_more")], f32s(sum), elements, limits)?,
                 Some(Scratch { name: sum, bytes: 4 * elements }),
             );
             d_logits = sum;
@@ -61,7 +61,7 @@ impl Kernels for RouterBackward {
         let to_rows = Gemm { transpose_b: true, ..Gemm::new(tokens, hidden, experts) };
         stages.add("d_x", &to_rows, &[("a", d_logits), ("b", "w_gate"), ("c", wide)])?;
         if self.dtype == Dtype::F16 {
-            stages.push(cast((wide, Dtype::F32), ("d_x", Dtype::F16), tokens as u64 * hidden as u64, limits), None);
+            stages.push(cast((wide, Dtype::F32), ("d_x", Dtype::F16), tokens as u64 * hidden as u64, limits)?, None);
         }
         let to_weights = Gemm { transpose_a: true, ..Gemm::new(hidden, experts, tokens) };
         stages.add("d_w_gate", &to_weights, &[("a", rows), ("b", d_logits), ("c", "d_w_gate")])?;

@@ -6,6 +6,7 @@
 
 use crate::plan::narrow;
 use crate::source::wgsl;
+pub(super) use crate::spans::check_steps;
 use crate::spans::{INVOCATIONS, dispatches};
 use crate::{DeviceKind, Dispatch, Limits, Param, PlanError, Scratch, Source, Step, fold_groups};
 
@@ -106,7 +107,7 @@ impl Choice<'_> {
             let (need, have) = (places, u64::from(u32::MAX));
             return Err(PlanError::Limit { kernel: self.stem.into(), limit: "places of all rows", need, have });
         }
-        check_trips(&made.steps, self.limits)
+        check_steps(&made.steps, self.limits)
     }
 
     /// Steps that take the largest of every row, in the order of columns, into [`WINNERS`].
@@ -258,23 +259,10 @@ impl Choice<'_> {
     }
 }
 
-/// Refuses steps whose loops are longer than the adapter allows.
-pub(super) fn check_trips(steps: &[Step], limits: &Limits) -> Result<(), PlanError> {
-    match steps.iter().find(|s| s.trips > limits.loop_trips) {
-        None => Ok(()),
-        Some(s) => {
-            let (kernel, need, have) = (s.name.clone(), s.trips, limits.loop_trips);
-            Err(PlanError::Limit { kernel, limit: "loop trips", need, have })
-        }
-    }
-}
-
 /// Dispatches over `groups` workgroups, each short enough if a workgroup costs `work` multiply-adds. Every one sets `first` and `group_count`, and after
 /// them `params`.
 fn group_dispatches(groups: u64, work: f64, limits: &Limits, params: &[(&'static str, Param)]) -> Vec<Dispatch> {
-    let by_time = (limits.dispatch_seconds * limits.mul_adds_per_second / work).clamp(1.0, 1e9);
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 1 ..= 1e9")]
-    let most = (by_time as u64).min(u64::from(limits.groups_per_dim).pow(2));
+    let most = limits.units_in_time(work).min(u64::from(limits.groups_per_dim).pow(2));
     let dispatch = |first: u64| {
         let count = most.min(groups - first);
         let own = [("first", first), ("group_count", count)].map(|(n, x)| (n, Param::U32(narrow(x))));

@@ -4,11 +4,12 @@ use gatefold_core::{Op, SelectionBiasUpdate};
 
 use crate::plan::narrow;
 use crate::source::wgsl;
-use crate::spans::INVOCATIONS;
+use crate::spans::{INVOCATIONS, check_bindings, check_steps};
 use crate::{Dispatch, Kernels, Limits, Param, Plan, PlanError, Step};
 
 impl Kernels for SelectionBiasUpdate {
-    fn plan(&self, _: &Limits) -> Result<Plan, PlanError> {
+    fn plan(&self, limits: &Limits) -> Result<Plan, PlanError> {
+        check_bindings(&self.operands(), limits)?;
         let params = vec![("experts", Param::U32(narrow(self.experts as u64))), ("rate", Param::F32(self.rate))];
         let step = Step {
             consts: vec![("INVOCATIONS", INVOCATIONS)],
@@ -19,6 +20,7 @@ impl Kernels for SelectionBiasUpdate {
                 vec![Dispatch { grid: [1, 1, 1], params, windows: Vec::new() }],
             )
         };
+        check_steps(std::slice::from_ref(&step), limits)?;
         Ok(Plan { op: Self::NAME, steps: vec![step], ..Plan::default() })
     }
 }

@@ -149,14 +149,17 @@ impl Job<'_> {
         all
     }
 
+    /// Multiply-adds of a workgroup.
+    fn group_work(&self) -> f64 {
+        self.op.experts as f64 * (LOGIT_WORK + ROUND_WORK * self.op.top_k as f64) * f64::from(self.seats.tokens)
+    }
+
     /// Dispatches over all tokens, each short enough.
     fn dispatches(&self) -> Vec<Dispatch> {
         let (op, limits) = (self.op, self.limits);
         let group_tokens = u64::from(self.seats.tokens);
-        let work = op.experts as f64 * (LOGIT_WORK + ROUND_WORK * op.top_k as f64) * group_tokens as f64;
-        let by_time = (limits.dispatch_seconds * limits.mul_adds_per_second / work).clamp(1.0, 1e9);
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 1 ..= 1e9")]
-        let most_groups = (by_time as u64).min(u64::from(limits.groups_per_dim).pow(2));
+        let work = self.group_work();
+        let most_groups = limits.units_in_time(work).min(u64::from(limits.groups_per_dim).pow(2));
         let (tokens, step) = (op.tokens as u64, most_groups * group_tokens);
         let shared = self.params();
         let dispatch = |first: u64| {
@@ -186,6 +189,7 @@ impl Job<'_> {
         }
         let has_groups = files.slots.iter().any(|s| s.path.ends_with("groups/limited.wgsl"));
         let bytes = self.seats.bytes(slot_arrays, has_groups);
+        limits.check_time(name, self.group_work())?;
         let checks = [
             ("loop trips per invocation", trips, limits.loop_trips),
             ("bytes of workgroup memory", bytes, limits.workgroup_memory.into()),

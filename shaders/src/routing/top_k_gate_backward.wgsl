@@ -57,7 +57,7 @@ fn gather() {
     let mean = slot_mean(sum, dot);
     for (var e = lane; e < params.experts; e += LANES) { gathered[seat * CAPACITY + e] = 0.0; }
     for (var j = 0u; j < params.top_k; j++) {
-        let e = slot_expert[seat * SLOTS + j];
+        let e = min(slot_expert[seat * SLOTS + j], params.experts - 1u);
         if (e % LANES == lane) & (slot_order[seat * SLOTS + j] != MASKED) {
             let d_w = factor * (slot_upstream[seat * SLOTS + j] - mean);
             gathered[seat * CAPACITY + e] += slot_gradient(slot_weight[seat * SLOTS + j], d_w);

@@ -6,8 +6,8 @@ use gatefold_core::Operand;
 
 use super::Job;
 use super::files::Kernel;
-use crate::plan::{MINUS_INFINITY_BITS, NAN_BITS, narrow};
-use crate::{Dispatch, Limits, Param, PlanError, Window, fold_groups};
+use crate::plan::{MINUS_INFINITY_BITS, NAN_BITS, check_dispatches, narrow};
+use crate::{Dispatch, Param, PlanError, Window, fold_groups};
 
 /// How a kernel cuts its rows.
 #[derive(Debug, Clone, Copy)]
@@ -34,15 +34,21 @@ impl Shape {
     }
 }
 
+/// Multiply-adds that an element costs, the exponential included.
+const ELEMENT_WORK: f64 = 8.0;
+
 /// Dispatches of a kernel over all rows.
 ///
 /// # Errors
 /// [`PlanError::TooLarge`] if a binding cannot hold a row.
 pub(super) fn dispatches(job: &Job<'_>, shape: &Shape) -> Result<Vec<Dispatch>, PlanError> {
     let rows = job.forward.rows as u64;
+    job.limits.check_time("rowwise", ELEMENT_WORK * job.forward.cols as f64)?;
     let most = rows_per_dispatch(job, shape);
+    let bounds = bound_rows(job)?;
+    check_dispatches((bounds.len() as u64).saturating_add(rows / most))?;
     let mut all = Vec::new();
-    for bound in bound_rows(job)? {
+    for bound in bounds {
         let windows = if bound.end - bound.start == rows { Vec::new() } else { windows(job, &bound) };
         let mut first = bound.start;
         while first < bound.end {
@@ -83,12 +89,8 @@ fn dispatch(job: &Job<'_>, shape: &Shape, rows: Range<u64>, windows: &[Window]) 
 
 /// Rows that one dispatch may take: by time, and by workgroups in x and y.
 fn rows_per_dispatch(job: &Job<'_>, shape: &Shape) -> u64 {
-    let Limits { mul_adds_per_second, dispatch_seconds, groups_per_dim, .. } = *job.limits;
-    // An element costs about 8 multiply-adds, the exponential included.
-    let elements = (mul_adds_per_second / 8.0 * dispatch_seconds).clamp(1.0, 1e12);
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 1 ..= 1e12")]
-    let by_time = elements as u64 / job.forward.cols as u64;
-    let most_groups = u64::from(groups_per_dim).pow(2);
+    let by_time = job.limits.units_in_time(ELEMENT_WORK * job.forward.cols as f64);
+    let most_groups = u64::from(job.limits.groups_per_dim).pow(2);
     let by_groups = match shape.kernel {
         Kernel::RowPerInvocation => most_groups.saturating_mul(u64::from(shape.lanes)),
         _ => most_groups / shape.groups(1).max(1),
@@ -116,6 +118,7 @@ fn bound_rows(job: &Job<'_>) -> Result<Vec<Range<u64>>, PlanError> {
         most = most.min(room / row);
     }
     let most = most.max(1);
+    check_dispatches(rows.div_ceil(most))?;
     Ok((0..rows.div_ceil(most)).map(|c| c * most..((c + 1) * most).min(rows)).collect())
 }
 

@@ -1,5 +1,6 @@
 //! Specs that between them reach every kernel, slot and schedule.
 
+mod profiles;
 mod routing_choice;
 mod routing_grouped;
 mod routing_losses;
@@ -17,6 +18,9 @@ use gatefold_core::{
     Attention, AttentionBackward, AttentionMerge, AttentionStatistics, CacheAppend, Dtype, Gemm, Op, RotaryEmbedding,
     RowFunction, Rowwise, RowwiseBackward,
 };
+
+#[allow(unused_imports, reason = "not every crate that takes these specs plans them")]
+pub(crate) use profiles::profiles;
 
 /// An op with specs to try.
 pub(crate) trait Specs: Op {

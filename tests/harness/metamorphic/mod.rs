@@ -1,15 +1,21 @@
 //! Runs whose outputs must be related: what is done to the inputs is undone on the outputs, and the two compared bit by bit or within the
 //! bounds of the reference. The same relation run with a planted fault must break.
 
+mod moving;
 mod numbers;
 mod order;
 mod plans;
+mod products;
+mod routing;
 mod rows;
 mod storage;
 
+pub use moving::*;
 pub use numbers::*;
 pub use order::*;
 pub use plans::*;
+pub use products::*;
+pub use routing::*;
 pub use rows::*;
 pub use storage::*;
 
@@ -226,6 +232,13 @@ impl Outcome {
         all.near(whole, &[name])
     }
 
+    /// The same with another tensor for an output.
+    #[must_use]
+    pub fn with_output(mut self, name: &str, t: Tensor) -> Self {
+        self.outputs.insert(name, t);
+        self
+    }
+
     /// The same with an output under another name.
     ///
     /// # Panics
@@ -268,7 +281,7 @@ pub fn draw<O: Reference>(op: &O, seed: u64, given: Tensors) -> Tensors {
     let mut rng = Rng::new(seed, 0x4e7a);
     let mut inputs = given;
     let made = ["o", "o_core", "lse", "row_sum"];
-    for o in op.operands().into_iter().filter(|o| o.role == Role::Input) {
+    for o in op.operands().into_iter().filter(|o| o.role.is_given()) {
         if inputs.get(o.name).is_some() || made.contains(&o.name) {
             continue;
         }

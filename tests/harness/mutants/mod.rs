@@ -110,6 +110,8 @@ impl Mutant {
             }
             // Another name, or the pipeline cache would give the sound one.
             step.name = format!("{}!{}", step.name, self.name);
+            // What was proven was proven of the sound text.
+            step.proven = false;
             for source in std::iter::once(&mut step.kernel).chain(&mut step.slots) {
                 if source.path == self.target {
                     *source = Source { path: source.path, text: self.apply(source.text)?.leak() };

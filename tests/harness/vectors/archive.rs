@@ -12,6 +12,9 @@ use serde_json::Value;
 /// Largest file that is read, bytes.
 const MAX_BYTES: u64 = 1 << 30;
 
+/// Largest product of the dimensions of an array that are not 0, where it has no elements: what is made by its shape costs nothing to ask for.
+const MOST_OF_NOTHING: usize = 1 << 24;
+
 /// An array of a file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Array {
@@ -24,6 +27,19 @@ pub struct Array {
 }
 
 impl Array {
+    /// An array of these elements.
+    ///
+    /// # Errors
+    /// If the shape has another count of elements, or has none and is large.
+    pub fn new(dims: &[usize], dtype: FileDtype, values: Vec<f64>) -> Result<Self, String> {
+        let extent = dims.iter().filter(|&&d| d != 0).try_fold(1usize, |n, &d| n.checked_mul(d));
+        let count = if dims.contains(&0) { Some(0) } else { extent };
+        if count != Some(values.len()) || extent.is_none_or(|n| n > MOST_OF_NOTHING.max(values.len())) {
+            return Err(format!("shape {dims:?} with {} elements", values.len()));
+        }
+        Ok(Self { dims: dims.to_vec(), dtype, values })
+    }
+
     fn read(view: &TensorView<'_>) -> Result<Self, String> {
         let data = view.data();
         macro_rules! numbers {
@@ -43,11 +59,7 @@ impl Array {
             FileDtype::BOOL | FileDtype::U8 => data.iter().map(|&b| f64::from(b)).collect(),
             other => return Err(format!("element type {other:?}")),
         };
-        let count = view.shape().iter().try_fold(1usize, |n, &d| n.checked_mul(d));
-        if count != Some(values.len()) {
-            return Err(format!("shape {:?} with {} elements", view.shape(), values.len()));
-        }
-        Ok(Self { dims: view.shape().to_vec(), dtype: view.dtype(), values })
+        Self::new(view.shape(), view.dtype(), values)
     }
 
     /// Whether the elements are floats of any size.
@@ -91,7 +103,15 @@ impl Array {
     }
 
     /// The array with its dimensions in another order: dimension `i` of the result is dimension `order[i]` of this one.
-    pub fn permuted(&self, order: &[usize]) -> Self {
+    ///
+    /// # Errors
+    /// If `order` does not name each dimension of the array once.
+    pub fn permuted(&self, order: &[usize]) -> Result<Self, String> {
+        let mut named = order.to_vec();
+        named.sort_unstable();
+        if !named.into_iter().eq(0..self.dims.len()) {
+            return Err(format!("shape {:?} cannot be put in the order {order:?}", self.dims));
+        }
         let dims: Vec<usize> = order.iter().map(|&o| self.dims[o]).collect();
         let mut strides = vec![1usize; self.dims.len()];
         for d in (1..self.dims.len()).rev() {
@@ -109,7 +129,7 @@ impl Array {
                 index[d] = 0;
             }
         }
-        Self { dims, dtype: self.dtype, values }
+        Ok(Self { dims, dtype: self.dtype, values })
     }
 
     /// The array with another shape of as many elements.
@@ -209,9 +229,10 @@ mod tests {
     #[test]
     fn permuting_moves_elements() {
         let a = Array { dims: vec![2, 3], dtype: FileDtype::F32, values: vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.0] };
-        let b = a.permuted(&[1, 0]);
+        let b = a.permuted(&[1, 0]).unwrap();
         assert_eq!((b.dims.clone(), b.values.clone()), (vec![3, 2], vec![0.0, 3.0, 1.0, 4.0, 2.0, 5.0]));
-        assert_eq!(b.permuted(&[1, 0]), a);
+        assert_eq!(b.permuted(&[1, 0]).unwrap(), a);
+        assert!(a.permuted(&[1, 1]).is_err() && a.permuted(&[0]).is_err());
     }
 
     #[test]
@@ -223,6 +244,8 @@ mod tests {
         {
             assert!(Archive::parse("x", &bytes).is_err(), "{bytes:?}");
         }
+        let nothing = r#"{"q":{"dtype":"F32","shape":[0,4294967296,4294967296],"data_offsets":[0,0]},"__metadata__":{"case":"{}"}}"#;
+        assert!(Archive::parse("x", &header(nothing)).unwrap().need("q").unwrap_err().contains("shape"));
         let bad_case = header(r#"{"__metadata__":{"case":"{"}}"#);
         assert!(Archive::parse("x", &bad_case).unwrap_err().contains("case"));
     }

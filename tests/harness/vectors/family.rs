@@ -354,7 +354,7 @@ pub(super) fn axis_last(rank: usize, axis: i64) -> Result<Vec<usize>, Stop> {
 
 /// An array as rows along its last dimension.
 pub(super) fn as_rows(array: &Array, order: &[usize]) -> Result<Array, Stop> {
-    let moved = array.permuted(order);
+    let moved = array.permuted(order)?;
     let cols = moved.dims.last().copied().unwrap_or(1);
     let rows = moved.dims.iter().rev().skip(1).product();
     Ok(moved.reshaped(&[rows, cols])?)

@@ -183,7 +183,7 @@ pub(super) fn log_sum_exp_over(data: &Array, axes: &[usize], dtype: Dtype) -> Re
         inputs.insert("x", Tensor::float(dtype, [rows, 1], vec![0.0; rows]).map_err(zeros)?);
         inputs.insert("lens", Tensor::u32([rows], vec![0; rows]).map_err(zeros)?);
     } else {
-        inputs.insert("x", data.permuted(&order).reshaped(&[rows, cols])?.tensor(dtype)?);
+        inputs.insert("x", data.permuted(&order)?.reshaped(&[rows, cols])?.tensor(dtype)?);
     }
     Ok((spec, inputs))
 }

@@ -26,6 +26,9 @@ const KNOWN: [&str; 9] = [
     "right_window_size",
 ];
 
+/// Beyond every position.
+const FAR: i64 = 1 << 40;
+
 /// Largest `score_bias` that a file can make us write out.
 const MAX_MASK: usize = 1 << 26;
 
@@ -47,7 +50,7 @@ fn split_heads(name: &str, array: &Array, heads: i64) -> Result<Array, Stop> {
         return Err(Stop::Wrong(format!("{name}: expected at least one head")));
     };
     let split = array.reshaped(&[batch, seq, heads, width / heads]).map_err(|e| format!("{name}: {e}"))?;
-    Ok(split.permuted(&[0, 2, 1, 3]))
+    Ok(split.permuted(&[0, 2, 1, 3])?)
 }
 
 /// Two `[B, H, T, D]` one after another along `T`.
@@ -114,7 +117,7 @@ impl Visibility {
             reason = "lengths beyond seq_kv are refused when the lengths are bound"
         )]
         let lens = match nonpad {
-            Some(n) if n.values.len() == d.batch => n.values.iter().map(|&x| x as i64).collect(),
+            Some(n) if n.values.len() == d.batch => n.values.iter().map(|&x| (x as i64).clamp(-FAR, FAR)).collect(),
             Some(n) => return Err(Stop::Wrong(format!("nonpad_kv_seqlen: expected [{}], got {:?}", d.batch, n.dims))),
             None => vec![d.seq_kv as i64; d.batch],
         };

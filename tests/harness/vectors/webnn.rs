@@ -31,6 +31,9 @@ fn want(file: &Archive, output: &str, dtype: Dtype, values: &Array) -> Result<Wa
     Ok(Want { output: output.into(), dims: values.dims.clone(), values: values.values.clone(), absolute, relative })
 }
 
+/// Most elements of an operand whose leading dimensions are written out.
+const MOST_ELEMENTS: usize = 1 << 26;
+
 /// An operand of a product as a batch of matrices, and whether one serves all. Leading dimensions of 1 are repeated to `lead`.
 fn matrices(x: &Array, lead: &[usize]) -> Result<(Array, bool), Stop> {
     let split = x.dims.len().checked_sub(2).ok_or_else(|| Stop::NotSupported("matmul of a vector".into()))?;
@@ -38,6 +41,15 @@ fn matrices(x: &Array, lead: &[usize]) -> Result<(Array, bool), Stop> {
     let matrix: usize = size.iter().product();
     if own.iter().product::<usize>() == 1 {
         return Ok((x.reshaped(&[1, size[0], size[1]])?, true));
+    }
+    let broadcasts =
+        own.len() <= lead.len() && own.iter().rev().zip(lead.iter().rev()).all(|(&o, &l)| o == 1 || o == l);
+    if !broadcasts {
+        return Err(Stop::Wrong(format!("matmul: {own:?} is not broadcast to {lead:?}")));
+    }
+    let elements = lead.iter().try_fold(matrix, |n, &d| n.checked_mul(d));
+    if elements.is_none_or(|n| n > MOST_ELEMENTS) || lead.iter().any(|&d| d > MOST_ELEMENTS) {
+        return Err(Stop::NotSupported(format!("matmul of {lead:?} matrices of {size:?}")));
     }
     let mut values = Vec::new();
     for entry in 0..lead.iter().product() {

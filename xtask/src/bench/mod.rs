@@ -247,7 +247,7 @@ impl Bench {
     fn adapter_report(&self, gpu: &Gpu) -> Result<AdapterReport> {
         let start = Instant::now();
         let info = gpu.info();
-        println!("adapter {info}\nprobe:");
+        println!("adapter {info}\nprobe ({}):", gpu.verdict_file());
         gpu.probe().to_string().lines().for_each(|l| println!("  {l}"));
         let ceilings = ceilings::measure(gpu)?;
         let f16 = ceilings.f16_gflops.map_or(String::new(), |g| format!(", f16 {} GFLOP/s", table::number(g)));

@@ -10,7 +10,7 @@ mod flow;
 mod listing;
 mod report;
 mod routing;
-mod spirv;
+pub(crate) mod spirv;
 mod table;
 #[allow(unsafe_code, reason = "Vulkan's entry points are unsafe; each call says why it is sound")]
 mod vulkan;

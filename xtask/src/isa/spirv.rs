@@ -20,7 +20,8 @@ pub(crate) enum Checks {
 /// Both, in the order of the columns.
 pub(crate) const BOTH: [Checks; 2] = [Checks::On, Checks::Off];
 
-fn options(checks: Checks) -> spv::Options<'static> {
+/// wgpu's options on RADV of Mesa 22 and later.
+pub(crate) fn options(checks: Checks) -> spv::Options<'static> {
     let on = checks == Checks::On;
     let index = if on { BoundsCheckPolicy::Restrict } else { BoundsCheckPolicy::Unchecked };
     // The driver has robustBufferAccess2, so wgpu leaves buffers to it.
@@ -50,7 +51,12 @@ fn options(checks: Checks) -> spv::Options<'static> {
 /// Links a step and compiles it. Bindings have the numbers that the WGSL text gives them.
 pub(crate) fn compile(step: &Step, checks: Checks) -> Result<(Module, Vec<u32>)> {
     let module = link(step)?;
-    let mut options = options(checks);
+    let words = written(&module, options(checks))?;
+    Ok((module, words))
+}
+
+/// A linked module's words.
+pub(crate) fn written(module: &Module, mut options: spv::Options<'_>) -> Result<Vec<u32>> {
     for binding in &module.bindings {
         let at = naga::ResourceBinding { group: binding.group, binding: binding.binding };
         let descriptor =
@@ -58,7 +64,6 @@ pub(crate) fn compile(step: &Step, checks: Checks) -> Result<(Module, Vec<u32>)>
         options.binding_map.insert(at, descriptor);
     }
     let entry = spv::PipelineOptions { shader_stage: naga::ShaderStage::Compute, entry_point: "main".into() };
-    let words = spv::write_vec(&module.naga, &module.info, &options, Some(&entry))
-        .with_context(|| format!("writing SPIR-V of {}", step.name))?;
-    Ok((module, words))
+    spv::write_vec(&module.naga, &module.info, &options, Some(&entry))
+        .with_context(|| format!("writing SPIR-V of {}", module.name))
 }

@@ -1,5 +1,6 @@
 //! `cargo xtask check`: what no compiler checks.
 
+mod door;
 mod order;
 mod sizes;
 mod strip;
@@ -118,6 +119,7 @@ fn unsafe_attributes(files: &[Checked]) -> Vec<String> {
 pub(crate) fn faults() -> Result<(usize, Vec<String>)> {
     let files = files()?;
     let mut faults = order::faults()?;
+    faults.extend(door::faults(&files));
     faults.extend(sizes::faults(&files));
     faults.extend(words::faults(&files));
     faults.extend(unsafe_attributes(&files));

@@ -15,13 +15,16 @@ struct Rule {
 
 const CORE: &str = "gatefold-core";
 const CPU_REF: &str = "gatefold-cpu-ref";
+const SANITIZER: &str = "gatefold-sanitizer";
 const SHADERS: &str = "gatefold-shaders";
 const BACKEND: &str = "gatefold-wgpu";
 const TESTS: &str = "gatefold-tests";
+const FUZZ: &str = "gatefold-fuzz";
 
-const RULES: [Rule; 8] = [
+const RULES: [Rule; 11] = [
     Rule { package: CORE, may: &[], may_for_tests: &[], never: &["wgpu", "naga", "anyhow"] },
     Rule { package: CPU_REF, may: &[CORE], may_for_tests: &[], never: &["wgpu", "naga", "anyhow"] },
+    Rule { package: SANITIZER, may: &[], may_for_tests: &[], never: &["wgpu", "anyhow"] },
     Rule { package: SHADERS, may: &[CORE], may_for_tests: &[], never: &["wgpu", "anyhow"] },
     Rule { package: BACKEND, may: &[CORE, SHADERS], may_for_tests: &[CPU_REF], never: &["anyhow"] },
     Rule { package: TESTS, may: &[CORE, CPU_REF, SHADERS, BACKEND], may_for_tests: &[], never: &[] },
@@ -31,8 +34,20 @@ const RULES: [Rule; 8] = [
         may_for_tests: &[],
         never: &[],
     },
+    Rule { package: FUZZ, may: &[CORE, CPU_REF, SHADERS], may_for_tests: &[], never: &["wgpu", "anyhow"] },
+    Rule {
+        package: "gatefold-fuzz-device",
+        may: &[CORE, CPU_REF, SHADERS, BACKEND, TESTS, FUZZ],
+        may_for_tests: &[],
+        never: &[],
+    },
     Rule { package: "gatefold-peers", may: &[CORE, CPU_REF, SHADERS, BACKEND, TESTS], may_for_tests: &[], never: &[] },
-    Rule { package: "xtask", may: &[CORE, CPU_REF, SHADERS, BACKEND, TESTS], may_for_tests: &[], never: &[] },
+    Rule {
+        package: "xtask",
+        may: &[CORE, CPU_REF, SANITIZER, SHADERS, BACKEND, TESTS],
+        may_for_tests: &[],
+        never: &[],
+    },
 ];
 
 /// Dependencies that break the order.

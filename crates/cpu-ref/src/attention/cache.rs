@@ -3,6 +3,7 @@
 use gatefold_core::attention::{CacheLayout, RowLayout, Storage};
 use gatefold_core::{CacheAppend, Dtype, Op, Tensor, Tensors};
 
+use crate::case::edge;
 use crate::data::{Family, Rng};
 use crate::{Case, Real, Reference, Values};
 
@@ -144,7 +145,7 @@ fn planned_int8((size, [per_head, paged, ragged, half, special]): (usize, [bool;
 }
 
 fn planned(seed: u64) -> Option<(CacheAppend, String)> {
-    let at = usize::try_from(seed).ok().filter(|_| seed < CacheAppend::PLANNED)?;
+    let at = edge(seed, CacheAppend::PLANNED)?;
     if let Some(int8) = at.checked_sub(4 * SIZES.len()) {
         return Some(planned_int8(INT8[int8]));
     }

@@ -7,13 +7,13 @@ use gatefold_core::attention::{
 };
 use gatefold_core::{Attention, AttentionBackward, Dtype, Op};
 
-use super::draw::{Draw, Plant, inputs, spec};
+use super::draw::{Draw, Plant, inputs, resized, spec};
 use super::{
     affine_cases, custom_cases, distance_cases, dropout_cases, feature_map_cases, frobenius_cases, gate_cases,
     injection, local_linear_cases, mask_cases, pairs, rare_cases, relative_cases, reweight_cases, row_cases,
     sink_cases, storage,
 };
-use crate::case::HALVES;
+use crate::case::{HALVES, VARIED};
 use crate::data::{Family, Rng};
 use crate::{Case, Reference};
 
@@ -43,17 +43,16 @@ const FORWARD: u64 = 0x0f0f;
 const BACKWARD: u64 = 0xb0b0;
 
 fn draw(rng: &mut Rng, seed: u64, divisor: usize) -> Draw {
-    match usize::try_from(seed).ok().and_then(|at| planned().get(at)) {
-        Some(planned) => planned.clone(),
-        None => spec(rng, divisor),
-    }
+    let planned = usize::try_from(seed % HALVES).ok().and_then(|at| planned().get(at));
+    let varied = |planned: &Draw| if seed < VARIED { planned.clone() } else { resized(&mut rng.clone(), planned) };
+    planned.map(varied).unwrap_or_else(|| spec(rng, divisor))
 }
 
 /// Case `seed` of the forward op. From [`HALVES`](crate::case::HALVES) on: the cases from 0 on in f16, with widths that are multiples of 16.
 pub(crate) fn forward(seed: u64) -> Case<Attention> {
     let mut rng = Rng::new(seed, FORWARD);
-    let mut draw = draw(&mut rng, seed % HALVES, 1);
-    if seed >= HALVES {
+    let mut draw = draw(&mut rng, seed, 1);
+    if seed % VARIED >= HALVES {
         let d = &mut draw.op.dims;
         (d.head_dim, d.val_dim) = (d.head_dim.next_multiple_of(16), d.val_dim.next_multiple_of(16));
         draw.op.dtype = Dtype::F16;

@@ -12,6 +12,7 @@ use super::rows;
 use super::score::{Score, Scores};
 use super::sink;
 use super::weight::weight;
+use crate::case::VARIED;
 use crate::data::{Family, Rng};
 use crate::real::{Accumulator, UNIT};
 use crate::{Case, Real, Reference, Values};
@@ -157,7 +158,7 @@ impl Reference for AttentionStatistics {
 
     fn case(seed: u64) -> Case<Self> {
         let mut rng = Rng::new(seed, SALT);
-        let mut draw = match usize::try_from(seed).ok().and_then(|at| planned().into_iter().nth(at)) {
+        let mut draw = match usize::try_from(seed % VARIED).ok().and_then(|at| planned().into_iter().nth(at)) {
             Some(planned) => planned,
             None => random(&mut rng),
         };

@@ -8,6 +8,7 @@ use gatefold_core::{Attention, Dtype, Op, Operand, Role, Tensor, Tensors};
 
 use super::style::{Style, draw_dims};
 use super::{mask_cases, pairs, storage};
+use crate::case::near;
 use crate::data::{Family, Rng};
 
 /// A spec and how its inputs are to be drawn.
@@ -49,6 +50,20 @@ impl Draw {
     pub(crate) fn ordinary(op: Attention, note: impl Into<String>) -> Self {
         Self { op, families: [Family::Normal(1.0); 3], masked: 0, plant: None, note: note.into() }
     }
+}
+
+/// The same with other lengths and batch, unless its lengths are what it is about.
+pub(crate) fn resized(rng: &mut Rng, draw: &Draw) -> Draw {
+    let Draw { mut op, .. } = draw.clone();
+    let d = &mut op.dims;
+    let square = d.seq_q == d.seq_kv;
+    (d.batch, d.seq_q, d.seq_kv) = (near(rng, d.batch), near(rng, d.seq_q), near(rng, d.seq_kv));
+    if square {
+        d.seq_kv = d.seq_q;
+    }
+    let free = matches!(op.sequences, Sequences::Dense | Sequences::Padded { .. });
+    let meant = draw.note.contains("degenerate");
+    if free && !meant && op.validate().is_ok() { Draw { op, ..draw.clone() } } else { draw.clone() }
 }
 
 /// A random spec. `divisor`: how much dearer its op is than the forward pass.

@@ -2,6 +2,7 @@
 
 use gatefold_core::{AttentionMerge, Dtype, Op, Role, Tensor, Tensors};
 
+use crate::case::edge;
 use crate::data::{Family, Rng};
 use crate::real::Accumulator;
 use crate::rowwise::softmax_row;
@@ -59,7 +60,7 @@ const SIZES: [(usize, usize, usize); 8] =
     [(1, 1, 1), (1, 33, 64), (2, 0, 8), (2, 63, 5), (3, 64, 64), (7, 65, 3), (64, 9, 128), (500, 2, 256)];
 
 fn planned(seed: u64) -> Option<(AttentionMerge, String)> {
-    let at = usize::try_from(seed).ok().filter(|_| seed < AttentionMerge::PLANNED)?;
+    let at = edge(seed, AttentionMerge::PLANNED)?;
     let (lse, at) = (at.is_multiple_of(2), at / 2);
     let (parts, rows, val_dim) = SIZES.get(at).copied().unwrap_or((5, 40, 12));
     let op = AttentionMerge { lse, ..AttentionMerge::softmax(parts, rows, val_dim) };

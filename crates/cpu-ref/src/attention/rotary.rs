@@ -3,6 +3,7 @@
 use gatefold_core::attention::{RotaryPairs, RotaryPositions, RowLayout};
 use gatefold_core::{Dtype, Op, RotaryEmbedding, Tensor, Tensors};
 
+use crate::case::edge;
 use crate::data::{Family, Rng};
 use crate::{Case, Real, Reference, Values};
 
@@ -72,7 +73,7 @@ const SIZES: [[usize; 6]; 7] = [
 ];
 
 fn planned(seed: u64) -> Option<(RotaryEmbedding, String)> {
-    let at = usize::try_from(seed).ok().filter(|_| seed < RotaryEmbedding::PLANNED)?;
+    let at = edge(seed, RotaryEmbedding::PLANNED)?;
     let [batch, heads, seq, head_dim, rotary_dim, max_position] = SIZES.get(at / 4).copied().unwrap_or(SIZES[4]);
     let op = RotaryEmbedding {
         rotary_dim,

@@ -3,7 +3,7 @@
 use gatefold_core::{Dtype, Gemm, Op, Role, Tensor, Tensors};
 
 use crate::Case;
-use crate::case::HALVES;
+use crate::case::{HALVES, VARIED, edge, near};
 use crate::data::{Family, Rng};
 
 const SALT: u64 = 0x6666;
@@ -70,7 +70,7 @@ fn with_layout(op: Gemm, layout: usize) -> Gemm {
 }
 
 fn planned(seed: u64) -> Option<Draw> {
-    let at = usize::try_from(seed).ok().filter(|_| seed < PLANNED)?;
+    let at = edge(seed, PLANNED)?;
     let ordinary = |op: Gemm, note: &str| Draw { op, family: Family::Normal(1.0), plant: None, note: note.into() };
     if let Some(&(batch, m, n, k)) = SHAPES.get(at / 4) {
         let op = Gemm {
@@ -202,7 +202,11 @@ fn halved(draw: Draw) -> Draw {
 pub(crate) fn case(seed: u64) -> Case<Gemm> {
     let mut rng = Rng::new(seed, SALT);
     let mut draw = planned(seed % HALVES).unwrap_or_else(|| random(&mut rng));
-    if seed >= HALVES {
+    if seed >= VARIED {
+        let Gemm { m, n, k, .. } = draw.op;
+        (draw.op.m, draw.op.n, draw.op.k) = (near(&mut rng, m), near(&mut rng, n), near(&mut rng, k));
+    }
+    if seed % VARIED >= HALVES {
         draw = halved(draw);
     }
     let mut inputs = Tensors::new();

@@ -1,6 +1,7 @@
 //! The number types that the definitions are evaluated in: f64 is the truth, [`Dual`] checks derivatives, [`Err`] gives the bound of
-//! every element, f32 shows what a plain kernel would give.
+//! every element, [`Dd`] checks the f64 by twice its precision, f32 shows what a plain kernel would give.
 
+mod double;
 mod dual;
 mod err;
 mod plain;
@@ -8,6 +9,7 @@ mod plain;
 use std::fmt::Debug;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
+pub use double::{Dd, DdSum};
 pub use dual::Dual;
 pub use err::{Err, ErrSum, FLUSH, UNIT};
 pub use plain::PlainSum;

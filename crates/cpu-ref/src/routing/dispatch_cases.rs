@@ -4,6 +4,7 @@ use gatefold_core::routing::NO_ROW;
 use gatefold_core::{Dtype, Op, Operand, Tensor, Tensors};
 
 use crate::Case;
+use crate::case::edge;
 use crate::data::{Family, Rng};
 
 /// Tokens, experts of a token, width, rows.
@@ -33,7 +34,7 @@ pub(super) const PLANNED: u64 = 4 * SIZES.len() as u64;
 
 /// Sizes, storage type, an option of the op, and what is special.
 pub(super) fn planned(seed: u64) -> Option<(Sizes, Dtype, bool, String)> {
-    let at = usize::try_from(seed).ok().filter(|_| seed < PLANNED)?;
+    let at = edge(seed, PLANNED)?;
     let sizes = SIZES[at % SIZES.len()];
     let round = at / SIZES.len();
     let dtype = if round.is_multiple_of(2) { Dtype::F32 } else { Dtype::F16 };

@@ -3,6 +3,7 @@
 use gatefold_core::routing::ExpertFunction;
 use gatefold_core::{Dtype, ExpertActivation, Operand, Tensor, Tensors};
 
+use crate::case::edge;
 use crate::data::{Family, Rng};
 
 /// Rows and width: multiples of 4 and not, none, one, long.
@@ -13,7 +14,7 @@ const SIZES: [(usize, usize); 10] =
 pub(super) const PLANNED: u64 = 60;
 
 pub(super) fn planned(seed: u64) -> Option<(ExpertActivation, String)> {
-    let at = usize::try_from(seed).ok().filter(|_| seed < PLANNED)?;
+    let at = edge(seed, PLANNED)?;
     let function = ExpertFunction::ALL[at % 6];
     // ten rounds: another size for each function in each of them
     let (rows, width) = SIZES[(at / 6 + at) % SIZES.len()];

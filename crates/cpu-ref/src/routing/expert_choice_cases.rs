@@ -4,6 +4,7 @@ use gatefold_core::routing::NanLogits;
 use gatefold_core::{Dtype, ExpertChoice, ExpertChoiceBackward, Tensor, Tensors};
 
 use super::expert_choice::scores;
+use crate::case::edge;
 use crate::data::{Family, Rng};
 use crate::real::Err;
 use crate::{Case, Reference, Values};
@@ -67,7 +68,7 @@ fn with_options(op: ExpertChoice, bits: usize) -> ExpertChoice {
 }
 
 fn planned(seed: u64) -> Option<(ExpertChoice, String)> {
-    let at = usize::try_from(seed).ok().filter(|_| seed < PLANNED)?;
+    let at = edge(seed, PLANNED)?;
     let sizes = SIZES.len();
     Some(match at {
         _ if at < sizes => {

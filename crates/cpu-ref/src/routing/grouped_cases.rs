@@ -3,7 +3,7 @@
 use gatefold_core::{Dtype, GroupedGemm, GroupedGemmWeights, Op, Role, Tensor, Tensors};
 
 use crate::Case;
-use crate::case::HALVES;
+use crate::case::{HALVES, VARIED, edge};
 use crate::data::{Family, Rng};
 
 const SALT: u64 = 0x6e0e;
@@ -149,7 +149,7 @@ struct Draw {
 }
 
 fn planned(seed: u64) -> Option<Draw> {
-    let at = usize::try_from(seed).ok().filter(|_| seed < PLANNED)?;
+    let at = edge(seed, PLANNED)?;
     let ordinary = |op: GroupedGemm, load: Load| Draw {
         op,
         load,
@@ -254,7 +254,7 @@ fn halved(draw: Draw) -> Draw {
 
 fn draw(seed: u64, rng: &mut Rng) -> Draw {
     let draw = planned(seed % HALVES).unwrap_or_else(|| random(rng));
-    if seed >= HALVES { halved(draw) } else { draw }
+    if seed % VARIED >= HALVES { halved(draw) } else { draw }
 }
 
 /// Puts `values` at random places of `x`.

@@ -4,6 +4,7 @@ use gatefold_core::routing::{Congestion, CongestionCost, ELSEWHERE, Load, NO_EXP
 use gatefold_core::{Dtype, Op, RouterLoss, Tensor, Tensors};
 
 use crate::Case;
+use crate::case::edge;
 use crate::data::{Family, Rng};
 
 const SALT: u64 = 0x105e;
@@ -53,7 +54,7 @@ fn spec(kind: RouterLossKind, [tokens, experts, top_k]: [usize; 3]) -> RouterLos
 
 /// Masks, modes, storage and special values in turns, so that every kind meets each of them at some size.
 fn planned(seed: u64) -> Option<(RouterLoss, String)> {
-    let at = usize::try_from(seed).ok().filter(|_| seed < PLANNED)?;
+    let at = edge(seed, PLANNED)?;
     if let Some(large) = at.checked_sub(5 * SIZES.len()) {
         let (size, kind) = (LARGE[large / KINDS.len()], KINDS[large % KINDS.len()]);
         let op = RouterLoss { token_mask: large.is_multiple_of(2), ..spec(kind, size) };

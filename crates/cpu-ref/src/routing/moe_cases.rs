@@ -7,6 +7,7 @@ use gatefold_core::{Dtype, Op, Tensor, Tensors};
 
 use super::composite::{eval, words};
 use super::router_cases::{self, preset, with_upstream};
+use crate::case::edge;
 use crate::data::{Family, Rng};
 use crate::{Case, Err, Reference, Values};
 
@@ -39,7 +40,7 @@ fn layer(at: usize, [tokens, experts, top_k, hidden, width]: [usize; 5], functio
 }
 
 fn planned(seed: u64) -> Option<(Moe, String)> {
-    let mut at = usize::try_from(seed).ok().filter(|_| seed < PLANNED)?;
+    let mut at = edge(seed, PLANNED)?;
     let functions = ExpertFunction::ALL;
     let small = [24, 8, 2, 16, 12];
     if at < 6 {

@@ -4,6 +4,7 @@ use gatefold_core::routing::{DropPolicy, ELSEWHERE, NO_EXPERT};
 use gatefold_core::{RoutingPlan, Tensor, Tensors};
 
 use crate::Case;
+use crate::case::edge;
 use crate::data::Rng;
 
 const SALT: u64 = 0x91a7;
@@ -127,7 +128,7 @@ const ELSE_SIZES: [[usize; 3]; 6] = [[64, 2, 8], [513, 1, 3], [100, 4, 31], [300
 pub(super) const PLANNED: u64 = (SIZES.len() * EVERYWHERE.len() + ELSE.len()) as u64;
 
 fn planned(seed: u64) -> Option<([usize; 3], Edge)> {
-    let at = usize::try_from(seed).ok().filter(|_| seed < PLANNED)?;
+    let at = edge(seed, PLANNED)?;
     match at.checked_sub(SIZES.len() * EVERYWHERE.len()) {
         None => Some((SIZES[at / EVERYWHERE.len()], EVERYWHERE[at % EVERYWHERE.len()])),
         Some(n) => Some((ELSE_SIZES[n % ELSE_SIZES.len()], ELSE[n])),

@@ -5,6 +5,7 @@ use gatefold_core::routing::{ROUTER_PRESETS, Router, RouterBackward, TopKGate, T
 use gatefold_core::{Dtype, Gemm, Op, Operand, Tensor, Tensors};
 
 use super::composite::{eval, inputs_of, words};
+use crate::case::edge;
 use crate::data::{Family, Rng};
 use crate::{Case, Err, Reference, Values};
 
@@ -40,7 +41,7 @@ pub(super) fn preset(at: usize, [tokens, experts, top_k, _]: [usize; 4]) -> TopK
 }
 
 fn planned(seed: u64) -> Option<(Router, String)> {
-    let at = usize::try_from(seed).ok().filter(|_| seed < PLANNED)?;
+    let at = edge(seed, PLANNED)?;
     let presets = ROUTER_PRESETS.len();
     if at < presets {
         let size = [48, 64, 4, 96];

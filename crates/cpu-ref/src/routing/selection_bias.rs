@@ -2,6 +2,7 @@
 
 use gatefold_core::{SelectionBiasUpdate, Tensor, Tensors};
 
+use crate::case::edge;
 use crate::data::{Family, Rng};
 use crate::{Case, Real, Reference, Values};
 
@@ -32,7 +33,7 @@ impl Reference for SelectionBiasUpdate {
 const EXPERTS: [usize; 15] = [1, 2, 7, 8, 31, 32, 40, 64, 71, 128, 129, 256, 288, 512, 1024];
 
 fn planned(seed: u64) -> Option<(SelectionBiasUpdate, String)> {
-    let at = usize::try_from(seed).ok().filter(|_| seed < SelectionBiasUpdate::PLANNED)?;
+    let at = edge(seed, SelectionBiasUpdate::PLANNED)?;
     let experts = EXPERTS[at / 2];
     let special = if at.is_multiple_of(2) { "" } else { ", special values" };
     let rate = if at % 3 == 0 { 0.001 } else { 0.5 };

@@ -3,6 +3,7 @@
 use gatefold_core::{Dtype, Tensor, Tensors, TopK};
 
 use crate::Case;
+use crate::case::{VARIED, edge};
 use crate::data::{Family, Rng};
 
 /// Rows, columns and k: one column, all columns, powers of two and their neighbours, what a workgroup sorts and what it does not, what is wanted of long
@@ -42,8 +43,8 @@ const TIES: u64 = 14;
 pub(super) const PLANNED: u64 = HALVES + SPECIAL + TIES;
 
 fn planned(seed: u64) -> Option<(TopK, String)> {
-    let at = usize::try_from(seed).ok().filter(|_| seed < PLANNED)?;
-    let (rest, halves) = (seed.saturating_sub(HALVES), 2 * SIZES.len());
+    let at = edge(seed, PLANNED)?;
+    let (rest, halves) = ((seed % VARIED).saturating_sub(HALVES), 2 * SIZES.len());
     let size = |at: usize| {
         let (rows, cols, k) = SIZES[at % SIZES.len()];
         TopK::new(rows, cols, k)

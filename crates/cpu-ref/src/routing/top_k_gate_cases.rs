@@ -4,6 +4,7 @@ use gatefold_core::routing::{ExpertGroups, GateActivation, GateWeight, GroupScor
 use gatefold_core::{Dtype, Op, TopKGate, TopKGateBackward};
 
 use super::top_k_gate_draw::{self as numbers, Style};
+use crate::case::edge;
 use crate::data::Rng;
 use crate::{Case, Reference};
 
@@ -69,7 +70,7 @@ fn with_option(n: usize, g: TopKGate) -> (TopKGate, &'static str) {
 
 /// The planned spec of a seed, how its numbers look, and what is special about it.
 fn planned(seed: u64) -> Option<(TopKGate, Style, String)> {
-    let mut at = usize::try_from(seed).ok().filter(|_| seed < PLANNED)?;
+    let mut at = edge(seed, PLANNED)?;
     if at < 17 * BY_PRESET {
         let (gate, name) = preset(at / BY_PRESET, SIZES[at % BY_PRESET]);
         let style = if at % BY_PRESET == 1 && !gate.selection_bias { Style::Wide } else { Style::Plain };

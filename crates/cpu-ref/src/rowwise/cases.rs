@@ -2,6 +2,7 @@
 
 use gatefold_core::{Dtype, Op, Role, RowFunction, Rowwise, RowwiseBackward, Tensor, Tensors};
 
+use crate::case::{VARIED, edge, near};
 use crate::data::{Family, Rng};
 use crate::{Case, Reference};
 
@@ -39,7 +40,7 @@ struct Draw {
 }
 
 fn planned(seed: u64) -> Option<Draw> {
-    let at = usize::try_from(seed).ok().filter(|_| seed < PLANNED)?;
+    let at = edge(seed, PLANNED)?;
     let function = FUNCTIONS[at % 3];
     let draw = |rows, cols, family, note: &str| Draw {
         op: Rowwise::new(function, rows, cols),
@@ -169,10 +170,19 @@ fn inputs(rng: &mut Rng, draw: &Draw, gradient: Option<&RowwiseBackward>) -> Ten
     all
 }
 
+fn draw(rng: &mut Rng, seed: u64) -> Draw {
+    let mut draw = planned(seed).unwrap_or_else(|| random(rng));
+    if seed >= VARIED && !draw.note.contains("degenerate") {
+        draw.op.rows = near(rng, draw.op.rows);
+        draw.op.cols = near(rng, draw.op.cols);
+    }
+    draw
+}
+
 /// Case `seed` of the forward op.
 pub(crate) fn forward(seed: u64) -> Case<Rowwise> {
     let mut rng = Rng::new(seed, FORWARD);
-    let draw = planned(seed).unwrap_or_else(|| random(&mut rng));
+    let draw = draw(&mut rng, seed);
     let inputs = inputs(&mut rng, &draw, None);
     Case { seed, op: draw.op, inputs, note: draw.note }
 }
@@ -180,7 +190,7 @@ pub(crate) fn forward(seed: u64) -> Case<Rowwise> {
 /// Case `seed` of the gradient. `y` is what the definition gives, rounded to storage.
 pub(crate) fn backward(seed: u64) -> Case<RowwiseBackward> {
     let mut rng = Rng::new(seed, BACKWARD);
-    let draw = planned(seed).unwrap_or_else(|| random(&mut rng));
+    let draw = draw(&mut rng, seed);
     let op = RowwiseBackward { forward: draw.op.clone() };
     let inputs = op.complete(inputs(&mut rng, &draw, Some(&op)));
     Case { seed, op, inputs, note: draw.note }

@@ -1,36 +1,25 @@
 //! Points for the accuracy probe, and the error of its results in units of what WGSL allows.
 
+use super::draw::Draw;
+
 /// Points per function; [`accuracy.wgsl`](self) has the same number as a constant.
 pub(super) const POINTS: usize = 4096;
 
-/// Uniform numbers in \[0, 1), the same in every run (splitmix64).
-struct Uniform(u64);
-
-impl Uniform {
-    fn next(&mut self, low: f64, high: f64) -> f64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        low + (high - low) * ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
-    }
-}
-
 /// Arguments, [6, POINTS]: of exp, exp2, log, the dividends, the divisors, of inverseSqrt. All results are normal numbers.
 pub(super) fn points() -> Vec<f32> {
-    let mut uniform = Uniform(1);
+    let mut uniform = Draw(1);
     let mut x = Vec::with_capacity(6 * POINTS);
-    let mut row = |f: &mut dyn FnMut(&mut Uniform, usize) -> f64| {
+    let mut row = |f: &mut dyn FnMut(&mut Draw, usize) -> f64| {
         #[allow(clippy::cast_possible_truncation, reason = "rounding to f32 is the purpose")]
         x.extend((0..POINTS).map(|i| f(&mut uniform, i) as f32));
     };
-    row(&mut |u, _| u.next(-80.0, 80.0));
-    row(&mut |u, _| u.next(-120.0, 120.0));
+    row(&mut |u, _| u.between(-80.0, 80.0));
+    row(&mut |u, _| u.between(-120.0, 120.0));
     // Half of them where the allowed error is absolute.
-    row(&mut |u, i| if i % 2 == 0 { u.next(0.5, 2.0) } else { u.next(-100.0, 100.0).exp2() });
-    row(&mut |u, i| u.next(-20.0, 20.0).exp2() * if i % 2 == 0 { 1.0 } else { -1.0 });
-    row(&mut |u, _| u.next(-60.0, 60.0).exp2());
-    row(&mut |u, _| u.next(-100.0, 100.0).exp2());
+    row(&mut |u, i| if i % 2 == 0 { u.between(0.5, 2.0) } else { u.between(-100.0, 100.0).exp2() });
+    row(&mut |u, i| u.between(-20.0, 20.0).exp2() * if i % 2 == 0 { 1.0 } else { -1.0 });
+    row(&mut |u, _| u.between(-60.0, 60.0).exp2());
+    row(&mut |u, _| u.between(-100.0, 100.0).exp2());
     x
 }
 

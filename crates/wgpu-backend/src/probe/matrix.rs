@@ -5,12 +5,16 @@ use std::fmt;
 use gatefold_core::{Dtype, Operand, Tensor, Tensors};
 use gatefold_shaders::{MatrixUnit, Param};
 use half::f16;
+use serde::{Deserialize, Serialize};
 
+use super::Runner;
 use super::measure::{plan, source};
-use crate::{Gpu, RunError, RunOptions};
+use super::self_test::with_lies;
+use crate::{RunError, RunOptions};
 
 /// What is known of an adapter's matrix units.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum MatrixTest {
     /// There are none of a shape that kernels use, they were not asked for, or nothing was probed.
     #[default]
@@ -68,7 +72,7 @@ fn expected(edge: usize, a: &[i16], b: &[i16], c: &[i16]) -> Vec<f32> {
 ///
 /// # Errors
 /// Any fault of the device itself.
-pub(super) async fn test(gpu: &Gpu, unit: MatrixUnit) -> Result<MatrixTest, RunError> {
+pub(super) async fn test(on: &impl Runner, unit: MatrixUnit) -> Result<MatrixTest, RunError> {
     let edge = unit.edge as usize;
     let mut seed = 7;
     let mut draw = |n: usize| (0..n).map(|_| small(&mut seed)).collect::<Vec<_>>();
@@ -92,8 +96,9 @@ pub(super) async fn test(gpu: &Gpu, unit: MatrixUnit) -> Result<MatrixTest, RunE
         step.name = format!("{}.{}x{}", step.name, unit.edge, unit.lanes);
         step.aliases = unit.aliases().to_vec();
         (step.f16, step.matrix) = (true, true);
+        *step = with_lies(on, step.clone());
     }
-    let ran = match gpu.run_plan_async(&plan, &operands, &inputs, &RunOptions::default()).await {
+    let ran = match on.run(&plan, &operands, &inputs, &RunOptions::default()).await {
         Ok(ran) => ran,
         Err(e @ RunError::PipelineBuild { .. }) => return Ok(MatrixTest::Failed(e.to_string())),
         Err(e) => return Err(e),

@@ -1,22 +1,100 @@
 //! What an adapter does with WGSL, measured when it is opened: accuracy of its functions, whether it stops loops, what it makes of
-//! denormals and NaN, whether workgroup memory is cleared, and how fast it multiplies.
+//! denormals and NaN, whether workgroup memory is cleared, how fast it multiplies, and which of its fast paths pass their self-tests.
 
 mod accuracy;
+mod attention;
+mod draw;
+mod file;
+mod half;
 mod matrix;
 mod measure;
+mod self_test;
+mod subgroups;
+mod tiles;
+mod trust;
+mod unchecked;
+mod verdict;
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Mutex, OnceLock};
 
-use gatefold_shaders::MatrixUnit;
+pub use file::VerdictFile;
 pub use matrix::MatrixTest;
+pub use self_test::Lie;
+use serde::{Deserialize, Serialize};
+pub(crate) use trust::{Trust, open};
+pub use verdict::{FastPath, PathStatus, PathVerdict};
 
-use crate::signal::lock;
-use crate::{Gpu, RunError};
+use gatefold_core::{Operand, Tensors};
+use gatefold_shaders::{Limits, MatrixUnit, Plan};
+
+use crate::{Gpu, Ran, RunError, RunOptions};
+
+/// What plans run on, for the probe: a [`Gpu`], or another implementation of WebGPU in the tests.
+#[doc(hidden)]
+pub trait Runner {
+    /// Limits of the adapter, before anything is measured.
+    fn limits(&self) -> &Limits;
+    /// As [`Gpu::run_plan_async`].
+    fn run(
+        &self,
+        plan: &Plan,
+        operands: &[Operand],
+        inputs: &Tensors,
+        options: &RunOptions,
+    ) -> impl Future<Output = Result<Ran, RunError>>;
+    /// Kernels that stand in for the probe's own.
+    fn lies(&self) -> &[Lie] {
+        &[]
+    }
+    /// Whether every kernel keeps its runtime checks.
+    fn is_checked(&self) -> bool {
+        true
+    }
+    /// Whether matrix units are wanted.
+    fn wants_matrix(&self) -> bool {
+        false
+    }
+    /// Matrix units to be tested.
+    fn matrix_unit(&self) -> Option<MatrixUnit> {
+        None
+    }
+}
+
+impl Runner for Gpu {
+    fn limits(&self) -> &Limits {
+        self.limits()
+    }
+
+    async fn run(
+        &self,
+        plan: &Plan,
+        operands: &[Operand],
+        inputs: &Tensors,
+        options: &RunOptions,
+    ) -> Result<Ran, RunError> {
+        self.run_plan_async(plan, operands, inputs, options).await
+    }
+
+    fn lies(&self) -> &[Lie] {
+        &self.options().lies
+    }
+
+    fn is_checked(&self) -> bool {
+        self.options().checked
+    }
+
+    fn wants_matrix(&self) -> bool {
+        self.options().matrix
+    }
+
+    fn matrix_unit(&self) -> Option<MatrixUnit> {
+        self.matrix_unit()
+    }
+}
 
 /// How f32 becomes f16.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Rounding {
     /// To the nearest, ties to even.
     NearestEven,
@@ -38,9 +116,10 @@ impl fmt::Display for Rounding {
 
 /// What the probe found. Accuracies are the largest error over 4,096 points each, in units of the error that WGSL allows: at most 1 on a
 /// conforming adapter.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Probe {
-    /// Whether the probe ran; if not, every other field is its default.
+    /// Whether the probe ran; if not, no fast path is taken, and every field that is measured is its default.
     pub measured: bool,
     /// `exp` over \[−80, 80\]; allowed: (3 + 2·abs(x)) ULP.
     pub exp: f64,
@@ -68,6 +147,10 @@ pub struct Probe {
     pub f16_rounding: Option<Rounding>,
     /// Whether matrix units gave exact sums.
     pub matrix: MatrixTest,
+    /// Attention over 16 keys: largest error in units of its bound.
+    pub attention: f64,
+    /// Which fast paths may be taken: a verdict for each but tiles, whose verdicts are in [`Gpu::verdicts`](crate::Gpu::verdicts).
+    pub verdicts: Vec<PathVerdict>,
     /// Multiply-adds per second in registers, f32.
     pub mul_adds_per_second: f64,
     /// Seconds the probe took.
@@ -92,17 +175,41 @@ impl Probe {
                 self.stale_words
             ));
         }
+        if self.attention > 1.0 || self.attention.is_nan() {
+            return Some(format!("attention over 16 keys is off by {:.2} times its bound", self.attention));
+        }
         None
     }
 
+    /// Takes the paths without a passed test from the limits: what plans do not see, they do not take. `matrix`: the units that were tested.
+    pub(crate) fn trust(&self, limits: &mut Limits, matrix: Option<MatrixUnit>) {
+        limits.f16 &= self.passed(&FastPath::F16);
+        limits.subgroup = limits.subgroup.filter(|_| self.passed(&FastPath::Subgroups));
+        limits.matrix = matrix.filter(|_| limits.f16 && self.passed(&FastPath::Matrix));
+    }
+
+    /// Puts what was found into an adapter's limits.
+    #[doc(hidden)]
+    pub fn apply_to(&self, limits: &mut Limits, matrix: Option<MatrixUnit>) {
+        self.trust(limits, matrix);
+        limits.loop_trips = self.safe_trips();
+        limits.mul_adds_per_second = self.prudent_rate();
+    }
+
+    /// Whether every number is finite: JSON has no others.
+    fn is_finite(&self) -> bool {
+        let accuracies = [self.exp, self.exp2, self.log, self.divide, self.inverse_sqrt, self.attention];
+        accuracies.into_iter().chain([self.mul_adds_per_second, self.seconds]).all(f64::is_finite)
+    }
+
     /// Loop trips that a kernel may make: 1 % below the cap.
-    pub(crate) fn safe_trips(&self) -> u64 {
+    fn safe_trips(&self) -> u64 {
         self.loop_cap.map_or(NO_CAP, |cap| cap - cap.div_ceil(100))
     }
 
     /// Multiply-adds per second to plan with: a tenth of what was measured, since kernels reach less than plain arithmetic does, and a
     /// power of two, so that small differences between two measurements do not change a plan.
-    pub(crate) fn prudent_rate(&self) -> f64 {
+    fn prudent_rate(&self) -> f64 {
         (self.mul_adds_per_second / 10.0).max(1e6).log2().floor().exp2()
     }
 }
@@ -136,27 +243,21 @@ impl fmt::Display for Probe {
             Some(rounding) => writeln!(f, "f32 to f16: {rounding}")?,
             None => writeln!(f, "f16: not available")?,
         }
-        writeln!(f, "matrix units: {}", self.matrix)?;
+        writeln!(f, "matrices: {}", self.matrix)?;
+        writeln!(f, "attention over 16 keys: largest error {:.2} of its bound", self.attention)?;
+        for verdict in &self.verdicts {
+            writeln!(f, "{verdict}")?;
+        }
         writeln!(f, "multiply-adds: {:.1} G/s", self.mul_adds_per_second * 1e-9)?;
         writeln!(f, "probe: {:.0} ms", self.seconds * 1e3)
     }
 }
 
-/// Adapter name, driver, driver version, backend, and the optional features of the device in use.
-type Key = (String, String, String, String, bool, bool, Option<MatrixUnit>);
-
-/// The adapter's probe, from an earlier device of this process if there was one.
-pub(crate) async fn cached(gpu: &Gpu) -> Result<Probe, RunError> {
-    static KNOWN: OnceLock<Mutex<HashMap<Key, Probe>>> = OnceLock::new();
-    let known = KNOWN.get_or_init(Mutex::default);
-    let info = gpu.info();
-    let text = |s: &String| s.clone();
-    let names = (text(&info.name), text(&info.driver), text(&info.driver_info), text(&info.backend));
-    let key = (names.0, names.1, names.2, names.3, info.f16, info.timestamps, gpu.matrix_unit());
-    if let Some(probe) = lock(known).get(&key) {
-        return Ok(probe.clone());
-    }
-    let probe = measure::measure(gpu).await?;
-    lock(known).insert(key, probe.clone());
-    Ok(probe)
+/// Probes what is not a [`Gpu`]. Blocks.
+///
+/// # Errors
+/// Any fault of the runner.
+#[doc(hidden)]
+pub fn probe_on(on: &impl Runner) -> Result<Probe, RunError> {
+    pollster::block_on(measure::measure(on))
 }

@@ -33,7 +33,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
         broken = broken | lost | is_not_finite(bitcast<u32>(element)) | is_not_finite(bitcast<u32>(mean));
         sum += upstream * (element - mean);
         d_x[e] = Elem(select(0.0, saturated(scaled(a, upstream), upstream), row.counts));
-        rows[e] = select(0.0, select(share * upstream, bitcast<f32>(NAN_BITS), lost), row.counts);
+        rows[e] = select(0.0, bitcast<f32>(select(bitcast<u32>(share * upstream), NAN_BITS, lost)), row.counts);
     }
-    d_alpha[row.stat] = select(0.0, select(sum, bitcast<f32>(NAN_BITS), broken), row.counts);
+    d_alpha[row.stat] = select(0.0, bitcast<f32>(select(bitcast<u32>(sum), NAN_BITS, broken)), row.counts);
 }

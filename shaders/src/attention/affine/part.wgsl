@@ -12,4 +12,6 @@ fn part_scaled(f: f32, value: Part) -> Part {
     let turned = bitcast<Part>(select(bits ^ Bits(bitcast<u32>(f) & 0x80000000u), Bits(NAN_BITS), f == 0.0));
     return select(f * value, turned, part_is_lost(value));
 }
-fn part_or_nan(value: Part, is_broken: Flags) -> Part { return select(value, bitcast<Part>(Bits(NAN_BITS)), is_broken); }
+fn part_or_nan(value: Part, is_broken: Flags) -> Part {
+    return bitcast<Part>(select(bitcast<Bits>(value), Bits(NAN_BITS), is_broken));
+}

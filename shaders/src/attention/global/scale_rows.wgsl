@@ -17,6 +17,6 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let factor = row_norm(row_sum[row.stat]) * head_share(head_norm());
     for (var d = 0u; d < params.row_width; d++) {
         let value = saturated(f32(o[row.start + d]) * factor, 0.0);
-        o[row.start + d] = Elem(select(value, bitcast<f32>(NAN_BITS), broken));
+        o[row.start + d] = Elem(bitcast<f32>(select(bitcast<u32>(value), NAN_BITS, broken)));
     }
 }

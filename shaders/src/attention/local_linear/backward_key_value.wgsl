@@ -89,19 +89,19 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     }
     let last_own = min(own_first + TILE_OWN, at.len_kv);
     let seeing = select(0u, queries_to(max(last_own, 1u) - 1u), own_first < at.len_kv);
-    let range = same_for_all(vec2(max(queries_from(own_first) / TILE_STREAM * TILE_STREAM, params.stream_from), min(seeing, params.stream_to)));
+    let range = min(same_for_all(vec2(max(queries_from(own_first) / TILE_STREAM * TILE_STREAM, params.stream_from), min(seeing, params.stream_to))), vec2(params.seq_q));
     for (var h = 0u; h < sharers; h++) {
         enter(batch, first_head + h);
-        var of_keys: Rows;                                          // [OWN]
+        var of_keys = Rows();                                          // [OWN]
         for (var r = 0u; r < OWN; r++) { // unroll
             of_keys[r / 4u][r % 4u] = key_bias(own_position(r));
         }
         let j = vec2(own_first, last_own);
         for (var tile = next_queries(range.x, range.y, j); tile < range.y; tile = next_queries(tile + TILE_STREAM, range.y, j)) {
             stream_first = tile;
-            var scores: Scores;                                     // [OWN, STREAM]
-            var products: Scores;
-            var d_scores: Scores;
+            var scores = Scores();                                     // [OWN, STREAM]
+            var products = Scores();
+            var d_scores = Scores();
             product(K, Q, (params.head_dim + 3u) / 4u, &scores);
             product(K, R, (params.head_dim + 3u) / 4u, &products);
             product(V, D_O, (params.val_dim + 3u) / 4u, &d_scores);

@@ -38,7 +38,7 @@ fn product(own: u32, stream: u32, depth4: u32, out: ptr<function, Scores>) {
         stream_rows[c] = stream_row(stream, stream_position(c));
     }
     for (var d4 = 0u; d4 < depth4; d4++) {
-        var right: array<vec4<f32>, STREAM>;                            // [STREAM, 4]
+        var right = array<vec4<f32>, STREAM>();                            // [STREAM, 4]
         for (var c = 0u; c < STREAM; c++) { // unroll
             right[c] = stream4(stream, stream_rows[c], 0u, d4);
         }
@@ -61,7 +61,7 @@ fn accumulate(stream: u32, weights: ptr<function, Scores>, acc: ptr<function, Ac
         for (var c = 0u; c < STREAM4; c++) { // unroll
             for (var e = 0u; e < 4u; e++) { // unroll
                 let row = stream_row(stream, stream_first + source * STREAM + c * 4u + e);
-                var value: array<vec4<f32>, WIDTH4>;                    // [4·WIDTH4] dims of one stream position
+                var value = array<vec4<f32>, WIDTH4>();                    // [4·WIDTH4] dims of one stream position
                 for (var w = 0u; w < WIDTH4; w++) { // unroll
                     value[w] = finite4(stream4(stream, row, 0u, dim4(w)));
                 }

@@ -124,7 +124,7 @@ fn clean_values() {
 fn product() {
     var sums: array<Sum, PRODUCTS>;
     for (var d = 0u; d < HEAD_PARTS; d++) { // unroll
-        var queries: array<Left, OWN_PARTS>;
+        var queries = array<Left, OWN_PARTS>();
         for (var o = 0u; o < OWN_PARTS; o++) { // unroll
             queries[o] = coopLoadT<Left>(&query_tile[o * EDGE * HEAD_STRIDE4 + d * EDGE4], HEAD_STRIDE4);
         }
@@ -145,7 +145,7 @@ fn product() {
 // acc += weight_tile · staged values                                   [TILE_OWN, val_dim]
 fn accumulate(acc: ptr<function, Accumulator>) {
     for (var s = 0u; s < STREAM_PARTS; s++) { // unroll
-        var weights: array<Left, OWN_PARTS>;
+        var weights = array<Left, OWN_PARTS>();
         for (var o = 0u; o < OWN_PARTS; o++) { // unroll
             weights[o] = coopLoadT<Left>(&weight_tile[o * EDGE * KEY_STRIDE4 + s * EDGE4], KEY_STRIDE4);
         }

@@ -43,9 +43,9 @@ fn holds_first_column() -> bool { return stream_lane == 0u; }
 // The first invocation's range, as a value that a compiler can see to be uniform: loops with barriers run over it. In 16-bit halves, which
 // are exact as floats, so that it needs no memory of its own.
 fn same_for_all(range: vec2<u32>) -> vec2<u32> {
-    if lane == 0u { own_tile[0] = vec4<f32>(range.xyxy >> vec4(16u, 16u, 0u, 0u) & vec4(0xffffu)); }
+    if lane == 0u { own_tile[0] = vec4<f32>((range.xyxy >> vec4(16u, 16u, 0u, 0u)) & vec4(0xffffu)); }
     let halves = vec4<u32>(workgroupUniformLoad(&own_tile[0]));
-    return halves.xy << vec2(16u) | halves.zw;
+    return (halves.xy << vec2(16u)) | halves.zw;
 }
 
 // own_tile ← dims 4·first .. of the own rows. head: where this invocation's first row begins; a tile within the sequence
@@ -108,7 +108,7 @@ fn product(own: u32, stream: u32, depth4: u32, out: ptr<function, Scores>) {
         if first + DEPTH4 > depth4 { clear_beyond(first, depth4); }
         workgroupBarrier();
         for (var d4 = 0u; d4 < DEPTH4; d4++) { // unroll if WRITE_OUT
-            var right: array<vec4<f32>, STREAM>;            // [STREAM, 4]
+            var right = array<vec4<f32>, STREAM>();            // [STREAM, 4]
             for (var c = 0u; c < STREAM; c++) { // unroll
                 right[c] = stream_tile[d4 * TILE_STREAM + c * COLS + (stream_lane ^ (d4 * SWIZZLE))];
             }
@@ -165,7 +165,7 @@ fn accumulate(stream: u32, weights: ptr<function, Scores>, acc: ptr<function, Ac
             stage_values(stream, head, stream_first + c * 4u * COLS + b);
             workgroupBarrier();
             for (var j = 0u; j < BLOCK_COLS; j++) { // unroll if WRITE_OUT
-                var p: array<vec4<f32>, OWN>;               // [OWN, 4]
+                var p = array<vec4<f32>, OWN>();               // [OWN, 4]
                 for (var r = 0u; r < OWN; r++) { // unroll
                     p[r] = own_tile[(r * ROWS + own_lane) * BLOCK_COLS + j];
                 }

@@ -7,11 +7,17 @@ struct RowStatistics {
     level: f32,            // offset/N·Σ_j h_j: every weight has a part in the mean
 }
 
+fn statistics_row(i: u32) -> u32 { return select(0u, at.stat_row + i, i < at.len_q); }
+
+// What levels are formed from: all but the level, which others are writing meanwhile.
+fn measured_statistics(i: u32) -> RowStatistics {
+    let row = statistics_row(i);
+    return RowStatistics(kept_measures(i), side_f32(params.lse_at + row), side_f32(params.delta_at + row), 0.0);
+}
 fn row_statistics(i: u32) -> RowStatistics {
-    let there = i < at.len_q;
-    let row = select(0u, at.stat_row + i, there);
-    return RowStatistics(kept_measures(i), side_f32(params.lse_at + row), side_f32(params.delta_at + row),
-                         side_f32(params.levels_at + row));
+    var statistics = measured_statistics(i);
+    statistics.level = side_f32(params.levels_at + statistics_row(i));
+    return statistics;
 }
 fn weight_seen(z: f32, statistics: RowStatistics) -> f32 {
     return raised4(phi4(vec4(z)), statistics.measures).x * statistics.share;

@@ -56,7 +56,7 @@ impl<'a> Sums<'a> {
         parts.trips = tile_rows.min(rows);
         let own = [sizes[0], sizes[1], sizes[2], ("rows", count(rows)), ("column_groups", count(column_groups))];
         let work = READ_WORK * f64::from(INVOCATIONS) * tile_rows as f64;
-        parts.dispatches = chunks(tiles * column_groups, most_groups(work, limits), limits, &own);
+        parts.dispatches = chunks(tiles * column_groups, most_groups(work, limits), limits, &own)?;
 
         let mut sum = plain_step("grouped_bias_sum".into(), wgsl!("gemm/grouped/bias_sum.wgsl"));
         sum.trips = most;

@@ -14,7 +14,7 @@ use gatefold_core::{Dtype, Gemm};
 use super::files::{self, Layout, Shape};
 use super::matrix::MatrixTile;
 use super::tiles::{Schedule, Tile};
-use crate::plan::{narrow, wgsl_type};
+use crate::plan::{check_dispatches, narrow, wgsl_type};
 use crate::source::wgsl;
 use crate::spans::INVOCATIONS;
 use crate::{Dispatch, Limits, Param, Plan, PlanError, Scratch, Source, Step, fold_groups};
@@ -111,7 +111,7 @@ impl Table {
             ("tile_rows", count(self.tile_rows)),
             ("entries", count(self.len())),
         ];
-        step.dispatches = chunks(groups, most_groups(work, limits), limits, &own);
+        step.dispatches = chunks(groups, most_groups(work, limits), limits, &own)?;
         plan.steps.push(step);
         Ok(())
     }
@@ -128,10 +128,7 @@ fn count(n: u64) -> Param {
 
 /// How often a dispatch may do what costs `work` multiply-adds.
 fn times(work: f64, limits: &Limits) -> u64 {
-    let by_time = (limits.dispatch_seconds * limits.mul_adds_per_second / work.max(1e-3)).clamp(1.0, 1e9);
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 1 ..= 1e9")]
-    let times = by_time as u64;
-    times
+    limits.units_in_time(work)
 }
 
 /// Workgroups of a dispatch that cost `work` multiply-adds each.
@@ -140,7 +137,13 @@ fn most_groups(work: f64, limits: &Limits) -> u64 {
 }
 
 /// Dispatches over `groups` workgroups, at most `most` each. Every one sets `first_group` and `group_count`, and after them `params`.
-fn chunks(groups: u64, most: u64, limits: &Limits, params: &[(&'static str, Param)]) -> Vec<Dispatch> {
+fn chunks(
+    groups: u64,
+    most: u64,
+    limits: &Limits,
+    params: &[(&'static str, Param)],
+) -> Result<Vec<Dispatch>, PlanError> {
+    check_dispatches(groups.div_ceil(most))?;
     let dispatch = |first: u64| {
         let these = most.min(groups - first);
         let own = [("first_group", count(first)), ("group_count", count(these))];
@@ -150,7 +153,7 @@ fn chunks(groups: u64, most: u64, limits: &Limits, params: &[(&'static str, Para
             windows: Vec::new(),
         }
     };
-    (0..groups.div_ceil(most)).map(|n| dispatch(n * most)).collect()
+    Ok((0..groups.div_ceil(most)).map(|n| dispatch(n * most)).collect())
 }
 
 /// A product, whose dispatches are to be set.

@@ -8,6 +8,7 @@ use super::super::SIDE;
 use super::{
     Entries, Product, Shape, Table, Tile, choose, chunks, count, group_terms, group_words, most_groups, times,
 };
+use crate::plan::check_dispatches;
 use crate::spans::check_bindings;
 use crate::{Dispatch, Kernels, Limits, Param, Plan, PlanError, Scratch};
 
@@ -42,7 +43,9 @@ impl Job<'_> {
     /// Workgroups of one dispatch: by time, and by the sums that wait.
     fn most_groups(&self, spans: &[Range<u64>]) -> Result<u64, PlanError> {
         let terms = spans.first().map_or(1, |s| s.end - s.start);
-        let most = most_groups(group_terms(self.tile) * terms as f64, self.limits);
+        let work = group_terms(self.tile) * terms as f64;
+        self.limits.check_time("grouped_product", work)?;
+        let most = most_groups(work, self.limits);
         if spans.len() < 2 {
             return Ok(most);
         }
@@ -84,7 +87,9 @@ impl Job<'_> {
     fn dispatches(&self, spans: &[Range<u64>]) -> Result<(Vec<Dispatch>, u64), PlanError> {
         let groups = self.table.len() * self.tiles_n();
         let most = self.most_groups(spans)?;
-        let by_span: Vec<_> = spans.iter().map(|span| chunks(groups, most, self.limits, &self.params(span))).collect();
+        check_dispatches(groups.div_ceil(most.max(1)).saturating_mul(spans.len() as u64))?;
+        let by_span: Vec<_> =
+            spans.iter().map(|span| chunks(groups, most, self.limits, &self.params(span))).collect::<Result<_, _>>()?;
         let count = by_span.first().map_or(0, Vec::len);
         let all = (0..count).flat_map(|at| by_span.iter().map(move |chunks| chunks[at].clone())).collect();
         Ok((all, if spans.len() > 1 { 4 * most.min(groups) * group_words(self.tile) } else { 0 }))

@@ -7,6 +7,7 @@ use gatefold_core::{Dtype, Gemm, GroupedGemmWeights, Op};
 use super::super::SIDE;
 use super::bias;
 use super::{Entries, Product, Shape, Table, Tile, choose, chunks, count, group_terms, group_words, times};
+use crate::plan::check_dispatches;
 use crate::spans::check_bindings;
 use crate::{Dispatch, Kernels, Limits, Param, Plan, PlanError, Scratch};
 
@@ -46,6 +47,7 @@ impl Job<'_> {
     /// A dispatch adds the rows of its range once, whoever has them. Rows are cut if a dispatch of all rows would have too few workgroups: one
     /// whose expert has no rows in a range costs a little too.
     fn cut(&self) -> Result<Cut, PlanError> {
+        self.limits.check_time("grouped_product_weights", group_terms(self.tile) * f64::from(self.tile.depth))?;
         let (depth, rows) = (u64::from(self.tile.depth), self.op.rows as u64);
         let all = self.tiles()[0] * self.tiles()[1];
         let most_terms = self.most_terms();
@@ -94,20 +96,23 @@ impl Job<'_> {
         ]
     }
 
-    fn dispatches(&self, cut: &Cut) -> Vec<Dispatch> {
+    fn dispatches(&self, cut: &Cut) -> Result<Vec<Dispatch>, PlanError> {
         let all = self.tiles()[0] * self.tiles()[1];
         // By time, each may have a tile of zeros to store.
         let stores = (self.most_terms() / STORE_TERMS).max(1);
         let most = stores.min(u64::from(self.limits.groups_per_dim).pow(2));
+        let groups = (self.op.experts as u64).saturating_mul(all);
+        let count = all.div_ceil(cut.tiles).saturating_add(groups / most);
+        check_dispatches(count.saturating_mul(cut.spans.len() as u64))?;
         let mut dispatches = Vec::new();
         for first in (0..all.div_ceil(cut.tiles)).map(|i| i * cut.tiles) {
             let tiles = first..(first + cut.tiles).min(all);
             let groups = self.op.experts as u64 * (tiles.end - tiles.start);
             for (pass, span) in cut.spans.iter().enumerate() {
-                dispatches.extend(chunks(groups, most, self.limits, &self.params(&tiles, pass, span)));
+                dispatches.extend(chunks(groups, most, self.limits, &self.params(&tiles, pass, span))?);
             }
         }
-        dispatches
+        Ok(dispatches)
     }
 }
 
@@ -147,7 +152,7 @@ impl Kernels for GroupedGemmWeights {
         let mut step = product.step(Self::NAME, &label, limits)?;
         let (a, b) = if self.transpose_w { ("d_y", "x") } else { ("x", "d_y") };
         step.binds = vec![("a", a), ("b", b), ("c", "d_w")];
-        step.dispatches = job.dispatches(&cut);
+        step.dispatches = job.dispatches(&cut)?;
         plan.steps.push(step);
         if let Some(sums) = sums {
             sums.add(&mut plan, limits)?;

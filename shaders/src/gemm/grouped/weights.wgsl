@@ -61,7 +61,7 @@ fn enter(place: u32) -> Turn {
     at.ends = is_empty | (end <= params.row_to);
     // An expert without rows has its zeros from the first dispatch.
     let idle = select(here == here_end, params.range != 0u, is_empty);
-    return Turn(idle, 0u, select(here_end - here, 0u, is_empty), (params.range + 1u) % 2u * params.tile_count + within,
+    return Turn(idle, 0u, here_end - here, (params.range + 1u) % 2u * params.tile_count + within,
                 params.range % 2u * params.tile_count + within);
 }
 fn row_end() -> u32 { return params.m_to; }

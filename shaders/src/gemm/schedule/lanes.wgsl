@@ -18,11 +18,11 @@ fn product(acc: ptr<function, Sums>, begin: u32, end: u32) {
         places[c] = right_place(column(c), 0u);
     }
     for (var depth = begin; depth < end; depth += 4u) {
-        var quads: array<vec4<f32>, BLOCKS>;                // [BLOCKS, 4], one quad a lane
+        var quads = array<vec4<f32>, BLOCKS>();                // [BLOCKS, 4], one quad a lane
         for (var b = 0u; b < BLOCKS; b++) { // unroll
             quads[b] = dealt(deals[b], depth, end);
         }
-        var right: array<Block, COLS4>;                     // [COLS4, 4 terms, 4 columns]
+        var right = array<Block, COLS4>();                     // [COLS4, 4 terms, 4 columns]
         for (var c = 0u; c < COLS4; c++) { // unroll
             right[c] = right_part(places[c], depth, 0u, end);
         }

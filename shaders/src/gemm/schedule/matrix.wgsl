@@ -94,7 +94,7 @@ fn product(acc: ptr<function, Sums>, begin: u32, end: u32) {
         bring(left_shares, right_shares, first, end);
         workgroupBarrier();
         for (var d = 0u; d < DEPTH_PARTS; d++) { // unroll
-            var left: array<Left, ROW_PARTS>;
+            var left = array<Left, ROW_PARTS>();
             for (var r = 0u; r < ROW_PARTS; r++) { // unroll
                 left[r] = coopLoadT<Left>(&left_tile[r * EDGE * DEPTH_STRIDE4 + d * EDGE4], DEPTH_STRIDE4);
             }

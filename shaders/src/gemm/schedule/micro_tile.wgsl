@@ -93,7 +93,7 @@ fn product(acc: ptr<function, Sums>, begin: u32, end: u32) {
         }
         workgroupBarrier();
         for (var d = 0u; d < DEPTH; d++) { // unroll
-            var right: array<vec4<f32>, COLS4>;             // [COLS4, 4]
+            var right = array<vec4<f32>, COLS4>();             // [COLS4, 4]
             for (var c = 0u; c < COLS4; c++) { // unroll
                 right[c] = right_tile[d * TILE_COLS4 + c * SIDE + swizzled(col_lane, d / 4u)];
             }

@@ -20,7 +20,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let weight_is_broken = is_not_finite(weight);
     let factor = select(weight, vec4(0.0), weight_is_broken);
     for (var quad = place.quad; quad < place.end; quad += BLOCK * place.step) {
-        var values: array<vec4<f32>, BLOCK>;
+        var values = array<vec4<f32>, BLOCK>();
         for (var b = 0u; b < BLOCK; b++) { // unroll
             let at = quad + b * place.step;
             if is_legal & (at < place.end) { values[b] = in4(token, at); }

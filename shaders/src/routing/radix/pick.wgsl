@@ -32,6 +32,8 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     for (var d = 0u; d < SHARE; d++) { own += digits[segment * 256u + lane * SHARE + d]; }
     keys_of[lane] = own;
     workgroupBarrier();
+    // All have read what one of them is about to write.
+    storageBarrier();
     var above = 0u;
     for (var other = lane + 1u; other < INVOCATIONS; other++) { above += keys_of[other]; }
     if (lane == 0u) & (params.shift == 24u) { selection[words + 2u] = above + own; }

@@ -8,5 +8,5 @@ fn fill(entry: u32) {
         let other = count_of(e);
         rank += select(0u, 1u, (other > count) | ((other == count) & (e < entry)));
     }
-    table[rank] = vec4(entry, bound[entry + 1u], bound[entry + 2u], before[entry + 1u]);
+    table[min(rank, params.experts - 1u)] = vec4(entry, bound[entry + 1u], bound[entry + 2u], before[entry + 1u]);
 }

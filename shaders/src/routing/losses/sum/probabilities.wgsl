@@ -15,7 +15,7 @@ fn sum_block(block: u32, invocation: u32) {
         var broken = false;
         for (var own = 0u; own < ROWS; own++) {
             let number = numbers[own];
-            if number.y > 0.0 { sum += share(f32(logits[(block * ROWS + own) * params.experts + e]), number.x) * number.y; }
+            if number.y > 0.0 { sum += share(f32(logits[min(block * ROWS + own, params.tokens - 1u) * params.experts + e]), number.x) * number.y; }
             broken = broken | (number.y < 0.0);
         }
         sums[block * params.experts + e] = select(sum, bitcast<f32>(params.nan), broken);

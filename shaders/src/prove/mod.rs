@@ -1,0 +1,229 @@
+//! Proves that a step needs no runtime checks: every index stays in bounds and every loop ends, whatever the buffers hold, under the plan's numbers.
+//!
+//! An abstract interpretation of naga's IR, per step and dispatch, from the entry point on; functions are run anew at each call. What a kernel
+//! is given is known: parameters, grid, workgroup size, sizes of bindings. What it loads from buffers and workgroup memory, and what
+//! atomics, subgroup operations and floats become as integers, is any number of its type.
+//!
+//! - `range`: whole numbers from … to, and what WGSL's operations make of them.
+//! - `terms`: integers as linear forms modulo 2³² over atoms, so that equal expressions are one and a sum that wraps as a whole stays exact.
+//! - `facts`: what a path says (branches, loop guards, `select`), of atoms and of sums, and bounds from two facts together: `x − y ≤ −1`.
+//! - `value`, `machine`, `expr`, `ops`, `statement`: values by component, variables of an invocation, control flow with joins.
+//! - `loops`: what a trip changes, found once for any start, gives every trip's state as `start + step·n` and the bound of n.
+//!
+//! Taken for granted: the module is what naga validated; arithmetic of u32 and i32 wraps; shifts take their amount modulo 32; division by zero gives the
+//! dividend, and its remainder 0; a float becomes any integer (in WGSL it saturates); memory written by other invocations holds anything; read-only
+//! bindings do not change during a dispatch and no two bindings of which one is written overlap; the driver compiles what it is given. What a subgroup
+//! operation does with a lane that is not there is a value, never an access. Not proven: that workgroup memory is written before it is read; it is zeroed.
+
+mod expr;
+mod facts;
+mod loops;
+mod machine;
+mod ops;
+mod range;
+mod statement;
+mod terms;
+#[cfg(test)]
+mod tests;
+mod value;
+mod ways;
+mod writes;
+
+use std::borrow::Borrow;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use gatefold_core::Operand;
+
+use crate::link::Module;
+use crate::{Dispatch, LinkError, Param, Plan, Safety, Step};
+use range::Range;
+
+/// Dispatches of a step that are looked at one by one, if what holds for all at once is not enough.
+const ONE_BY_ONE: usize = 64;
+
+/// What a run takes for granted: the numbers of a dispatch, or of several.
+struct Numbers {
+    bytes: HashMap<String, u64>,
+    params: HashMap<&'static str, (bool, Range)>,
+    /// Most workgroups by dimension.
+    grid: [u32; 3],
+    /// Whether that is the grid of all.
+    same_grid: bool,
+}
+
+impl Numbers {
+    /// What holds for all of these dispatches.
+    fn of(dispatches: &[Dispatch], module: &Module, bytes: &dyn Fn(&Dispatch, &str) -> u64) -> Self {
+        let mut params: HashMap<&'static str, (bool, Range)> = HashMap::new();
+        let mut grid = [0; 3];
+        for dispatch in dispatches {
+            for (most, own) in grid.iter_mut().zip(dispatch.grid) {
+                *most = own.max(*most);
+            }
+            for (name, param) in &dispatch.params {
+                let (signed, n) = match *param {
+                    Param::U32(n) => (false, n.into()),
+                    Param::I32(n) => (true, n.into()),
+                    Param::F32(_) => continue,
+                };
+                let entry = params.entry(name).or_insert((signed, Range::only(n)));
+                entry.1 = entry.1.hull(Range::only(n));
+            }
+        }
+        let least = |name: &str| dispatches.iter().map(|d| bytes(d, name)).min().unwrap_or(0);
+        Self {
+            bytes: module.bindings.iter().map(|b| (b.name.clone(), least(&b.name))).collect(),
+            params,
+            grid,
+            same_grid: dispatches.iter().all(|d| d.grid == grid),
+        }
+    }
+}
+
+/// An index or a loop, wherever it is met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Site {
+    /// The function's number; none for the entry point.
+    function: Option<usize>,
+    at: usize,
+    is_loop: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Verified {
+    span: naga::Span,
+    fault: Option<(String, Range)>,
+    trips: i128,
+}
+
+/// An index or a loop that is not proven.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// WGSL file, path below `shaders/src`.
+    pub file: String,
+    /// Line in that file, from 1.
+    pub line: usize,
+    /// What is not proven.
+    pub what: String,
+    /// The numbers that an index may be as far as is known.
+    pub interval: Option<(i128, i128)>,
+}
+
+impl std::fmt::Display for Finding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({}:{}", self.what, self.file, self.line)?;
+        match self.interval {
+            Some((lo, hi)) => write!(f, ", found {lo} ..= {hi})"),
+            None => f.write_str(")"),
+        }
+    }
+}
+
+/// What is proven of a step.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Proof {
+    /// Indices that are proven to stay in bounds, and all that are reached.
+    pub indices: (usize, usize),
+    /// Loops that are proven to end, and all that are reached.
+    pub loops: (usize, usize),
+    /// Most trips of any one loop each time it is entered, where they are known.
+    pub trips: u64,
+    /// What is not proven.
+    pub unproven: Vec<Finding>,
+}
+
+impl Proof {
+    /// Whether nothing is left that a runtime check could catch.
+    pub fn holds(&self) -> bool {
+        self.unproven.is_empty()
+    }
+}
+
+type Sites = HashMap<Site, Verified>;
+
+/// Looks at one set of numbers. False if that takes too long.
+fn look(module: &Module, numbers: &Numbers, writes: &Rc<writes::Writes>, sites: &mut Sites) -> bool {
+    machine::Machine::new(module, numbers, Rc::clone(writes), sites).run()
+}
+
+/// Proves what can be proven of a step. `bytes` is what a dispatch binds for a global.
+pub fn prove(module: &Module, step: &Step, bytes: &dyn Fn(&Dispatch, &str) -> u64) -> Proof {
+    let writes = Rc::new(writes::Writes::of(&module.naga));
+    let mut dispatches: Vec<Dispatch> = step.dispatches.iter().filter(|d| !d.grid.contains(&0)).cloned().collect();
+    let mut sites = Sites::new();
+    if dispatches.len() > 2 {
+        let whole = look(module, &Numbers::of(&dispatches, module, bytes), &writes, &mut sites);
+        if whole && sites.values().all(|v| v.fault.is_none()) {
+            return proof(module, step, sites, true);
+        }
+        sites.clear();
+    }
+    let rest = dispatches.split_off(dispatches.len().min(ONE_BY_ONE));
+    let mut whole = true;
+    for dispatch in dispatches {
+        whole &= look(module, &Numbers::of(&[dispatch], module, bytes), &writes, &mut sites);
+    }
+    if !rest.is_empty() {
+        whole &= look(module, &Numbers::of(&rest, module, bytes), &writes, &mut sites);
+    }
+    proof(module, step, sites, whole)
+}
+
+fn proof(module: &Module, step: &Step, sites: Sites, whole: bool) -> Proof {
+    let mut proof = Proof::default();
+    if !whole {
+        let (file, what) = (step.kernel.path.into(), "too long to be looked at".into());
+        proof.unproven.push(Finding { file, line: 1, what, interval: None });
+    }
+    let mut all: Vec<_> = sites.into_iter().collect();
+    all.sort_by_key(|(site, _)| *site);
+    for (site, verified) in all {
+        let count = if site.is_loop { &mut proof.loops } else { &mut proof.indices };
+        count.1 += 1;
+        proof.trips = proof.trips.max(u64::try_from(verified.trips).unwrap_or(0));
+        let Some((what, range)) = verified.fault else {
+            count.0 += 1;
+            continue;
+        };
+        let at = module.locate(verified.span);
+        let interval = (!site.is_loop && range != Range::ALL).then_some((range.lo, range.hi));
+        proof.unproven.push(Finding { file: at.file.into(), line: at.line, what, interval });
+    }
+    proof
+}
+
+/// Bytes that a dispatch binds for a global, at least: whole words.
+pub fn bound_bytes(plan: &Plan, step: &Step, operands: &[Operand], dispatch: &Dispatch, global: &str) -> u64 {
+    if let Some(window) = dispatch.windows.iter().find(|w| w.operand == global) {
+        return window.bytes.next_multiple_of(4);
+    }
+    let name = step.operand_of(global);
+    let operand = operands.iter().find(|o| o.name == name).map(Operand::bytes);
+    let bytes = operand.or_else(|| plan.scratch.iter().find(|s| s.name == name).map(|s| s.bytes));
+    bytes.unwrap_or(0).next_multiple_of(4)
+}
+
+/// Decides for each step of a plan how it runs: without runtime checks only if the planner claims that it may and the claim is proven. `module` links a step.
+pub fn settle<M: Borrow<Module>>(
+    plan: &mut Plan,
+    operands: &[Operand],
+    mut module: impl FnMut(&Step) -> Result<M, LinkError>,
+) {
+    let verdict = |step: &Step| {
+        if !step.proven {
+            return Safety::Checked("the planner does not claim that it may run without".into());
+        }
+        let module = match module(step) {
+            Ok(module) => module,
+            Err(error) => return Safety::Checked(error.to_string()),
+        };
+        let bytes = |dispatch: &Dispatch, global: &str| bound_bytes(plan, step, operands, dispatch, global);
+        match &prove(module.borrow(), step, &bytes).unproven[..] {
+            [] => Safety::Proven,
+            [one] => Safety::Checked(one.to_string()),
+            [first, more @ ..] => Safety::Checked(format!("{first}, and {} more", more.len())),
+        }
+    };
+    plan.safety = plan.steps.iter().map(verdict).collect();
+}
