@@ -25,7 +25,7 @@ pub const GATE_CPU: f64 = 0.25;
 pub const CASES: u64 = 20_000;
 
 /// Of these, planned edges and random draws, each with kernels of its own; the others vary the light ones among them ([`VARIED`]).
-const DRAWN: u64 = 7_500;
+pub const DRAWN: u64 = 7_500;
 
 /// A run with `full`: this many times the cases, and this many times those with kernels of their own.
 const FULL: [u64; 2] = [30, 10];
