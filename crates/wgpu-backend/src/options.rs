@@ -17,11 +17,11 @@ pub struct Options {
     /// Limits and features asked for.
     pub limits: LimitChoice,
     /// Whether to probe the adapter when it is first opened in this process (some 50 ms). Without it, loop trips and speed are guessed,
-    /// a broken driver is not noticed, and no fast path is taken, f16 included: see [`Gpu::verdicts`].
+    /// a broken driver is not noticed, and no fast path is taken, f16 included: see [`Gpu::verdicts`](crate::Gpu::verdicts).
     pub probe: bool,
     /// Whether to use the adapter's matrix units, if it has any and the probe finds their sums exact.
     pub matrix: bool,
-    /// Time without progress after which a run gives up with [`RunError::DeviceHung`]. `None`: 30 s, and 120 s on a software driver, which
+    /// Time without progress after which a run gives up with [`RunError::DeviceHung`](crate::RunError::DeviceHung). `None`: 30 s, and 120 s on a software driver, which
     /// compiles at the first dispatch and shares its cores with everything else.
     pub patience: Option<Duration>,
     /// Whether runs may map kernels' buffers instead of copying through staging ones, where host and device share memory (software
@@ -30,7 +30,7 @@ pub struct Options {
     pub mapped: bool,
     /// Folder in which the driver's compiled pipelines are kept between processes, in a file per adapter; made if it is not there. `None`,
     /// the default: none. Worth it on real drivers whose own cache is off; software drivers keep nothing in it. What came of it is
-    /// [`Gpu::pipeline_cache`]. The folder must be writable by no one who is not trusted: the driver believes what is in it.
+    /// [`Gpu::pipeline_cache`](crate::Gpu::pipeline_cache). The folder must be writable by no one who is not trusted: the driver believes what is in it.
     pub pipeline_cache: Option<PathBuf>,
     /// Whether every kernel is compiled with naga's runtime checks, also those whose indices and trip counts the plan has proven to stay in
     /// range ([`Step::proven`](crate::Step::proven)). Results are the same; on GPUs it costs a fifth of the speed and more.
@@ -42,14 +42,14 @@ pub struct Options {
     /// Whether wgpu holds itself to WebGPU as it is written: adapters that fall short of it are not found, features and limits beyond it
     /// are not there. What runs so does not lean on anything of wgpu's own.
     pub strict: bool,
-    /// Choices of tiles from an earlier [`Gpu::tuning`], as one shipped with a program. Passed over, with a reason in
-    /// [`Gpu::tuning_sources`], if it is for another adapter, driver or version of this crate.
+    /// Choices of tiles from an earlier [`Gpu::tuning`](crate::Gpu::tuning), as one shipped with a program. Passed over, with a reason in
+    /// [`Gpu::tuning_sources`](crate::Gpu::tuning_sources), if it is for another adapter, driver or version of this crate.
     pub tuning: Option<Tuning>,
-    /// File in which [`Gpu::tune`] keeps what it finds for later processes, as JSON; made if it is not there. One that is damaged or for
+    /// File in which [`Gpu::tune`](crate::Gpu::tune) keeps what it finds for later processes, as JSON; made if it is not there. One that is damaged or for
     /// another adapter, driver or version is passed over in the same way, and replaced when something is tuned.
     pub tuning_file: Option<PathBuf>,
     /// File in which probes and self-tests are kept for later processes, as JSON, by adapter and driver; made if it is not there. A device
-    /// that it knows is not probed. What is damaged or of another version is passed over ([`Gpu::verdict_file`]) and replaced. To be
+    /// that it knows is not probed. What is damaged or of another version is passed over ([`Gpu::verdict_file`](crate::Gpu::verdict_file)) and replaced. To be
     /// writable by no one who is not trusted, as [`pipeline_cache`](Self::pipeline_cache). Removing it makes the next opening test again.
     pub verdict_file: Option<PathBuf>,
     /// Self-tests that lie, for tests.

@@ -1,7 +1,7 @@
 //! Another implementation of WebGPU: Dawn with its compiler Tint, in a node process of its own that this module talks to.
 //!
 //! The same plans, the same buffers with guard zones and poison, the same comparison as on wgpu; how a plan becomes bindings and
-//! dispatches is written anew here ([`jobs`]), so the contract between plan and kernel is read by two programs.
+//! dispatches is written anew here (`jobs.rs`), so the contract between plan and kernel is read by two programs.
 
 mod jobs;
 mod process;
