@@ -13,6 +13,22 @@ pub mod plans;
 pub mod specs;
 pub mod values;
 
+/// Runs a target on every input that is kept for it, without libFuzzer: what was once wrong stays right.
+///
+/// # Panics
+/// If the target does, or hardly any inputs are kept.
+pub fn replay(name: &str, target: fn(&[u8])) {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name);
+    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    assert!(paths.len() >= 8, "only {} inputs", paths.len());
+    for path in paths {
+        // the last line names the input that fails
+        println!("{}", path.display());
+        target(&std::fs::read(path).unwrap());
+    }
+}
+
 mod contents;
 mod planner;
 mod precision;

@@ -1,19 +1,6 @@
-//! The inputs that are kept for each target, without libFuzzer: what was once wrong stays right.
+//! The inputs that are kept for each target, without libFuzzer.
 
-use std::path::Path;
-
-/// Runs a target on every input that is kept for it.
-fn replay(name: &str, target: fn(&[u8])) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name);
-    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
-    assert!(paths.len() >= 8, "only {} inputs", paths.len());
-    for path in paths {
-        // the last line names the input that fails
-        println!("{}", path.display());
-        target(&std::fs::read(path).unwrap());
-    }
-}
+use gatefold_fuzz::replay;
 
 #[test]
 fn shapes() {

@@ -143,7 +143,8 @@ impl CaseReport {
     }
 }
 
-/// Runs a plan once for each poison. Gives the outputs and every fault seen; the first run's if the two differ.
+/// Runs a plan once for each poison, without runtime checks where the planner claims that it may, as kernels ship where the claim is proven: to prove
+/// it for each case would take longer than the case, and `shaders/tests/prove.rs` does for every variant. Gives the outputs and every fault seen; the first run's if the two differ.
 ///
 /// # Errors
 /// As [`Executor::run_plan`].
@@ -152,12 +153,12 @@ pub fn run_poisoned<O: Reference + Kernels>(
     case: &Case<O>,
     plan: &Plan,
 ) -> Result<(Tensors, Vec<String>), RunError> {
-    let operands = case.op.operands();
+    let (operands, plan) = (case.op.operands(), plan.clone().claimed());
     let mut faults = Vec::new();
     let mut first: Option<Tensors> = None;
     for poison in POISONS {
         let options = RunOptions { poison: Some(poison), guard: true, ..RunOptions::default() };
-        let ran = gpu.run_plan(plan, &operands, &case.inputs, &options)?;
+        let ran = gpu.run_plan(&plan, &operands, &case.inputs, &options)?;
         faults.extend(ran.faults);
         faults.extend(poison_left(&ran.outputs, poison));
         match &first {
@@ -168,8 +169,7 @@ pub fn run_poisoned<O: Reference + Kernels>(
     Ok((first.unwrap_or_default(), faults))
 }
 
-/// The plan of a case under its profile. Its kernels run without runtime checks where the planner claims that they may, as they ship where the
-/// claim is proven: to prove it for each case would take longer than the case, and `shaders/tests/prove.rs` does for every variant. Falls back to the adapter's own limits if squeezed ones are too small; tells whether.
+/// The plan of a case under its profile. Falls back to the adapter's own limits if squeezed ones are too small; tells whether.
 fn plan_case<O: Kernels>(op: &O, profile: Profile, adapter: &Limits) -> Result<(Plan, Limits, bool), PlanError> {
     let limits = profile.limits(adapter, &op.cost());
     match op.plan(&limits) {
@@ -178,9 +178,9 @@ fn plan_case<O: Kernels>(op: &O, profile: Profile, adapter: &Limits) -> Result<(
             | PlanError::Limit { .. }
             | PlanError::TooLong { .. }
             | PlanError::TooManyDispatches { .. },
-        ) if profile != Profile::Native => Ok((op.plan(adapter)?.claimed(), adapter.clone(), true)),
+        ) if profile != Profile::Native => Ok((op.plan(adapter)?, adapter.clone(), true)),
         Err(e) => Err(e),
-        Ok(plan) => Ok((plan.claimed(), limits, false)),
+        Ok(plan) => Ok((plan, limits, false)),
     }
 }
 

@@ -137,7 +137,7 @@ impl Stack {
 
     /// wgpu that holds itself to WebGPU as it is written.
     fn strict(&self) -> Self {
-        Self { name: format!("{}-strict", self.name), strict: true, one_in: 10, ..self.clone() }
+        Self { name: format!("{}-strict", self.name), strict: true, one_in: 20, ..self.clone() }
     }
 
     /// wgpu with the cases for matrix units, on a driver that has some.
@@ -160,7 +160,7 @@ impl Stack {
         let (name, runtime) = (format!("dawn-{}", self.name), Runtime::Dawn);
         // Dawn wants more of a driver than older ones of the system have.
         let must_open = self.must_open && self.name != "lavapipe";
-        Self { name, runtime, by_default: false, must_open, thinned: Some([3, 1]), ..self.clone() }
+        Self { name, runtime, by_default: false, must_open, thinned: Some([6, 1]), ..self.clone() }
     }
 
     /// A command that starts `program` so that it sees this driver only.

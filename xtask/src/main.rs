@@ -4,6 +4,7 @@
 
 mod bench;
 mod compilers;
+mod debian;
 mod docs;
 mod evidence;
 mod failures;

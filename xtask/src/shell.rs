@@ -67,6 +67,12 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// The same, shown before it runs.
+pub(crate) fn shown(command: &mut Command) -> Result<()> {
+    println!("  $ {}", typed(command));
+    run(command)
+}
+
 /// What a command writes, line by line shown as it comes, after `name` if several run at once; and its exit status.
 pub(crate) fn tee(command: &mut Command, name: &str) -> Result<(String, Option<i32>)> {
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use gatefold_tests::stacks::{self, dawn_package};
 
-use crate::shell;
+use crate::{debian, shell};
 
 /// The npm package of Dawn and its version.
 const DAWN: (&str, &str) = ("webgpu", "0.6.2");
@@ -16,14 +16,6 @@ const MESA: (&str, [&str; 2]) = ("mesa-26", ["trixie-backports", "trixie"]);
 
 /// Packages whose closure makes a driver that needs nothing of the system, its C library included.
 const MESA_PACKAGES: [&str; 2] = ["mesa-vulkan-drivers", "libvulkan1"];
-
-/// What signs Debian's suites.
-const KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
-
-fn run(command: &mut Command) -> Result<()> {
-    println!("  $ {}", shell::typed(command));
-    shell::run(command)
-}
 
 /// Whether Dawn is there in the version that is wanted.
 fn has_dawn() -> bool {
@@ -49,67 +41,15 @@ pub(crate) fn dawn() -> Result<()> {
     let flags = ["--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"];
     let mut npm = Command::new(if cfg!(windows) { "npm.cmd" } else { "npm" });
     npm.args(["install", "--prefix"]).arg(&folder).args(flags).arg(format!("{}@{}", DAWN.0, DAWN.1));
-    run(&mut npm).context("installing Dawn")?;
+    shell::shown(&mut npm).context("installing Dawn")?;
     if !has_dawn() {
         bail!("npm ended well, but {} is not of version {}", dawn_package().display(), DAWN.1);
     }
     Ok(())
 }
 
-/// The mirror of Debian that this machine's apt uses.
-fn mirror() -> Result<String> {
-    let output = Command::new("apt-get")
-        .args(["indextargets", "--format", "$(ORIGIN)|$(LABEL)|$(REPO_URI)", "Created-By: Packages"])
-        .output()
-        .context("asking apt for its sources")?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let found = text.lines().find_map(|line| line.strip_prefix("Debian|Debian|"));
-    found.map(str::to_owned).context("none of apt's sources is Debian's: Mesa is taken from Debian's suites")
-}
-
-/// An apt-get that works in a folder of its own, as if nothing were installed.
-fn apt(folder: &Path) -> Command {
-    let mut command = Command::new("apt-get");
-    let own = |key: &str, path: &str| format!("{key}={}", folder.join(path).display());
-    for option in [
-        "Dir::Etc::sourcelist=/dev/null".into(),
-        own("Dir::Etc::sourceparts", "parts"),
-        own("Dir::State::lists", "lists"),
-        own("Dir::Cache", "cache"),
-        own("Dir::State::status", "status"),
-        "APT::Sandbox::User=root".into(),
-        "Debug::NoLocking=1".into(),
-        "Acquire::Languages=none".into(),
-    ] {
-        command.args(["-o", &option]);
-    }
-    command
-}
-
-/// Downloads Mesa's packages and all that they need into `work/cache/archives`.
-fn download(work: &Path) -> Result<()> {
-    for folder in ["parts", "lists/partial", "cache/archives/partial"] {
-        std::fs::create_dir_all(work.join(folder)).context("making apt's folders")?;
-    }
-    std::fs::write(work.join("status"), "")?;
-    let mirror = mirror()?;
-    let source =
-        |suite| format!("Types: deb\nURIs: {mirror}\nSuites: {suite}\nComponents: main\nSigned-By: {KEYS}\n\n");
-    std::fs::write(work.join("parts/mesa.sources"), MESA.1.map(source).concat())?;
-    run(apt(work).args(["update", "-qq"])).context("reading Debian's package lists")?;
-    let install = ["install", "-y", "-qq", "--download-only", "--no-install-recommends"];
-    run(apt(work).args(install).args(MESA_PACKAGES).args(["-t", MESA.1[0]])).context("downloading Mesa")
-}
-
-/// Unpacks what was downloaded and announces the driver at the place where it will lie.
-fn unpack(work: &Path, part: &Path, target: &Path) -> Result<()> {
-    let archives = work.join("cache/archives");
-    for entry in std::fs::read_dir(&archives).context("reading what was downloaded")? {
-        let file = entry?.path();
-        if file.extension().is_some_and(|e| e == "deb") {
-            shell::run(Command::new("dpkg-deb").arg("-x").arg(&file).arg(part))?;
-        }
-    }
+/// Announces the driver of a prefix `part` at the place where it will lie.
+fn announce(part: &Path, target: &Path) -> Result<()> {
     let announced = part.join("usr/share/vulkan/icd.d");
     let own = std::fs::read_dir(&announced).with_context(|| format!("reading {}", announced.display()))?;
     let is_lavapipe =
@@ -128,20 +68,16 @@ pub(crate) fn mesa() -> Result<()> {
     if target.join("lvp.json").is_file() {
         return Ok(());
     }
-    let can =
-        cfg!(all(target_os = "linux", target_arch = "x86_64")) && shell::has("apt-get") && Path::new(KEYS).is_file();
-    if !can {
+    if !debian::can_fetch() {
         println!("NOT INSTALLED: {}: its packages are Debian's, for x86-64", MESA.0);
         return Ok(());
     }
     println!("Installing {} (70 MB to download, 400 MB on disk) in {}:", MESA.0, target.display());
     let part = target.with_extension("part");
-    let work = part.join(".apt");
     // What an earlier try has left.
     let _ = std::fs::remove_dir_all(&part);
-    download(&work)?;
-    unpack(&work, &part, &target)?;
-    std::fs::remove_dir_all(&work).context("removing what was downloaded")?;
+    debian::fetch(&part, &MESA.1, &MESA_PACKAGES)?;
+    announce(&part, &target)?;
     std::fs::rename(&part, &target).with_context(|| format!("moving {} to its place", part.display()))?;
     Ok(())
 }

@@ -239,10 +239,7 @@ fn op_lines(text: &str) -> Count {
 
 fn vectors() -> Result<Outcome> {
     vector_folders().iter().for_each(|f| println!("  {}", f.display()));
-    let mut command = shell::again()?;
-    let (text, code) = shell::tee(command.args(["vectors", "--quiet"]), "")?;
-    let count = Count::told(sum(&text, "vectors:", ["passed", "failed"]), code == Some(0));
-    Ok(Outcome::heard(count, "", &text))
+    own(&["vectors", "--quiet"], "vectors:")
 }
 
 /// The kernels' machine code against the saved figures. Where RADV is not there (or too new to have a null device), that is said.
@@ -260,9 +257,9 @@ fn machine_code() -> Result<Outcome> {
 }
 
 /// A command of this program, which sums up in lines that begin like this.
-fn own(command: &str, begin: &str) -> Result<Outcome> {
+fn own(args: &[&str], begin: &str) -> Result<Outcome> {
     let mut again = shell::again()?;
-    again.arg(command);
+    again.args(args);
     println!("  $ {}", shell::typed(&again));
     let (text, code) = shell::tee(&mut again, "  ")?;
     let count = Count::told(sum(&text, begin, ["passed", "failed"]), code == Some(0));
@@ -279,8 +276,8 @@ const STAGES: [Stage; 10] = [
     ("docs", || cargo(&["doc", "--workspace", "--no-deps", "--quiet"], &[("RUSTDOCFLAGS", "-D warnings")])),
     ("machine code", machine_code),
     // Those compilers that are not installed are named, and count neither way.
-    ("compilers", || own("compilers", "compilers:")),
-    ("sanitizer", || own("sanitize", "sanitizer:")),
+    ("compilers", || own(&["compilers"], "compilers:")),
+    ("sanitizer", || own(&["sanitize"], "sanitizer:")),
     ("tests, examples and mutants", tests),
     ("conformance on every stack", conformance),
     ("vectors", vectors),

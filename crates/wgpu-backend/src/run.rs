@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use gatefold_core::{Operand, Role, SpecError, Tensor, Tensors};
-use gatefold_shaders::{Kernels, Limits, Plan};
+use gatefold_shaders::{Kernels, Limits, Plan, PlanError};
 
 use crate::bindings::Job;
 use crate::buffers::{Filling, allocate};
@@ -122,11 +122,17 @@ impl Gpu {
         let (choices, version) = self.plans().choices();
         let (choices, tiles) = self.trusted_choices(op, choices)?;
         let limits = Limits { choices, ..self.limits().clone() };
-        let mut plan = op.plan(&limits).map_err(|error| self.explained(error))?;
+        let mut plan = self.settled(op, &limits).map_err(|error| self.explained(error))?;
         let paths = self.probe().reasons(&plan);
         plan.reasons.extend(tiles.into_iter().chain(paths));
-        self.pipelines().settle(&mut plan, &op.operands());
         Ok(self.plans().keep(op, plan, version))
+    }
+
+    /// The plan for these limits, with the prover's word on every step.
+    pub(crate) fn settled<O: Kernels>(&self, op: &O, limits: &Limits) -> Result<Plan, PlanError> {
+        let mut plan = op.plan(limits)?;
+        self.pipelines().settle(&mut plan, &op.operands());
+        Ok(plan)
     }
 
     /// Runs an op and waits. Blocks; in a browser use [`run_async`](Self::run_async).

@@ -68,9 +68,7 @@ fn differing(a: &Plan, b: &Plan) -> Vec<usize> {
 impl<O: Kernels> Tuner<'_, O> {
     /// The plan with these choices and no others.
     fn plan(&self, choices: Choices) -> Result<Plan, RunError> {
-        let mut plan = self.op.plan(&Limits { choices, ..self.gpu.limits().clone() })?;
-        self.gpu.pipelines().settle(&mut plan, &self.operands);
-        Ok(plan)
+        Ok(self.gpu.settled(self.op, &Limits { choices, ..self.gpu.limits().clone() })?)
     }
 
     async fn run(&self, plan: &Plan, options: &RunOptions) -> Result<Ran, RunError> {

@@ -101,11 +101,6 @@ async function parse({ name, text }) {
   return module;
 }
 
-async function check(request) {
-  await parse(request);
-  return {};
-}
-
 // Compiles a text.
 async function build({ id, name, text, entries }) {
   const module = await parse({ name, text });
@@ -193,7 +188,6 @@ async function run({ sizes, uniform, jobs, data }) {
 
 const answers = {
   open,
-  check: (request) => scoped(() => check(request)),
   build: (request) => scoped(() => build(request)),
   run: (request) => scoped(() => run(request)),
 };

@@ -164,16 +164,6 @@ impl Dawn {
         Ok(dawn)
     }
 
-    /// Has Tint read a step's text: errors, and warnings too, name the line of the linked text. Compiles nothing.
-    ///
-    /// # Errors
-    /// [`RunError::PipelineBuild`] with what Tint says, [`RunError::Link`] if naga does not take the text either.
-    pub fn check(&self, step: &Step) -> Result<(), RunError> {
-        let text = link(step)?.text_for_browser();
-        let request = json!({ "ask": "check", "name": step.name, "text": text });
-        self.careful.process.borrow_mut().ask(&request, &[]).map(|_| ())
-    }
-
     /// The device for a plan.
     fn side(&self, plan: &Plan) -> &Side {
         if !self.checked && plan.steps.iter().all(|s| s.proven) { &self.proven } else { &self.careful }

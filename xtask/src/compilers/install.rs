@@ -1,14 +1,10 @@
 //! What the compilers need: by apt Wine, a C compiler for Windows and spirv-val; by npm Dawn, which has Tint and DXC.
 
-use std::path::Path;
-use std::process::Command;
-
 use anyhow::{Context, Result, bail};
 
 use super::spirv_val::{SpirvVal, prefix};
-use super::tint::{PACKAGE, is_there, tint_folder};
 use crate::setup::{self, Package};
-use crate::shell;
+use crate::{debian, shell, stacks};
 
 const PACKAGES: [Package; 5] = [
     Package { name: "spirv-tools", what: "spirv-val, which validates SPIR-V", optional: false },
@@ -43,68 +39,18 @@ pub(super) fn install() -> Result<()> {
     if SpirvVal::find().is_none_or(|s| !s.knows_matrices()) {
         newer_spirv_val().context("fetching a spirv-val that knows cooperative matrices")?;
     }
-    if is_there() {
-        return Ok(());
-    }
-    let folder = tint_folder();
-    std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
-    let mut npm = Command::new("npm");
-    npm.args(["install", PACKAGE, "--no-audit", "--no-fund", "--prefix"]).arg(&folder);
-    println!("  $ {}", shell::typed(&npm));
-    shell::run(&mut npm)
+    stacks::dawn()
 }
 
 /// The Debian release whose spirv-val knows cooperative matrices.
 const NEWER: &str = "trixie";
 
-/// The mirror that this machine already uses.
-fn mirror() -> Option<String> {
-    let text = std::fs::read_to_string("/etc/apt/sources.list.d/debian.sources").ok()?;
-    let line = text.lines().find_map(|l| l.strip_prefix("URIs:"))?;
-    line.split_whitespace().next().map(Into::into)
-}
-
-/// Downloads a later Debian's spirv-val with its own C library into a folder of this repository's `target`; nothing of the system changes. An
-/// older one serves for all but matrices, so where this is no Debian it is left at that.
+/// A later Debian's spirv-val, in a folder of this repository's `target`. An older one serves for all but matrices, so where this is no Debian it is
+/// left at that.
 fn newer_spirv_val() -> Result<()> {
-    let Some(mirror) = mirror() else {
-        println!("  the spirv-val that knows cooperative matrices is not fetched: this is no Debian");
+    if !debian::can_fetch() {
+        println!("  the spirv-val that knows cooperative matrices is not fetched: this is no Debian for x86-64");
         return Ok(());
-    };
-    let (prefix, apt) = (prefix()?, super::folder()?.join("apt"));
-    for folder in ["parts", "lists/partial", "cache/archives/partial"] {
-        std::fs::create_dir_all(apt.join(folder)).with_context(|| format!("making {}", apt.join(folder).display()))?;
     }
-    let key = "/usr/share/keyrings/debian-archive-keyring.gpg";
-    let source = format!("Types: deb\nURIs: {mirror}\nSuites: {NEWER}\nComponents: main\nSigned-By: {key}\n");
-    super::write_if_new(&apt.join("parts/later.sources"), source.as_bytes())?;
-    super::write_if_new(&apt.join("status"), b"")?;
-    apt_get(&apt, &["update"])?;
-    apt_get(&apt, &["install", "-y", "--download-only", "--no-install-recommends", "spirv-tools"])?;
-    let archives = std::fs::read_dir(apt.join("cache/archives")).context("reading what was downloaded")?;
-    for path in archives.filter_map(|e| Some(e.ok()?.path())).filter(|p| p.extension().is_some_and(|e| e == "deb")) {
-        shell::run(Command::new("dpkg-deb").arg("-x").args([&path, &prefix]))?;
-    }
-    Ok(())
-}
-
-/// apt-get with all that it keeps in this folder.
-fn apt_get(folder: &Path, args: &[&str]) -> Result<()> {
-    let mut command = Command::new("apt-get");
-    let at = |name: &str, below: &str| format!("{name}={}", folder.join(below).display());
-    let options = [
-        "Dir::Etc::sourcelist=/dev/null".into(),
-        at("Dir::Etc::sourceparts", "parts"),
-        at("Dir::State::lists", "lists"),
-        at("Dir::Cache", "cache"),
-        at("Dir::State::status", "status"),
-        "APT::Sandbox::User=root".into(),
-        "Debug::NoLocking=1".into(),
-        "Acquire::Languages=none".into(),
-    ];
-    for option in &options {
-        command.args(["-o", option]);
-    }
-    println!("  $ apt-get {} (of {NEWER}, into {})", args.join(" "), folder.display());
-    shell::run(command.arg("-qq").args(args))
+    debian::fetch(&prefix()?, &[NEWER], &["spirv-tools"])
 }

@@ -5,25 +5,23 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 use gatefold_shaders::link::{Module, Origin};
+use gatefold_tests::stacks;
 use serde::{Deserialize, Serialize};
 
 use super::remote::Remote;
 use crate::shell;
 
-/// The npm package that holds Dawn, pinned: another Tint may say other things.
-pub(super) const PACKAGE: &str = "webgpu@0.6.2";
-
 /// What asks it, run by node.
 const SCRIPT: &str = include_str!("tint.mjs");
 
-/// Where the package is installed: here or below is `node_modules/webgpu`.
+/// Where the package of Dawn is installed: below is `node_modules/webgpu`.
 pub(super) fn tint_folder() -> PathBuf {
-    shell::root().join("target/stacks/dawn")
+    stacks::folder().join("dawn")
 }
 
 /// Whether Tint can be asked.
 pub(super) fn is_there() -> bool {
-    shell::has("node") && tint_folder().join("node_modules/webgpu/package.json").is_file()
+    shell::has("node") && stacks::dawn_package().is_file()
 }
 
 /// Limits of the device that a pipeline is made for, by WebGPU's names.

@@ -59,7 +59,7 @@ impl Tools {
         let not_asked = || "not asked for".to_string();
         let tint = match (is_wanted(Kind::Tint), tint::is_there()) {
             (true, true) => Ok(Tint::start().context("starting Tint")?),
-            (true, false) => Err(format!("no node, or no {} of npm", tint::PACKAGE)),
+            (true, false) => Err("no node, or no npm package `webgpu`".into()),
             (false, _) => Err(not_asked()),
         };
         let spirv_val = if is_wanted(Kind::SpirvVal) {

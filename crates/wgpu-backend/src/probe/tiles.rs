@@ -1,7 +1,7 @@
 //! Verdicts on tiles: a choice is followed only after the tile has given what the default gives, on a small case with seeded inputs.
 
 use gatefold_core::{Data, Dtype, Operand, Tensor, Tensors};
-use gatefold_shaders::{Choices, Kernels, Limits, Plan, ShapeClass};
+use gatefold_shaders::{Choices, Kernels, Limits, ShapeClass};
 use half::f16;
 
 use super::draw::{Draw, SEED};
@@ -88,7 +88,7 @@ impl Gpu {
         inputs: &Tensors,
         choices: Choices,
     ) -> Result<Result<Tensors, String>, RunError> {
-        let plan: Plan = match case.plan(&Limits { choices, ..self.limits().clone() }) {
+        let plan = match self.settled(case, &Limits { choices, ..self.limits().clone() }) {
             Ok(plan) => plan,
             Err(error) => return Ok(Err(error.to_string())),
         };
