@@ -160,7 +160,7 @@ impl Stack {
         let (name, runtime) = (format!("dawn-{}", self.name), Runtime::Dawn);
         // Dawn wants more of a driver than older ones of the system have.
         let must_open = self.must_open && self.name != "lavapipe";
-        Self { name, runtime, by_default: false, must_open, thinned: Some([6, 1]), ..self.clone() }
+        Self { name, runtime, by_default: false, must_open, thinned: Some([12, 1]), ..self.clone() }
     }
 
     /// A command that starts `program` so that it sees this driver only.
