@@ -31,7 +31,7 @@ fn main() {
         })
         .collect();
     trials.push(Trial::test("there_are_enough", move || {
-        if count >= 25 { Ok(()) } else { Err(format!("expected at least 25 mutants, got {count}").into()) }
+        if count >= 150 { Ok(()) } else { Err(format!("expected at least 150 mutants, got {count}").into()) }
     }));
     libtest_mimic::run(&arguments, trials).exit();
 }

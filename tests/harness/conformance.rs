@@ -1,5 +1,6 @@
 //! Every op × case on one adapter. The reference works in threads of its own while the adapter computes.
 
+use std::collections::HashSet;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Instant, SystemTime};
 
@@ -11,9 +12,8 @@ use gatefold_wgpu::AdapterKind;
 use rayon::prelude::*;
 
 use crate::executor::Executor;
-use crate::expectations::Expectations;
-use crate::report::{OpReport, Report};
-use crate::run_case::{CaseReport, Prepared, Status, run_prepared};
+use crate::report::{Part, Report};
+use crate::run_case::{self, CaseReport, Prepared, Status, run_prepared};
 
 /// Hard limit: an error above its bound is wrong on every adapter.
 pub const GATE: f64 = 1.0;
@@ -43,6 +43,10 @@ pub struct Options {
     pub thinned: Option<[u64; 2]>,
     /// First seed of each op. The planned edge cases begin at 0.
     pub first_seed: u64,
+    /// Cases that have been run already, as after a crash.
+    pub known: Vec<CaseReport>,
+    /// Of all this, part so many of so many, counted from 0: for one of several processes.
+    pub part: Option<[u64; 2]>,
     /// Largest error ÷ bound; by the kind of adapter if not given.
     pub gate: Option<f64>,
 }
@@ -79,18 +83,28 @@ fn prepare<O: Reference>(seeds: Vec<u64>, work: impl FnOnce(Receiver<Prepared<O>
     });
 }
 
-/// The cases `seeds` of one op, by seed. `progress` is told each report as it comes.
+/// What a run tells of as it happens.
+#[derive(Debug, Clone, Copy)]
+pub enum Moment<'a> {
+    /// A case of this op and seed begins: if nothing follows, it ended the process.
+    Begun(&'a str, u64),
+    /// Its report.
+    Done(&'a CaseReport),
+}
+
+/// The cases `seeds` of one op, by seed. `progress` is told of each.
 pub fn run_op<O: Reference + Kernels>(
     gpu: &dyn Executor,
     seeds: impl IntoIterator<Item = u64>,
     gate: f64,
-    progress: &mut dyn FnMut(&CaseReport),
+    progress: &mut dyn FnMut(Moment),
 ) -> Vec<CaseReport> {
     let mut reports = Vec::new();
     prepare::<O>(seeds.into_iter().collect(), |cases| {
         for prepared in cases {
+            progress(Moment::Begun(O::NAME, prepared.case.seed));
             let report = run_prepared(gpu, &prepared, gate);
-            progress(&report);
+            progress(Moment::Done(&report));
             reports.push(report);
         }
     });
@@ -98,19 +112,33 @@ pub fn run_op<O: Reference + Kernels>(
     reports
 }
 
-/// The cases `seeds` of one op, then `varied` more: those of them that are light and ran, over and over with other contents and sizes.
+/// Cases of one op: its name, seeds of those with kernels of their own, how many varied ones, and those that have been run already.
+struct Wanted {
+    name: &'static str,
+    seeds: Vec<u64>,
+    varied: u64,
+    known: Vec<CaseReport>,
+}
+
+/// The cases with kernels of their own, then the varied ones: those of the first that are light and ran, over and over with other contents and
+/// sizes.
 fn run_and_vary<O: Reference + Kernels>(
     gpu: &dyn Executor,
-    (seeds, varied): (Vec<u64>, u64),
+    wanted: Wanted,
     gate: f64,
-    progress: &mut dyn FnMut(&CaseReport),
+    progress: &mut dyn FnMut(Moment),
 ) -> Vec<CaseReport> {
-    let mut reports = run_op::<O>(gpu, seeds, gate, progress);
+    let Wanted { seeds, varied, known: mut reports, .. } = wanted;
+    let done: HashSet<u64> = reports.iter().map(|r| r.seed).collect();
+    let left = |seed: &u64| !done.contains(seed);
+    reports.extend(run_op::<O>(gpu, seeds.into_iter().filter(left), gate, progress));
+    reports.sort_by_key(|r| r.seed);
     let ran = |r: &&CaseReport| r.status == Status::Passed && r.seed < O::PLANNED && r.light;
     let light: Vec<u64> = reports.iter().filter(ran).map(|r| r.seed).collect();
     let again = (1..).flat_map(|round| light.iter().map(move |seed| round * VARIED + seed));
-    let wanted = usize::try_from(varied).unwrap_or(usize::MAX);
-    reports.extend(run_op::<O>(gpu, again.take(if light.is_empty() { 0 } else { wanted }), gate, progress));
+    let count = usize::try_from(varied).unwrap_or(usize::MAX);
+    let again = again.take(if light.is_empty() { 0 } else { count }).filter(left);
+    reports.extend(run_op::<O>(gpu, again, gate, progress));
     reports
 }
 
@@ -131,24 +159,28 @@ pub fn some_planned<O: Reference>() -> impl Iterator<Item = u64> {
 
 /// Cases that [`conformance`] will run, for a progress bar.
 pub fn count(options: &Options) -> u64 {
-    planned(options).iter().map(|(_, seeds, varied)| seeds.len() as u64 + varied).sum()
+    planned(options).iter().map(|w| w.seeds.len() as u64 + w.varied).sum()
 }
 
-/// Of each op asked for: its name, seeds of cases with kernels of their own, and how many varied ones. Only a run from the first seed on varies.
-fn planned(options: &Options) -> Vec<(&'static str, Vec<u64>, u64)> {
+/// What is wanted of each op asked for. Only a run from the first seed on varies.
+fn planned(options: &Options) -> Vec<Wanted> {
     let [all, own] = if options.full { FULL } else { [1, 1] };
     let total = options.cases.unwrap_or(CASES) * all;
     let drawn = if options.first_seed > 0 { total } else { total.min(DRAWN * own) };
-    let wanted = |name: &str| options.op.as_deref().is_none_or(|o| o == name);
+    let is_wanted = |name: &str| options.op.as_deref().is_none_or(|o| o == name);
     let both = shares(drawn).into_iter().zip(shares(total - drawn));
     let [every, which] = options.thinned.filter(|_| options.first_seed == 0).unwrap_or([1, 0]);
+    let [part, parts] = options.part.unwrap_or([0, 1]);
     let of_op = |((name, drawn), (_, varied)): ((&'static str, u64), (_, u64))| {
         let first = options.first_seed;
-        let seeds: Vec<u64> = (first..first + drawn).filter(|s| s % every == which).collect();
-        let varied = varied + drawn - seeds.len() as u64;
-        (name, seeds, varied)
+        let mut seeds: Vec<u64> = (first..first + drawn).filter(|s| s % every == which).collect();
+        let mut varied = varied + drawn - seeds.len() as u64;
+        seeds = (0..).zip(seeds).filter(|(at, _)| at % parts == part).map(|(_, seed)| seed).collect();
+        varied = varied / parts + u64::from(part < varied % parts);
+        let known = options.known.iter().filter(|case| case.op == name).cloned().collect();
+        Wanted { name, seeds, varied, known }
     };
-    both.map(of_op).filter(|(name, ..)| wanted(name)).collect()
+    both.map(of_op).filter(|w| is_wanted(w.name)).collect()
 }
 
 /// What the device has beyond WebGPU's defaults.
@@ -163,13 +195,16 @@ fn features(gpu: &dyn Executor) -> Vec<String> {
 }
 
 /// Runs the cases of every op asked for. `progress` is told each case's report as it comes.
-pub fn conformance(gpu: &dyn Executor, options: &Options, progress: &mut dyn FnMut(&CaseReport)) -> Report {
+pub fn conformance(gpu: &dyn Executor, options: &Options, progress: &mut dyn FnMut(Moment)) -> Report {
+    Report::joined(vec![part(gpu, options, progress)])
+}
+
+/// As [`conformance`], to be joined with what other processes ran.
+pub fn part(gpu: &dyn Executor, options: &Options, progress: &mut dyn FnMut(Moment)) -> Part {
     let clock = Instant::now();
     let gate = options.gate.unwrap_or_else(|| gate(gpu));
-    let expectations = Expectations::of_repository();
-    let adapter = gpu.info().to_string();
     let mut report = Report {
-        adapter: adapter.clone(),
+        adapter: gpu.info().to_string(),
         version: env!("CARGO_PKG_VERSION").into(),
         unix_time: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |t| t.as_secs()),
         features: features(gpu),
@@ -178,35 +213,48 @@ pub fn conformance(gpu: &dyn Executor, options: &Options, progress: &mut dyn FnM
         gate,
         ..Report::default()
     };
-    for (name, seeds, varied) in planned(options) {
-        let reports = run_named(gpu, name, (seeds, varied), gate, progress);
-        let verdicts = reports.iter().filter_map(|r| Some((r.clone(), expectations.judge(&adapter, r)?)));
-        let wrong: Vec<_> = verdicts.collect();
-        let unexpected = wrong.iter().filter(|(r, _)| r.status == Status::Failed).count();
-        report.ops.push(OpReport::new(name, &reports, unexpected));
-        report.failures.extend(wrong);
-    }
+    let cases = planned(options).into_iter().flat_map(|wanted| run_named(gpu, wanted, gate, progress)).collect();
     report.seconds = clock.elapsed().as_secs_f64();
-    report
+    Part { report, cases }
 }
 
-/// The cases of the op called `name`; none if there is no such op.
-fn run_named(
-    gpu: &dyn Executor,
-    name: &str,
-    cases: (Vec<u64>, u64),
-    gate: f64,
-    progress: &mut dyn FnMut(&CaseReport),
-) -> Vec<CaseReport> {
+/// How many parts each op is worth if `jobs` processes share all cases: some three a process if all were alike, so that none waits long for
+/// the last. Ops that take longest come first.
+pub fn parts(jobs: usize) -> Vec<(&'static str, u64)> {
+    let parts = 3 * jobs as u64;
+    let mut all: Vec<_> = shares(DRAWN).into_iter().map(|(op, n)| (op, (n * parts / DRAWN).max(1), n)).collect();
+    // A gradient has several kernels for an operator's one.
+    all.sort_by_key(|&(op, parts, n)| std::cmp::Reverse((op.ends_with("backward"), n / parts)));
+    all.into_iter().map(|(op, parts, _)| (op, parts)).collect()
+}
+
+/// The cases of the op of that name; none if there is no such op.
+fn run_named(gpu: &dyn Executor, wanted: Wanted, gate: f64, progress: &mut dyn FnMut(Moment)) -> Vec<CaseReport> {
     macro_rules! find {
         ($($op:ty),*) => {$(
-            if name == <$op as gatefold_core::Op>::NAME {
-                return run_and_vary::<$op>(gpu, cases, gate, progress);
+            if wanted.name == <$op as gatefold_core::Op>::NAME {
+                return run_and_vary::<$op>(gpu, wanted, gate, progress);
             }
         )*};
     }
     for_each_op!(find);
     Vec::new()
+}
+
+/// The report of a case that ended its process.
+///
+/// # Errors
+/// If there is no op of that name.
+pub fn crashed(op: &str, seed: u64, how: &str) -> Result<CaseReport, String> {
+    macro_rules! find {
+        ($($op:ty),*) => {$(
+            if op == <$op as gatefold_core::Op>::NAME {
+                return Ok(run_case::crashed::<$op>(seed, how.into()));
+            }
+        )*};
+    }
+    for_each_op!(find);
+    Err(format!("op: expected one of {}, got {op}", op_names().join(", ")))
 }
 
 /// Names of all ops.

@@ -3,11 +3,18 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use gatefold_cpu_ref::case::VARIED;
 
+use crate::conformance::op_names;
+use crate::expectations::Expectations;
 use crate::run_case::{CaseReport, Status};
+
+/// JSON has no infinity: it is written as `null`.
+pub(crate) fn or_infinite<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    Ok(Option::<f64>::deserialize(from)?.unwrap_or(f64::INFINITY))
+}
 
 /// One op × kind of case.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -17,6 +24,7 @@ pub struct Group {
     /// Cases run.
     pub cases: usize,
     /// Largest error ÷ bound.
+    #[serde(deserialize_with = "or_infinite")]
     pub worst_ratio: f64,
     /// The case that has it.
     pub worst_seed: u64,
@@ -47,18 +55,22 @@ pub struct OpReport {
     /// Elements compared.
     pub elements: usize,
     /// Largest error ÷ bound.
+    #[serde(deserialize_with = "or_infinite")]
     pub worst_ratio: f64,
     /// The case that has it.
     #[serde(default)]
     pub worst_seed: u64,
     /// 99.9th percentile of the cases' largest error ÷ bound.
+    #[serde(deserialize_with = "or_infinite")]
     pub p999_ratio: f64,
     /// Largest normalised mean square error of f32 outputs.
+    #[serde(deserialize_with = "or_infinite")]
     pub worst_nmse_f32: f64,
     /// Largest error in units of the last place, of elements that are not small beside their output.
+    #[serde(deserialize_with = "or_infinite")]
     pub worst_ulp: f64,
     /// Largest error over that of a plain evaluation in f32 (FlashAttention's tests allow 2 to 3), of one f32 case in eight.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_infinite")]
     pub worst_flash: f64,
     /// Seconds on the adapter, and in the reference.
     #[serde(default)]
@@ -74,6 +86,9 @@ pub struct OpReport {
 pub struct Report {
     /// Adapter name, driver and version.
     pub adapter: String,
+    /// Name of the stack, if it was asked for by name.
+    #[serde(default)]
+    pub stack: String,
     /// Version of the crate.
     #[serde(default)]
     pub version: String,
@@ -95,6 +110,9 @@ pub struct Report {
     pub ops: Vec<OpReport>,
     /// Cases that did not do what was expected, and why.
     pub failures: Vec<(CaseReport, String)>,
+    /// Processes that ended without a word about their cases: which, and what they last said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub crashes: Vec<String>,
 }
 
 /// Merges a case into its group.
@@ -150,10 +168,47 @@ impl OpReport {
     }
 }
 
+/// What one of several processes ran.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Part {
+    /// A report without ops and failures.
+    pub report: Report,
+    /// The cases.
+    pub cases: Vec<CaseReport>,
+}
+
 impl Report {
+    /// One report of what one or several processes ran on the same adapter. Its time is the sum of theirs.
+    pub fn joined(parts: Vec<Part>) -> Self {
+        let expectations = Expectations::of_repository();
+        let mut all = Self::default();
+        let mut by_op: Vec<(String, Vec<CaseReport>)> = Vec::new();
+        for Part { report, cases } in parts {
+            let seconds = all.seconds + report.seconds;
+            all = Self { seconds, ..report };
+            for case in cases {
+                match by_op.iter_mut().find(|(op, _)| *op == case.op) {
+                    Some((_, same)) => same.push(case),
+                    None => by_op.push((case.op.clone(), vec![case])),
+                }
+            }
+        }
+        let order = op_names();
+        by_op.sort_by_key(|(op, _)| order.iter().position(|known| known == op));
+        for (op, mut cases) in by_op {
+            cases.sort_by_key(|case| case.seed);
+            let judged = cases.iter().filter_map(|case| Some((case.clone(), expectations.judge(&all.adapter, case)?)));
+            let wrong: Vec<_> = judged.collect();
+            let unexpected = wrong.iter().filter(|(case, _)| case.status == Status::Failed).count();
+            all.ops.push(OpReport::new(&op, &cases, unexpected));
+            all.failures.extend(wrong);
+        }
+        all
+    }
+
     /// Whether every case did what was expected of it and something was run at all.
     pub fn passed(&self) -> bool {
-        self.failures.is_empty() && self.ops.iter().any(|o| o.passed > 0)
+        self.failures.is_empty() && self.crashes.is_empty() && self.ops.iter().any(|o| o.passed > 0)
     }
 
     /// Cases of all ops.
@@ -199,7 +254,14 @@ impl fmt::Display for Report {
         for (case, why) in &self.failures {
             let CaseReport { op, seed, label, size, profile, .. } = case;
             writeln!(f, "FAILED {op} seed {seed} [{label}, {size}, {profile}]: {why}")?;
-            writeln!(f, "       replay: cargo xtask repro {op} {seed}")?;
+            write!(f, "       replay: cargo xtask repro {op} {seed}")?;
+            match self.stack.as_str() {
+                "" => writeln!(f)?,
+                stack => writeln!(f, " --stack {stack}")?,
+            }
+        }
+        for crash in &self.crashes {
+            writeln!(f, "CRASHED {crash}")?;
         }
         let verdict = if self.passed() { "passed" } else { "FAILED" };
         let (count, worst, gate) = (self.cases(), self.worst_ratio(), self.gate);

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::compare::{compare, flash_ratio, poison_left, same_bits};
 use crate::executor::Executor;
 use crate::profile::{Profile, beyond};
+use crate::report::or_infinite;
 
 /// What outputs and scratch are filled with: NaNs of two kinds. Results must not depend on which.
 pub const POISONS: [u32; 2] = [0x7FC0_DEAD, 0xFFFF_FFFF];
@@ -80,15 +81,18 @@ pub struct CaseReport {
     /// How it ended.
     pub status: Status,
     /// Largest error ÷ bound; `null` in JSON if infinite.
+    #[serde(deserialize_with = "or_infinite")]
     pub ratio: f64,
     /// The worst element in words.
     pub worst: String,
     /// Largest normalised mean square error of an output.
+    #[serde(deserialize_with = "or_infinite")]
     pub nmse: f64,
     /// Largest error in units of the last place.
+    #[serde(deserialize_with = "or_infinite")]
     pub ulp: f64,
     /// Largest error over that of a plain evaluation in f32; of one case in eight, f32, and 0 elsewhere.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_infinite")]
     pub flash: f64,
     /// Elements compared.
     pub elements: usize,
@@ -96,6 +100,9 @@ pub struct CaseReport {
     pub light: bool,
     /// What went wrong, or why it was not run.
     pub faults: Vec<String>,
+    /// Whether the device was lost with it, or the process that ran it ended: nothing more can be run there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lost: bool,
     /// Whether the squeezed limits were too small for the case, so that it ran under the adapter's own.
     pub refused: bool,
     /// Milliseconds on the adapter, both runs together.
@@ -121,6 +128,7 @@ impl CaseReport {
             elements: 0,
             light: is_light(&case.op.cost()),
             faults: Vec::new(),
+            lost: false,
             refused: false,
             millis: 0.0,
             reference_millis: 0.0,
@@ -221,7 +229,10 @@ pub fn run_under<O: Reference + Kernels>(
     let clock = Instant::now();
     let (outputs, faults) = match run_poisoned(gpu, case, &plan) {
         Ok(found) => found,
-        Err(e) => return report.fail(e.to_string()),
+        Err(e) => {
+            report.lost = matches!(e, RunError::DeviceLost { .. } | RunError::DeviceHung { .. });
+            return report.fail(e.to_string());
+        }
     };
     report.millis = clock.elapsed().as_secs_f64() * 1e3;
     report.faults.extend(faults);
@@ -249,6 +260,11 @@ pub fn run_under<O: Reference + Kernels>(
         report.status = Status::Failed;
     }
     report
+}
+
+/// The report of a case that ended its process, and how.
+pub fn crashed<O: Reference>(seed: u64, how: String) -> CaseReport {
+    CaseReport { lost: true, ..CaseReport::new(&O::case(seed), Profile::of(seed)).fail(how) }
 }
 
 /// Draws, evaluates and runs case `seed` of op `O`.

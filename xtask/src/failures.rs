@@ -12,7 +12,7 @@ const LAST: usize = 15;
 
 /// Whether a line alone says what failed: of cases, vectors, machine code, formatting.
 fn is_verdict(line: &str) -> bool {
-    let begins = ["FAILED ", "FAIL ", "FAILED: ", "FAULT: ", "Diff in "];
+    let begins = ["FAILED ", "CRASHED ", "FAIL ", "FAILED: ", "FAULT: ", "Diff in "];
     begins.iter().any(|b| line.starts_with(b)) || line.trim_start().starts_with("replay: ")
 }
 
@@ -36,7 +36,7 @@ fn begins_error(line: &str) -> bool {
 /// The lines of a log that name failures, each once.
 pub(crate) fn named(log: &str) -> Vec<String> {
     // What a conformance run says at its end has all that it said on the way, and without the failures that were expected.
-    let log = log.rfind("conformance on ").map_or(log, |at| &log[at..]);
+    let log = log.find("conformance on ").map_or(log, |at| &log[at..]);
     let mut found: Vec<String> = Vec::new();
     // lines that the message at hand may still have
     let mut left = 0;

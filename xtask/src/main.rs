@@ -4,6 +4,7 @@
 
 mod bench;
 mod compilers;
+mod conformance;
 mod debian;
 mod docs;
 mod evidence;
@@ -45,7 +46,7 @@ enum Task {
     #[command(alias = "ci")]
     Test(suite::Suite),
     /// Run every op × case on an adapter or a stack, against the f64 reference
-    Conformance(verify::Conformance),
+    Conformance(conformance::Conformance),
     /// Read reports of `conformance`: show them as a page, or say what changed from one to another
     Report(evidence::ReportOf),
     /// Replay one case of `conformance`

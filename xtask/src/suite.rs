@@ -1,15 +1,12 @@
 //! `cargo xtask test`: everything that must hold, stage by stage, with one closing line.
 
-use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 use std::time::Instant;
 
-use anyhow::{Result, bail};
-use gatefold_tests::conformance::op_names;
-use gatefold_tests::stacks::{self, Runtime, Stack};
+use anyhow::Result;
+use gatefold_tests::stacks::{self, Runtime};
 
-use crate::verify::{NO_ADAPTER, vector_folders};
+use crate::verify::vector_folders;
 use crate::{failures, isa, peers, setup, shell, tidy};
 
 /// `cargo xtask test`.
@@ -163,78 +160,13 @@ fn examples() -> Vec<String> {
     names
 }
 
-/// Conformance of one op on a stack; `None` where what it needs is absent.
-fn conformance_on(stack: &Stack, op: &str) -> Result<Option<Outcome>> {
-    let mut command = shell::again_on(stack)?;
-    command.args(["conformance", "--sub-process", "--stack", &stack.name, "--op", op]);
-    let (text, code) = shell::tee(&mut command, &format!("  {}: ", stack.name))?;
-    let who = format!("{} {op}", stack.name);
-    if code != Some(i32::from(NO_ADAPTER)) {
-        return Ok(Some(Outcome::heard(Count::told(op_lines(&text), code == Some(0)), &who, &text)));
-    }
-    Ok(stack
-        .must_open
-        .then(|| Outcome::failed(format!("{}: a driver that needs no hardware opens no adapter", stack.name))))
-}
-
-/// Every op on every stack, a process each, as many at a time as there are cores: compiling, which takes most of the time, keeps one busy.
+/// Every op on every stack.
 fn conformance() -> Result<Outcome> {
-    let every = CHOICE.get() == Some(&Choice::All);
-    let stacks: Vec<_> = stacks::installed().into_iter().filter(|s| every || s.by_default).collect();
-    println!("  stacks: {}", stacks.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", "));
-    if !stacks.iter().any(|s| s.runtime == Runtime::Dawn) {
+    if !stacks::installed().iter().any(|s| s.runtime == Runtime::Dawn) {
         println!("  NOT RUN: Dawn is not installed (cargo xtask setup --stacks)");
     }
-    // Gradients have the most kernels: first, so that no core waits for them at the end.
-    let mut ops = op_names();
-    ops.sort_by_key(|op| !op.ends_with("backward"));
-    let jobs = ops.iter().flat_map(|op| stacks.iter().map(move |stack| (stack, *op)));
-    let jobs: Vec<_> = jobs.filter(|(stack, op)| stack.has(op)).collect();
-    let (next, cores) = (AtomicUsize::new(0), std::thread::available_parallelism().map_or(1, usize::from));
-    let absent = Mutex::new(BTreeSet::new());
-    let work = || -> Result<Vec<Outcome>> {
-        let mut outcomes = Vec::new();
-        while let Some((stack, op)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let known = absent.lock().unwrap_or_else(PoisonError::into_inner).contains(&stack.name);
-            if known {
-                continue;
-            }
-            match conformance_on(stack, op)? {
-                Some(outcome) => outcomes.push(outcome),
-                None => _ = absent.lock().unwrap_or_else(PoisonError::into_inner).insert(stack.name.clone()),
-            }
-        }
-        Ok(outcomes)
-    };
-    let found: Vec<_> = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
-        workers.into_iter().map(|w| w.join().unwrap_or_else(|_| bail!("a worker panicked"))).collect()
-    });
-    for name in absent.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-        println!("  NOT RUN: {name}: no adapter");
-    }
-    let mut all = Outcome::default();
-    let mut runs = 0;
-    for outcomes in found {
-        for outcome in outcomes? {
-            runs += 1;
-            all += outcome;
-        }
-    }
-    // Nothing tested is not a success.
-    if runs == 0 {
-        all += Outcome::failed(format!("no driver has an adapter. {}", setup::advice()));
-    }
-    Ok(all)
-}
-
-/// The lines of a conformance report that sum up an op: `attention: 900 cases (…), 900 passed, 0 failed, …`.
-fn op_lines(text: &str) -> Count {
-    let mut all = Count::default();
-    for line in text.lines().filter(|l| l.contains(" cases (") && l.contains(" expected failures")) {
-        all += Count { passed: number_before(line, "passed"), failed: number_before(line, "failed") };
-    }
-    all
+    let stacks = if CHOICE.get() == Some(&Choice::All) { "all" } else { "default" };
+    own(&["conformance", "--stack", stacks], "conformance:")
 }
 
 fn vectors() -> Result<Outcome> {
@@ -326,8 +258,9 @@ mod tests {
         let text =
             "test result: ok. 12 passed; 1 failed; 0 ignored\nnoise 7 passed\ntest result: ok. 3 passed; 0 failed\n";
         assert_eq!(sum(text, "test result:", ["passed", "failed"]), Count { passed: 15, failed: 1 });
-        let op = "attention: 9 cases (9 native), 8 passed, 1 failed, 0 expected failures, 0 not supported; worst";
-        assert_eq!(op_lines(op), Count { passed: 8, failed: 1 });
+        let stacks =
+            "conformance: mesa-26: 8 passed, 1 failed, 0 not supported, 9 s\nconformance: dawn: NOT RUN: absent\n";
+        assert_eq!(sum(stacks, "conformance:", ["passed", "failed"]), Count { passed: 8, failed: 1 });
     }
 
     #[test]

@@ -292,6 +292,16 @@ mod tests {
         assert!(MUTANT.apply("a").unwrap_err().contains("0 times"));
     }
 
+    /// Also of those that no adapter here can run.
+    #[test]
+    fn every_text_occurs_once_in_its_target() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shaders/src");
+        for mutant in all() {
+            let original = std::fs::read_to_string(folder.join(mutant.target)).expect(mutant.target);
+            assert!(mutant.apply(&original).is_ok_and(|text| text != original), "{:?}", mutant.apply(&original).err());
+        }
+    }
+
     #[test]
     fn it_shows_where_all_words_are_and_no_other() {
         assert!(MUTANT.shows_in("softmax.alibi.f32"));

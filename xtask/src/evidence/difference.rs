@@ -34,7 +34,7 @@ impl fmt::Display for Change {
     }
 }
 
-/// The changes from `a` to `b`. Reports are matched by adapter; two of one adapter each are compared whatever they are called.
+/// The changes from `a` to `b`. Reports are matched by adapter and stack; two of one adapter each are compared whatever they are called.
 ///
 /// # Errors
 /// If they have no adapter in common.
@@ -50,8 +50,9 @@ pub(super) fn between(a: &[Report], b: &[Report]) -> Result<Vec<Change>> {
     }
     let mut changes = Vec::new();
     let mut matched = 0;
+    let same = |a: &Report, b: &Report| (&a.adapter, &a.stack) == (&b.adapter, &b.stack);
     for old in a {
-        match b.iter().find(|new| new.adapter == old.adapter) {
+        match b.iter().find(|new| same(old, new)) {
             Some(new) => {
                 matched += 1;
                 changes.extend(of_adapter(old, new));
@@ -62,7 +63,7 @@ pub(super) fn between(a: &[Report], b: &[Report]) -> Result<Vec<Change>> {
     if matched == 0 {
         bail!("the reports have no adapter in common");
     }
-    let new = b.iter().filter(|new| a.iter().all(|old| old.adapter != new.adapter));
+    let new = b.iter().filter(|new| a.iter().all(|old| !same(old, new)));
     changes.extend(new.map(|n| Change { place: n.adapter.clone(), what: "not in A".into(), worse: false }));
     Ok(changes)
 }
@@ -87,6 +88,10 @@ fn of_adapter(a: &Report, b: &Report) -> Vec<Change> {
     };
     let (old, new) = (findings(a), findings(b));
     changes.extend(new.iter().filter(|l| !old.contains(l)).map(|l| change(format!("probe: {l}"))));
+    if a.crashes.len() != b.crashes.len() {
+        let what = format!("crashed processes: were {}, are {}", a.crashes.len(), b.crashes.len());
+        changes.push(Change { place: b.adapter.clone(), what, worse: b.crashes.len() > a.crashes.len() });
+    }
     for old in &a.ops {
         match b.ops.iter().find(|new| new.op == old.op) {
             Some(new) => of_op(old, new, &mut changes),

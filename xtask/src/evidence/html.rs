@@ -109,13 +109,22 @@ fn details(page: &mut String, summary: &str, rows: Vec<(String, String)>) {
 
 fn adapter(page: &mut String, report: &Report) {
     let _ = writeln!(page, "<h2>{}</h2>", escape(&report.adapter));
-    let about = [format!("version {}", report.version), date(report.unix_time), report.features.join(", ")];
-    let _ = writeln!(page, "<p class=\"soft\">{}</p>", escape(&about.join("; ")));
+    let stack = if report.stack.is_empty() { "" } else { "stack " };
+    let about = [
+        format!("{stack}{}", report.stack),
+        format!("version {}", report.version),
+        date(report.unix_time),
+        report.features.join(", "),
+    ];
+    let _ = writeln!(page, "<p class=\"soft\">{}</p>", escape(about.join("; ").trim_start_matches("; ")));
     tiles(page, report);
     for (case, why) in &report.failures {
         let text =
             format!("FAILED {} seed {} [{}, {}, {}]: {why}", case.op, case.seed, case.label, case.size, case.profile);
         let _ = writeln!(page, "<p class=\"bad\">{}</p>", escape(&text));
+    }
+    for crash in &report.crashes {
+        let _ = writeln!(page, "<p class=\"bad\">CRASHED {}</p>", escape(crash));
     }
     table(page, report);
     let finding = |line: &str| line.split_once(": ").map(|(what, found)| (what.to_string(), found.to_string()));

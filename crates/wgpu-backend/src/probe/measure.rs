@@ -7,7 +7,8 @@ use super::accuracy::{POINTS, errors, points};
 use super::draw::SEED;
 use super::self_test::{self, SelfTest};
 use super::verdict::{of_matrix, status};
-use super::{FastPath, PathStatus, PathVerdict, Probe, Runner, attention, half, matrix, subgroups, unchecked};
+use super::{FastPath, MatrixTest, PathStatus, PathVerdict, Probe, Runner};
+use super::{attention, half, matrix, matrix_schedules, subgroups, unchecked};
 use crate::watch::Clock;
 use crate::{RunError, RunOptions};
 
@@ -150,6 +151,11 @@ async fn self_tests(on: &impl Runner, probe: &mut Probe) -> Result<(), RunError>
     let f16 = of(of_f16, PathStatus::NotThere);
     if let (Some(unit), true) = (on.matrix_unit(), f16 == PathStatus::Passed) {
         probe.matrix = matrix::test(on, unit).await?;
+        if probe.matrix == MatrixTest::Exact(unit)
+            && let Err(why) = matrix_schedules::test(on, unit).await?
+        {
+            probe.matrix = MatrixTest::Failed(why);
+        }
     }
     let matrix = match on.matrix_unit() {
         None if !on.wants_matrix() => PathStatus::SwitchedOff,

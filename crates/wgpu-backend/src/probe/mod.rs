@@ -7,6 +7,7 @@ mod draw;
 mod file;
 mod half;
 mod matrix;
+mod matrix_schedules;
 mod measure;
 mod self_test;
 mod subgroups;
@@ -42,6 +43,11 @@ pub trait Runner {
         inputs: &Tensors,
         options: &RunOptions,
     ) -> impl Future<Output = Result<Ran, RunError>>;
+    /// The plan with a word on which of its steps are proven: the planner's own, if there is no prover.
+    fn settle(&self, plan: Plan, operands: &[Operand]) -> Plan {
+        let _ = operands;
+        plan.claimed()
+    }
     /// Kernels that stand in for the probe's own.
     fn lies(&self) -> &[Lie] {
         &[]
@@ -73,6 +79,11 @@ impl Runner for Gpu {
         options: &RunOptions,
     ) -> Result<Ran, RunError> {
         self.run_plan_async(plan, operands, inputs, options).await
+    }
+
+    fn settle(&self, mut plan: Plan, operands: &[Operand]) -> Plan {
+        self.pipelines().settle(&mut plan, operands);
+        plan
     }
 
     fn lies(&self) -> &[Lie] {
@@ -145,7 +156,7 @@ pub struct Probe {
     pub stale_words: u64,
     /// How f32 becomes f16, if f16 may be stored.
     pub f16_rounding: Option<Rounding>,
-    /// Whether matrix units gave exact sums.
+    /// Whether matrix units gave exact sums, and the schedules that use them what they should.
     pub matrix: MatrixTest,
     /// Attention over 16 keys: largest error in units of its bound.
     pub attention: f64,
