@@ -36,8 +36,11 @@ impl Journal {
     }
 }
 
+/// A case by its op and seed.
+type Name = (String, u64);
+
 /// The cases that a journal has, and the one that was begun and has no end. A last line that was cut off counts as not written.
-pub(super) fn read(path: &Path) -> Result<(Vec<CaseReport>, Option<(String, u64)>)> {
+pub(super) fn read(path: &Path) -> Result<(Vec<CaseReport>, Option<Name>)> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok((Vec::new(), None)),
@@ -57,7 +60,7 @@ pub(super) fn read(path: &Path) -> Result<(Vec<CaseReport>, Option<(String, u64)
 }
 
 /// Notes that the case which a journal leaves open has ended its process, and how. The case, if there is one.
-pub(super) fn blame(path: &Path, how: &str) -> Result<Option<(String, u64)>> {
+pub(super) fn blame(path: &Path, how: &str) -> Result<Option<Name>> {
     let Some((op, seed)) = read(path)?.1 else { return Ok(None) };
     let case = crashed(&op, seed, how).map_err(anyhow::Error::msg)?;
     Journal::open(path)?.note(Moment::Done(&case))?;

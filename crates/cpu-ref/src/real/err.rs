@@ -71,9 +71,9 @@ impl Mul for Err {
     type Output = Self;
     fn mul(self, o: Self) -> Self {
         if self.is_zero() || o.is_zero() {
-            // An overflow times 0 is not 0.
+            // An overflow times 0 is not 0, nor is what is not finite.
             let lost = self.e.is_nan() || o.e.is_nan();
-            return Self { v: 0.0, e: if lost { f64::NAN } else { 0.0 } };
+            return Self { v: self.v * o.v, e: if lost { f64::NAN } else { 0.0 } };
         }
         let carried = carry(self.v, o.e) + carry(o.v, self.e) + carry(self.e, o.e);
         Self::rounded(self.v * o.v, carried + FLUSH * (self.v.abs() + o.v.abs()), 2.0)
@@ -367,6 +367,13 @@ impl Accumulator<Err> for ErrSum {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn zero_times_what_is_not_finite_is_nan() {
+        let product = |x: f64| (Err::from_f64(x) * Err::from_f64(0.0)).value();
+        assert!(product(f64::NAN).is_nan() && product(f64::INFINITY).is_nan());
+        assert_eq!((product(-3.0), product(1e300)), (0.0, 0.0));
+    }
 
     #[test]
     fn f16_loses_a_spacing_or_what_is_not_normal() {

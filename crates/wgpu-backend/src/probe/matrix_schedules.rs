@@ -30,7 +30,8 @@ const ATTENTIONS: [(usize, usize, usize); 2] = [(1, 77, 64), (2, 1, 16)];
 
 fn attentions() -> Vec<Attention> {
     let of = |(heads, length, dim)| {
-        let softmax = Attention { dtype: Dtype::F16, ..Attention::softmax(Dims::new(1, heads, length, dim)) };
+        let softmax =
+            Attention { dtype: Dtype::F16, lse: true, ..Attention::softmax(Dims::new(1, heads, length, dim)) };
         let sigmoid = Attention { dtype: Dtype::F16, ..Attention::sigmoid(softmax.dims) };
         [softmax, Attention { causal: Causal::TopLeft, ..sigmoid }]
     };
