@@ -6,6 +6,7 @@ use gatefold_core::{Operand, Tensors};
 use gatefold_shaders::{Choices, Kernels, Limits, Plan, ShapeClass};
 
 use crate::agree::disagreement;
+use crate::probe::POISON;
 use crate::watch::Clock;
 use crate::{Gpu, Ran, RunError, RunOptions, Tried, TuneReport, TunedClass, Verdict, tuning};
 
@@ -32,9 +33,6 @@ impl Default for TuneOptions {
 const FEWEST: usize = 3;
 const MOST: usize = 15;
 const ENOUGH: Duration = Duration::from_millis(200);
-
-/// Word that outputs and scratch are filled with before a tile is verified.
-const POISON: u32 = 0x7FC0_DEAD;
 
 /// One op being tuned.
 struct Tuner<'a, O: Kernels> {

@@ -18,7 +18,6 @@ use crate::verify::{NO_ADAPTER, progress};
 use crate::{failures, shell};
 
 /// What came of a stack, or of the adapter.
-#[derive(Default)]
 pub(super) struct Ran {
     pub(super) report: Report,
     /// Whether it has no adapter here, and need not have one.

@@ -30,6 +30,9 @@ use gatefold_shaders::{Limits, MatrixUnit, Plan};
 
 use crate::{Gpu, Ran, RunError, RunOptions};
 
+/// Word that outputs and scratch are filled with before a kernel is tried.
+pub(crate) const POISON: u32 = 0x7FC0_DEAD;
+
 /// What plans run on, for the probe: a [`Gpu`], or another implementation of WebGPU in the tests.
 #[doc(hidden)]
 pub trait Runner {

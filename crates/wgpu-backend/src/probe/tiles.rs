@@ -7,7 +7,7 @@ use half::f16;
 use super::draw::{Draw, SEED};
 use super::file;
 use super::verdict::status;
-use super::{FastPath, PathVerdict};
+use super::{FastPath, POISON, PathVerdict};
 use crate::agree::disagreement;
 use crate::signal::lock;
 use crate::{Gpu, RunError, RunOptions};
@@ -15,9 +15,6 @@ use crate::{Gpu, RunError, RunOptions};
 /// The largest case that a tile is tried on: half a second on a software driver.
 const MOST_FLOPS: f64 = 16e9;
 const MOST_BYTES: f64 = 256e6;
-
-/// Word that outputs and scratch are filled with.
-const POISON: u32 = 0x7FC0_DEAD;
 
 /// Seeded contents of an operand: floats from −1 to 1, and bits or zeros where it holds integers.
 fn drawn(operand: &Operand, draw: &mut Draw, bits: bool) -> Result<Tensor, RunError> {
@@ -30,7 +27,7 @@ fn drawn(operand: &Operand, draw: &mut Draw, bits: bool) -> Result<Tensor, RunEr
 }
 
 /// Seeded inputs that the op accepts: integers of any bits, else zeros. `None`: it accepts neither.
-fn inputs<O: Kernels>(op: &O) -> Result<Option<Tensors>, RunError> {
+pub(super) fn inputs<O: Kernels>(op: &O) -> Result<Option<Tensors>, RunError> {
     for bits in [true, false] {
         let mut draw = Draw(SEED);
         let mut inputs = Tensors::new();
