@@ -135,10 +135,11 @@ var<private> at: Sequence;
 
 fn side_f32(word: u32) -> f32 { return bitcast<f32>(side[word]); }
 
-// ln of a count from 1 to 2^32 - 1, to 2 ULP: ln(2^e·m) = e·ln 2 + 2·atanh((m - 1)/(m + 1)). The builtin is not good enough near 1.
+// ln of a count from 1 to 2^32 - 1, to 2 ULP: ln(2^e·m) = e·ln 2 + 2·atanh((m - 1)/(m + 1)). The builtin is not good enough near 1; a quotient
+// that may round would leave something of ln 1.
 fn ln_count(count: u32) -> f32 {
     let exponent = firstLeadingBit(count);
-    let m = f32(count) / f32(1u << exponent);
+    let m = f32(count) * bitcast<f32>((127u - exponent) << 23u);
     let x = (m - 1.0) / (m + 1.0);
     let y = x * x;
     let series = 1.0 + y * (0.33333334 + y * (0.2 + y * (0.14285715 + y * (0.11111111 + y * (0.09090909 + y * 0.07692308)))));
