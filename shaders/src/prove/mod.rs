@@ -30,7 +30,7 @@ mod ways;
 mod writes;
 
 use std::borrow::Borrow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 
 use gatefold_core::Operand;
@@ -39,13 +39,14 @@ use crate::link::Module;
 use crate::{Dispatch, LinkError, Param, Plan, Safety, Step};
 use range::Range;
 
-/// Dispatches of a step that are looked at one by one, if what holds for all at once is not enough.
-const ONE_BY_ONE: usize = 64;
+/// How often a step is looked at, at most: all its dispatches at once, and halves of what that did not prove.
+const MOST_LOOKS: usize = 128;
 
 /// What a run takes for granted: the numbers of a dispatch, or of several.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Numbers {
-    bytes: HashMap<String, u64>,
-    params: HashMap<&'static str, (bool, Range)>,
+    bytes: BTreeMap<String, u64>,
+    params: BTreeMap<&'static str, (bool, Range)>,
     /// Most workgroups by dimension.
     grid: [u32; 3],
     /// Whether that is the grid of all.
@@ -53,31 +54,34 @@ struct Numbers {
 }
 
 impl Numbers {
-    /// What holds for all of these dispatches.
-    fn of(dispatches: &[Dispatch], module: &Module, bytes: &dyn Fn(&Dispatch, &str) -> u64) -> Self {
-        let mut params: HashMap<&'static str, (bool, Range)> = HashMap::new();
-        let mut grid = [0; 3];
-        for dispatch in dispatches {
-            for (most, own) in grid.iter_mut().zip(dispatch.grid) {
-                *most = own.max(*most);
-            }
-            for (name, param) in &dispatch.params {
-                let (signed, n) = match *param {
-                    Param::U32(n) => (false, n.into()),
-                    Param::I32(n) => (true, n.into()),
-                    Param::F32(_) => continue,
-                };
-                let entry = params.entry(name).or_insert((signed, Range::only(n)));
-                entry.1 = entry.1.hull(Range::only(n));
-            }
-        }
-        let least = |name: &str| dispatches.iter().map(|d| bytes(d, name)).min().unwrap_or(0);
+    fn of(dispatch: &Dispatch, module: &Module, bytes: &dyn Fn(&Dispatch, &str) -> u64) -> Self {
+        let whole = |(name, param): &(&'static str, Param)| match *param {
+            Param::U32(n) => Some((*name, (false, Range::only(n.into())))),
+            Param::I32(n) => Some((*name, (true, Range::only(n.into())))),
+            Param::F32(_) => None,
+        };
         Self {
-            bytes: module.bindings.iter().map(|b| (b.name.clone(), least(&b.name))).collect(),
-            params,
-            grid,
-            same_grid: dispatches.iter().all(|d| d.grid == grid),
+            bytes: module.bindings.iter().map(|b| (b.name.clone(), bytes(dispatch, &b.name))).collect(),
+            params: dispatch.params.iter().filter_map(whole).collect(),
+            grid: dispatch.grid,
+            same_grid: true,
         }
+    }
+
+    /// What holds for both.
+    fn hull(mut self, other: &Self) -> Self {
+        self.same_grid &= other.same_grid && self.grid == other.grid;
+        for (most, own) in self.grid.iter_mut().zip(other.grid) {
+            *most = own.max(*most);
+        }
+        for (name, (signed, range)) in &other.params {
+            let entry = self.params.entry(name).or_insert((*signed, *range));
+            entry.1 = entry.1.hull(*range);
+        }
+        for (name, bytes) in &mut self.bytes {
+            *bytes = other.bytes.get(name).map_or(0, |b| *b.min(bytes));
+        }
+        self
     }
 }
 
@@ -95,6 +99,17 @@ struct Verified {
     span: naga::Span,
     fault: Option<(String, Range)>,
     trips: i128,
+}
+
+impl Verified {
+    /// Adds what was found of the same place under other numbers.
+    fn join(&mut self, other: &Self) {
+        self.trips = self.trips.max(other.trips);
+        self.fault = match (self.fault.take(), other.fault.clone()) {
+            (Some((what, range)), Some(more)) => Some((what, range.hull(more.1))),
+            (one, another) => one.or(another),
+        };
+    }
 }
 
 /// An index or a loop that is not proven.
@@ -142,32 +157,46 @@ impl Proof {
 
 type Sites = HashMap<Site, Verified>;
 
-/// Looks at one set of numbers. False if that takes too long.
-fn look(module: &Module, numbers: &Numbers, writes: &Rc<writes::Writes>, sites: &mut Sites) -> bool {
-    machine::Machine::new(module, numbers, Rc::clone(writes), sites).run()
+/// What is looked at, and what was found.
+struct Search<'a> {
+    module: &'a Module,
+    writes: Rc<writes::Writes>,
+    sites: Sites,
+    /// Whether nothing took too long.
+    whole: bool,
+    looks: usize,
+}
+
+impl Search<'_> {
+    /// Looks at dispatches together, and at each half of them if that does not prove everything.
+    fn look(&mut self, all: &[Numbers]) {
+        let Some((first, rest)) = all.split_first() else { return };
+        let numbers = rest.iter().fold(first.clone(), Numbers::hull);
+        let mut sites = Sites::new();
+        let whole = machine::Machine::new(self.module, &numbers, Rc::clone(&self.writes), &mut sites).run();
+        self.looks = self.looks.saturating_sub(1);
+        let is_proven = whole && sites.values().all(|v| v.fault.is_none());
+        if !is_proven && all.len() > 1 && self.looks >= 2 {
+            let (before, after) = all.split_at(all.len() / 2);
+            self.look(before);
+            return self.look(after);
+        }
+        self.whole &= whole;
+        for (site, verified) in sites {
+            self.sites.entry(site).and_modify(|v| v.join(&verified)).or_insert(verified);
+        }
+    }
 }
 
 /// Proves what can be proven of a step. `bytes` is what a dispatch binds for a global.
 pub fn prove(module: &Module, step: &Step, bytes: &dyn Fn(&Dispatch, &str) -> u64) -> Proof {
     let writes = Rc::new(writes::Writes::of(&module.naga));
-    let mut dispatches: Vec<Dispatch> = step.dispatches.iter().filter(|d| !d.grid.contains(&0)).cloned().collect();
-    let mut sites = Sites::new();
-    if dispatches.len() > 2 {
-        let whole = look(module, &Numbers::of(&dispatches, module, bytes), &writes, &mut sites);
-        if whole && sites.values().all(|v| v.fault.is_none()) {
-            return proof(module, step, sites, true);
-        }
-        sites.clear();
-    }
-    let rest = dispatches.split_off(dispatches.len().min(ONE_BY_ONE));
-    let mut whole = true;
-    for dispatch in dispatches {
-        whole &= look(module, &Numbers::of(&[dispatch], module, bytes), &writes, &mut sites);
-    }
-    if !rest.is_empty() {
-        whole &= look(module, &Numbers::of(&rest, module, bytes), &writes, &mut sites);
-    }
-    proof(module, step, sites, whole)
+    let mut known = HashSet::new();
+    let all = step.dispatches.iter().filter(|d| !d.grid.contains(&0)).map(|d| Numbers::of(d, module, bytes));
+    let all: Vec<Numbers> = all.filter(|numbers| known.insert(numbers.clone())).collect();
+    let mut search = Search { module, writes, sites: Sites::new(), whole: true, looks: MOST_LOOKS };
+    search.look(&all);
+    proof(module, step, search.sites, search.whole)
 }
 
 fn proof(module: &Module, step: &Step, sites: Sites, whole: bool) -> Proof {

@@ -8,7 +8,7 @@ pub(super) const WORD: i128 = 1 << 32;
 const FAR: i128 = 1 << 100;
 
 /// The numbers lo ..= hi; none if lo > hi.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Range {
     pub(super) lo: i128,
     pub(super) hi: i128,
