@@ -12,7 +12,7 @@ use gatefold_shaders::prove::{bound_bytes, prove};
 use specs::{Specs, profiles};
 
 /// Least share of the claimed variants that is proven, in percent. It only ever rises; the goal is 100.
-const LEAST_SHARE: usize = 98;
+const LEAST_SHARE: usize = 99;
 
 #[derive(Default)]
 struct Seen {

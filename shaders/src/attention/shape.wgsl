@@ -158,12 +158,15 @@ fn enter(batch: u32, q_head: u32) {
         // of a range that runs backward nothing is left
         at.len_q = min(clamp(side[params.cu_q_at + batch + 1u], q_from, params.total_q) - q_from, params.seq_q);
         at.len_kv = min(clamp(side[params.cu_kv_at + batch + 1u], kv_from, params.total_kv) - kv_from, params.seq_kv);
-        at.q_row = q_from * params.q_heads + q_head;
-        at.k_row = kv_from * params.kv_heads + at.kv_head;
+        // what is empty at the very end stands at the last row: its rows are read, and not used, where several sequences go in step
+        let q_first = min(q_from, max(params.total_q, 1u) - 1u);
+        let kv_first = min(kv_from, max(params.total_kv, 1u) - 1u);
+        at.q_row = q_first * params.q_heads + q_head;
+        at.k_row = kv_first * params.kv_heads + at.kv_head;
         at.q_step = params.q_heads;
         at.k_step = params.kv_heads;
-        at.stat_row = q_head * params.total_q + q_from;
-        at.key_stat = kv_from;
+        at.stat_row = q_head * params.total_q + q_first;
+        at.key_stat = kv_first;
         at.bias_row = at.key_stat + at.kv_head * params.total_kv * params.key_bias_heads;
     } else {
         if params.lens_q_at != ABSENT { at.len_q = min(side[params.lens_q_at + batch], params.seq_q); }

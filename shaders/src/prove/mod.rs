@@ -30,7 +30,7 @@ mod ways;
 mod writes;
 
 use std::borrow::Borrow;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
 use gatefold_core::Operand;
@@ -39,8 +39,8 @@ use crate::link::Module;
 use crate::{Dispatch, LinkError, Param, Plan, Safety, Step};
 use range::Range;
 
-/// How often a step is looked at, at most: all its dispatches at once, and halves of what that did not prove.
-const MOST_LOOKS: usize = 128;
+/// How often a step is looked at, about at most: all its dispatches at once, and parts of them if that does not prove everything.
+const MOST_LOOKS: usize = 256;
 
 /// What a run takes for granted: the numbers of a dispatch, or of several.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -83,6 +83,30 @@ impl Numbers {
         }
         self
     }
+
+    /// All of them, always in the same order.
+    fn list(&self) -> Vec<i128> {
+        let bytes = self.bytes.values().map(|&b| b.into());
+        bytes.chain(self.params.values().map(|p| p.1.lo)).chain(self.grid.map(i128::from)).collect()
+    }
+}
+
+/// Groups of equal numbers, by each number that takes several values: the fewest groups first, and none twice. What a window has of its own is in some
+/// of them, what a range of terms has in others.
+fn groupings(all: &[Numbers]) -> Vec<Vec<Vec<Numbers>>> {
+    let lists: Vec<_> = all.iter().map(Numbers::list).collect();
+    let mut known = BTreeSet::new();
+    let mut found = Vec::new();
+    for at in 0..lists.first().map_or(0, Vec::len) {
+        let mut groups: BTreeMap<i128, Vec<usize>> = BTreeMap::new();
+        lists.iter().enumerate().for_each(|(i, list)| groups.entry(list[at]).or_default().push(i));
+        let members: BTreeSet<_> = groups.into_values().collect();
+        if members.len() > 1 && known.insert(members.clone()) {
+            found.push(members.iter().map(|of| of.iter().map(|&i| all[i].clone()).collect()).collect());
+        }
+    }
+    found.sort_by_key(Vec::len);
+    found
 }
 
 /// An index or a loop, wherever it is met.
@@ -105,10 +129,7 @@ impl Verified {
     /// Adds what was found of the same place under other numbers.
     fn join(&mut self, other: &Self) {
         self.trips = self.trips.max(other.trips);
-        self.fault = match (self.fault.take(), other.fault.clone()) {
-            (Some((what, range)), Some(more)) => Some((what, range.hull(more.1))),
-            (one, another) => one.or(another),
-        };
+        self.fault = other.fault.clone().or(self.fault.take());
     }
 }
 
@@ -161,29 +182,57 @@ type Sites = HashMap<Site, Verified>;
 struct Search<'a> {
     module: &'a Module,
     writes: Rc<writes::Writes>,
+    /// All places met, with the latest fault of each.
     sites: Sites,
-    /// Whether nothing took too long.
-    whole: bool,
     looks: usize,
+    /// Whether some dispatch could not be looked at to the end.
+    too_long: bool,
 }
 
 impl Search<'_> {
-    /// Looks at dispatches together, and at each half of them if that does not prove everything.
-    fn look(&mut self, all: &[Numbers]) {
-        let Some((first, rest)) = all.split_first() else { return };
+    /// Places that are not proven, of dispatches looked at together. None if that takes too long.
+    fn look(&mut self, all: &[Numbers]) -> Option<HashSet<Site>> {
+        let (first, rest) = all.split_first()?;
         let numbers = rest.iter().fold(first.clone(), Numbers::hull);
         let mut sites = Sites::new();
         let whole = machine::Machine::new(self.module, &numbers, Rc::clone(&self.writes), &mut sites).run();
         self.looks = self.looks.saturating_sub(1);
-        let is_proven = whole && sites.values().all(|v| v.fault.is_none());
-        if !is_proven && all.len() > 1 && self.looks >= 2 {
-            let (before, after) = all.split_at(all.len() / 2);
-            self.look(before);
-            return self.look(after);
-        }
-        self.whole &= whole;
+        let open = sites.iter().filter(|(_, v)| v.fault.is_some()).map(|(site, _)| *site).collect();
         for (site, verified) in sites {
             self.sites.entry(site).and_modify(|v| v.join(&verified)).or_insert(verified);
+        }
+        whole.then_some(open)
+    }
+
+    /// A place is proven if it is in every group of one grouping: an access before which nothing was out of bounds is not, so no access is.
+    fn settle(&mut self, all: &[Numbers]) -> HashSet<Site> {
+        let Some(mut open) = self.look(all) else { return self.parts(all, None) };
+        for groups in groupings(all) {
+            if open.is_empty() || groups.len() > self.looks / 2 {
+                break;
+            }
+            let found: Option<Vec<_>> = groups.iter().map(|group| self.look(group)).collect();
+            if let Some(found) = found {
+                open.retain(|site| found.iter().any(|of| of.contains(site)));
+            }
+        }
+        if open.is_empty() { open } else { self.parts(all, Some(&open)) }
+    }
+
+    /// Of `open` places, or of any, those that are not proven in some part of these dispatches.
+    fn parts(&mut self, all: &[Numbers], open: Option<&HashSet<Site>>) -> HashSet<Site> {
+        let found = self.look(all);
+        let groups = groupings(all).into_iter().next().filter(|groups| groups.len() <= self.looks);
+        self.too_long |= found.is_none() && groups.is_none();
+        let still = match (found, open) {
+            (Some(found), Some(open)) => Some(&found & open),
+            (found, open) => found.or(open.cloned()),
+        };
+        match groups {
+            Some(groups) if still.as_ref().is_none_or(|s| !s.is_empty()) => {
+                groups.iter().flat_map(|group| self.parts(group, still.as_ref())).collect()
+            }
+            _ => still.unwrap_or_default(),
         }
     }
 }
@@ -194,9 +243,13 @@ pub fn prove(module: &Module, step: &Step, bytes: &dyn Fn(&Dispatch, &str) -> u6
     let mut known = HashSet::new();
     let all = step.dispatches.iter().filter(|d| !d.grid.contains(&0)).map(|d| Numbers::of(d, module, bytes));
     let all: Vec<Numbers> = all.filter(|numbers| known.insert(numbers.clone())).collect();
-    let mut search = Search { module, writes, sites: Sites::new(), whole: true, looks: MOST_LOOKS };
-    search.look(&all);
-    proof(module, step, search.sites, search.whole)
+    let mut search = Search { module, writes, sites: Sites::new(), looks: MOST_LOOKS, too_long: false };
+    let open = if all.is_empty() { HashSet::new() } else { search.settle(&all) };
+    let Search { mut sites, too_long, .. } = search;
+    for (site, verified) in &mut sites {
+        verified.fault = verified.fault.take().filter(|_| open.contains(site));
+    }
+    proof(module, step, sites, !too_long)
 }
 
 fn proof(module: &Module, step: &Step, sites: Sites, whole: bool) -> Proof {

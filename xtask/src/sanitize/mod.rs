@@ -21,6 +21,9 @@ pub(crate) struct Sanitize {
     /// Only the op of this name
     #[arg(long, conflicts_with = "file")]
     op: Option<String>,
+    /// Only the case of this seed, as findings name it, with every profile and every adversary; may be given several times
+    #[arg(long, requires = "op", conflicts_with = "full")]
+    seed: Vec<u64>,
     /// Every variant that a case of moderate size reaches, and every adversary
     #[arg(long, conflicts_with = "file")]
     full: bool,
@@ -33,7 +36,10 @@ impl Sanitize {
     pub(crate) fn run(&self) -> Result<u8> {
         match &self.file {
             Some(file) => file::run(file, self.dispatch.as_deref()),
-            None => ops::run(&ops::Wanted { op: self.op.clone(), full: self.full, verbose: self.verbose }),
+            None => {
+                let (op, seeds) = (self.op.clone(), self.seed.clone());
+                ops::run(&ops::Wanted { op, seeds, full: self.full, verbose: self.verbose })
+            }
         }
     }
 }

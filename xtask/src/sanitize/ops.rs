@@ -11,13 +11,15 @@ use gatefold_sanitizer::{Adversary, Style};
 use gatefold_shaders::Kernels;
 use rayon::prelude::*;
 
-use super::cases::{Chosen, Effort, choose};
+use super::cases::{Chosen, Effort, choose, choose_seeds};
 use super::execute::{How, Programs, Ran, execute};
 use super::planted;
 
 /// What is to be run.
 pub(super) struct Wanted {
     pub(super) op: Option<String>,
+    /// Only these seeds, unless empty.
+    pub(super) seeds: Vec<u64>,
     pub(super) full: bool,
     pub(super) verbose: bool,
 }
@@ -38,9 +40,9 @@ struct Checked {
 /// How many findings of an op are printed.
 const MOST_LINES: usize = 12;
 
-fn styles(full: bool, seed: u64) -> Vec<Style> {
+fn styles(every: bool, seed: u64) -> Vec<Style> {
     let all = [Style::Random, Style::Up, Style::Down];
-    if full { all.to_vec() } else { vec![all[usize::try_from(seed % 3).unwrap_or(0)]] }
+    if every { all.to_vec() } else { vec![all[usize::try_from(seed % 3).unwrap_or(0)]] }
 }
 
 impl Checked {
@@ -57,7 +59,7 @@ impl Checked {
 }
 
 /// Interprets a case, plainly and by adversaries.
-fn check<O: Reference + Kernels>(programs: &Programs, chosen: &Chosen<O>, full: bool) -> Checked {
+fn check<O: Reference + Kernels>(programs: &Programs, chosen: &Chosen<O>, every_style: bool) -> Checked {
     let Chosen { case, profile, subgroup, plan } = chosen;
     let clock = Instant::now();
     let mut checked = Checked {
@@ -72,7 +74,7 @@ fn check<O: Reference + Kernels>(programs: &Programs, chosen: &Chosen<O>, full: 
     };
     let exact = bounded_as(&case.op, &case.inputs, plan.rounds_weights);
     let operands = case.op.operands();
-    for style in std::iter::once(None).chain(styles(full, case.seed).into_iter().map(Some)) {
+    for style in std::iter::once(None).chain(styles(every_style, case.seed).into_iter().map(Some)) {
         let adversary = style.map(|style| Adversary { seed: case.seed, style });
         let who = style.map_or("plain".into(), |style| format!("adversary {style:?}").to_lowercase());
         let how = How { subgroup: *subgroup, seed: case.seed + 1, adversary };
@@ -103,9 +105,13 @@ fn check<O: Reference + Kernels>(programs: &Programs, chosen: &Chosen<O>, full: 
 /// Interprets the cases of one op; gives how many passed and failed.
 fn op<O: Reference + Kernels>(wanted: &Wanted) -> (usize, usize) {
     let clock = Instant::now();
-    let choice = choose::<O>(Effort::of(wanted.full));
+    let choice = match &wanted.seeds[..] {
+        [] => choose::<O>(Effort::of(wanted.full)),
+        seeds => choose_seeds(seeds),
+    };
+    let every_style = wanted.full || !wanted.seeds.is_empty();
     let programs = Programs::default();
-    let all: Vec<_> = choice.chosen.par_iter().map(|chosen| check(&programs, chosen, wanted.full)).collect();
+    let all: Vec<_> = choice.chosen.par_iter().map(|chosen| check(&programs, chosen, every_style)).collect();
     let covered: BTreeSet<_> = all.iter().flat_map(|c| &c.variants).collect();
     let failed = |c: &&Checked| !c.wrong.is_empty() || !c.findings.is_empty();
     let (failures, findings) = (all.iter().filter(failed).count(), all.iter().map(|c| c.findings.len()).sum::<usize>());
