@@ -270,6 +270,9 @@ impl<'a> Machine<'a> {
         if !range.within(most) {
             let exact = self.terms.exact(index);
             range = range.meet(self.terms.bounds(exact, 2));
+            if self.thorough && !range.within(most) {
+                range = range.meet(self.terms.bounds_by_definition(exact));
+            }
         }
         self.judge_index(handle, range, parts);
     }

@@ -11,6 +11,8 @@ const FACTS: usize = 24;
 const REMAINDERS: usize = 8;
 /// Terms of a choice that are looked at one by one.
 const WAYS: usize = 4;
+/// Definitions that are followed one after another.
+const DEFINITIONS: u32 = 4;
 
 fn floor_div(a: i128, b: i128) -> i128 {
     a.div_euclid(b)
@@ -250,8 +252,25 @@ impl Terms {
         })
     }
 
+    /// Bounds of a form by what its atoms are by definition, and at most one fact. Not within itself more than once.
+    pub(super) fn bounds_by_definition(&mut self, e: Exact) -> Range {
+        if self.defining > 1 {
+            return Range::ALL;
+        }
+        self.defining += 1;
+        let mut upper = |e: Exact| {
+            let best = self.upper_by_definition(e, DEFINITIONS);
+            let facts = self.facts_about(e);
+            self.upper_by_facts(e, &facts, best, |terms, e| terms.upper_by_definition(e, DEFINITIONS))
+        };
+        let negative = Exact { scale: -e.scale, add: -e.add, ..e };
+        let range = Range::new(-upper(negative), upper(e));
+        self.defining -= 1;
+        range
+    }
+
     fn upper(&mut self, e: Exact, depth: u32) -> i128 {
-        let mut best = self.range_of(e).hi;
+        let best = self.range_of(e).hi;
         if depth == 0 || e.scale == 0 {
             return best;
         }
@@ -260,7 +279,35 @@ impl Terms {
         {
             return best.min(bound);
         }
-        for (fact, most) in self.facts_about(e) {
+        let facts = self.facts_about(e);
+        self.upper_by_facts(e, &facts, best, |terms, e| terms.upper(e, depth - 1))
+    }
+
+    /// The same by what atoms are by definition alone: `depth` of them one after another.
+    fn upper_by_definition(&mut self, e: Exact, depth: u32) -> i128 {
+        let best = self.range_of(e).hi;
+        if depth == 0 || e.scale == 0 {
+            return best;
+        }
+        if let Some(bound) = self.upper_of_sides(e, |terms, e| terms.upper_by_definition(e, depth)) {
+            return best.min(bound);
+        }
+        let mut found = Vec::new();
+        for &(atom, _) in self.coefficients(e.shape).iter() {
+            self.definition(atom, &mut found);
+        }
+        self.upper_by_facts(e, &found, best, |terms, e| terms.upper_by_definition(e, depth - 1))
+    }
+
+    /// The smaller of `best` and what one fact and the bound of the rest say.
+    fn upper_by_facts(
+        &mut self,
+        e: Exact,
+        facts: &[(Exact, i128)],
+        mut best: i128,
+        mut upper: impl FnMut(&mut Self, Exact) -> i128,
+    ) -> i128 {
+        for &(fact, most) in facts {
             for &(atom, c) in self.coefficients(e.shape).iter() {
                 let c = i128::from(c) * e.scale;
                 let f =
@@ -269,11 +316,31 @@ impl Terms {
                 // |f|·e = (|f|·e − |c|·fact) + |c|·fact
                 let (f, c) = (f.abs(), c.abs());
                 let rest = self.mix(e, f, fact, -c);
-                let bound = floor_div(self.upper(rest, depth - 1) + c * most, f);
-                best = best.min(bound);
+                best = best.min(floor_div(upper(self, rest) + c * most, f));
             }
         }
         best
+    }
+
+    /// The same where an atom is the larger of two that counts, or the smaller of two that is taken away: with each of them in its place.
+    fn upper_of_sides(&mut self, e: Exact, mut upper: impl FnMut(&mut Self, Exact) -> i128) -> Option<i128> {
+        for &(atom, c) in self.coefficients(e.shape).iter() {
+            let c = i128::from(c) * e.scale;
+            let (a, b) = match self.atoms[atom as usize].def {
+                Def::Op(Op::Max, a, b) if c > 0 => (a, b),
+                Def::Op(Op::Min, a, b) if c < 0 => (a, b),
+                _ => continue,
+            };
+            let own = Exact { scale: 1, shape: self.atoms[atom as usize].shape, add: 0 };
+            let rest = self.mix(e, 1, own, -c);
+            let most = [a, b].map(|side| {
+                let side = self.exact(side);
+                let replaced = self.mix(rest, 1, side, c);
+                upper(self, replaced)
+            });
+            return Some(most[0].max(most[1]));
+        }
+        None
     }
 
     /// The same where an atom of the form is one of a few terms: with each of them in its place.

@@ -64,6 +64,8 @@ pub(super) struct Machine<'a> {
     pub(super) reads: HashMap<(Handle<naga::GlobalVariable>, Vec<Term>), Value>,
     pub(super) writes: Rc<Writes>,
     pub(super) recording: bool,
+    /// Whether long searches are worth their time: there is nothing smaller to look at.
+    pub(super) thorough: bool,
     pub(super) sites: &'a mut HashMap<Site, Verified>,
     pub(super) fuel: u64,
     pub(super) next: usize,
@@ -89,14 +91,21 @@ impl<'a> Machine<'a> {
             reads: HashMap::new(),
             writes,
             recording: true,
+            thorough: false,
             sites,
             fuel: FUEL,
             next: 0,
         }
     }
 
+    /// The same, with long searches.
+    pub(super) fn thorough(mut self) -> Self {
+        self.thorough = true;
+        self
+    }
+
     /// Runs the entry point. False if it is too long to be looked at.
-    pub(super) fn run(&mut self) -> bool {
+    pub(super) fn run(mut self) -> bool {
         for (handle, global) in self.module.global_variables.iter() {
             if global.space == naga::AddressSpace::Private {
                 let value = match global.init {

@@ -195,7 +195,8 @@ impl Search<'_> {
         let (first, rest) = all.split_first()?;
         let numbers = rest.iter().fold(first.clone(), Numbers::hull);
         let mut sites = Sites::new();
-        let whole = machine::Machine::new(self.module, &numbers, Rc::clone(&self.writes), &mut sites).run();
+        let machine = machine::Machine::new(self.module, &numbers, Rc::clone(&self.writes), &mut sites);
+        let whole = if all.len() == 1 { machine.thorough().run() } else { machine.run() };
         self.looks = self.looks.saturating_sub(1);
         let open = sites.iter().filter(|(_, v)| v.fault.is_some()).map(|(site, _)| *site).collect();
         for (site, verified) in sites {

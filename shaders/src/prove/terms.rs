@@ -94,6 +94,8 @@ pub(super) struct Terms {
     /// Whether the path at hand cannot be.
     pub(super) dead: bool,
     depth: u32,
+    /// How many searches by definition are being made, one within another.
+    pub(super) defining: u32,
 }
 
 fn symmetric(n: i128) -> i128 {
@@ -275,7 +277,10 @@ impl Terms {
         if range.hi - range.lo > 4 * WORD || self.depth > 0 {
             return None;
         }
-        let range = self.bounds(form, 1);
+        let mut range = self.bounds(form, 1);
+        if self.defining > 0 && turn(range.lo) != turn(range.hi) {
+            range = range.meet(self.bounds_by_definition(form));
+        }
         (range.is_empty() || turn(range.lo) == turn(range.hi))
             .then(|| if range.is_empty() { 0 } else { turn(range.lo) })
     }

@@ -1,7 +1,7 @@
 //! Numbers for the gate's cases. Where computed numbers decide who is chosen, rows are drawn again until no two candidates are closer than their
 //! bounds: then indices are exact.
 
-use gatefold_core::routing::{GateActivation, NanLogits, Score};
+use gatefold_core::routing::{GateActivation, LOGIT_LIMIT, NanLogits, Score};
 use gatefold_core::{Dtype, Op, Role, Tensor, Tensors, TopKGate, TopKGateBackward};
 use half::f16;
 
@@ -35,17 +35,23 @@ struct Draft<'a> {
     temperature: f32,
 }
 
+/// A sum that is an f32 itself, so that every rounding keeps it.
 #[allow(clippy::cast_possible_truncation, reason = "whether a number is an f32 is asked")]
-fn is_f32(x: f64) -> bool {
-    f64::from(x as f32) == x
+fn exact_sum(a: f32, b: f32) -> Option<f32> {
+    let (x, y) = (f64::from(a), f64::from(b));
+    let sum = x + y;
+    // neither lost anything, and f32 holds the sum
+    (sum - x == y && sum - y == x && f64::from(sum as f32) == sum).then_some(sum as f32)
 }
 
-/// Whether two ranks are in the same order for every kernel.
-fn apart(op: &TopKGate, (a, b): (Err, Err), same: bool) -> bool {
-    // an f64 sum of f32 numbers that is an f32 is the sum, and every rounding keeps it
-    let is_sum = !op.ranks_by_score() || (op.score == Score::Identity && !op.temperature);
-    let exact = |x: Err| x.e == 0.0 || (is_f32(x.v) && is_sum && op.activation == GateActivation::None);
-    same || (exact(a) && exact(b)) || (a.v - b.v).abs() > 2.0 * (a.e + b.e)
+/// Whether two ranks are in the same order for every kernel: of the same source, or far enough apart.
+fn apart(a: Err, b: Err, same: bool) -> bool {
+    same || (a.e == 0.0 && b.e == 0.0) || (a.v - b.v).abs() > 2.0 * (a.e + b.e)
+}
+
+/// A logit as it counts.
+fn limited(x: f32) -> f32 {
+    x.clamp(-LOGIT_LIMIT, LOGIT_LIMIT)
 }
 
 impl Draft<'_> {
@@ -67,11 +73,22 @@ impl Draft<'_> {
         let bits = |x: f32| (x + 0.0).to_bits();
         let bias = self.biases[0].get(e).copied().unwrap_or(0.0);
         let selection = self.biases[1].get(e).copied().map_or(0, bits);
-        let x = f64::from(row[e]) + f64::from(bias);
-        if self.op.activation == GateActivation::None && is_f32(x) {
-            return [bits(row[e] + bias), 0, selection];
+        match exact_sum(limited(row[e]), bias) {
+            Some(x) if self.op.activation == GateActivation::None => [bits(x), 0, selection],
+            _ => [bits(row[e]), bits(bias), selection],
         }
-        [bits(row[e]), bits(bias), selection]
+    }
+
+    /// The rank of an expert without an error where it is a sum that every kernel forms alike.
+    fn known(&self, row: &[f32], e: usize, rank: Err) -> Err {
+        let op = self.op;
+        let by_score = op.ranks_by_score();
+        let is_sum =
+            op.activation == GateActivation::None && (!by_score || (op.score == Score::Identity && !op.temperature));
+        let of = |biases: &[f32]| biases.get(e).copied().unwrap_or(0.0);
+        let entry = exact_sum(limited(row[e]), of(&self.biases[0]));
+        let sum = entry.and_then(|x| exact_sum(x, if by_score { of(&self.biases[1]) } else { 0.0 }));
+        if is_sum && sum.is_some() { Err { e: 0.0, ..rank } } else { rank }
     }
 
     /// Whether a kernel can only choose as the reference does.
@@ -90,7 +107,7 @@ impl Draft<'_> {
         let order: Vec<_> = by_rank(ranks).into_iter().filter_map(|e| Some((e, ranks[e]?))).collect();
         let pair = |a: usize, b: usize| {
             let ((e, x), (f, y)) = (order[a], order[b]);
-            apart(self.op, (x, y), self.source(row, e) == self.source(row, f))
+            apart(self.known(row, e, x), self.known(row, f, y), self.source(row, e) == self.source(row, f))
         };
         // with groups any of them may be the last chosen
         let last = if self.op.groups.is_some() { order.len() } else { self.op.top_k.min(order.len()) };
@@ -107,7 +124,7 @@ impl Draft<'_> {
         };
         let order = by_rank(&scores);
         let pair = |&a: &usize, &b: &usize| match (scores[a], scores[b]) {
-            (Some(x), Some(y)) => apart(self.op, (x, y), sources(a) == sources(b)),
+            (Some(x), Some(y)) => apart(x, y, sources(a) == sources(b)),
             _ => true,
         };
         let (kept, left) = order.split_at(g.keep);

@@ -38,7 +38,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let range = min(same_for_all(vec2(max(steps.x, params.stream_from), min(steps.y, params.stream_to))), vec2(params.seq_q));
     for (var n = range.x; n < range.y; n++) {
         own_first = n * WALK + own;
-        stream_first = u32(i32(n * WALK) + stream);
+        stream_first = u32(max(i32(n * WALK) + stream, 0));         // never below: steps_of begins where the sequence does
         add_gradients(&total);
     }
     own_first = 0u;
