@@ -6,7 +6,8 @@
 //!
 //! - `range`: whole numbers from … to, and what WGSL's operations make of them.
 //! - `terms`: integers as linear forms modulo 2³² over atoms, so that equal expressions are one and a sum that wraps as a whole stays exact.
-//! - `facts`: what a path says (branches, loop guards, `select`), of atoms and of sums, and bounds from two facts together: `x − y ≤ −1`.
+//! - `facts`: what a path says (branches, loop guards, `select`), of atoms and of sums; `bounds`: what two facts say together (`x − y ≤ −1`), or definitions
+//!   one after another.
 //! - `value`, `machine`, `expr`, `ops`, `statement`: values by component, variables of an invocation, control flow with joins.
 //! - `loops`: what a trip changes, found once for any start, gives every trip's state as `start + step·n` and the bound of n.
 //!
@@ -15,6 +16,7 @@
 //! bindings do not change during a dispatch and no two bindings of which one is written overlap; the driver compiles what it is given. What a subgroup
 //! operation does with a lane that is not there is a value, never an access. Not proven: that workgroup memory is written before it is read; it is zeroed.
 
+mod bounds;
 mod expr;
 mod facts;
 mod loops;

@@ -27,7 +27,7 @@ fn proof_of(body: &str) -> Proof {
 }
 
 /// Each pair: a fault, and what it should be.
-const PAIRS: [(&str, &str, &str); 14] = [
+const PAIRS: [(&str, &str, &str); 16] = [
     ("index off by one", "out[row + 1u] = data[row];", "out[row] = data[row];"),
     ("guard off by one", "if row <= 64u - 4u { out[row + 4u] = 1u; }", "if row < 64u - 4u { out[row + 4u] = 1u; }"),
     ("guard missing", "out[row + 32u] = 1u;", "if row + 32u < 64u { out[row + 32u] = 1u; }"),
@@ -63,6 +63,18 @@ const PAIRS: [(&str, &str, &str); 14] = [
         "guard of another",
         "let a = data[row]; let b = data[lane]; if a < 64u { out[b] = 1u; }",
         "let a = data[row]; let b = data[lane]; if (a < 64u) & (b <= a) { out[b] = 1u; }",
+    ),
+    (
+        "empty rows at the end",
+        "let begin = min(data[0], 64u); let len = min(clamp(data[1], begin, 64u) - begin, 60u);
+         out[begin + min(lane, max(len, 1u) - 1u)] = 1u;",
+        "let begin = min(data[0], 64u); let len = min(clamp(data[1], begin, 64u) - begin, 60u);
+         out[min(begin, 63u) + min(lane, max(len, 1u) - 1u)] = 1u;",
+    ),
+    (
+        "guard of a choice",
+        "let at = select(0u, row + data[0] % 8u + 40u, row <= 17u); out[at] = 1u;",
+        "let at = select(0u, row + data[0] % 8u + 40u, row < 17u); out[at] = 1u;",
     ),
     ("workgroup array", "tile[lane ^ 32u] = 1u;", "tile[lane ^ 31u] = 1u;"),
     (
