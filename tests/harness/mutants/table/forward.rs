@@ -151,7 +151,7 @@ pub(super) const KERNELS: &[Row] = &[
         "packed_rows_not_moved",
         SHAPE,
         "lse of packed sequences lands on the first",
-        "at.stat_row = q_head * params.total_q + q_from;",
+        "at.stat_row = q_head * params.total_q + q_first;",
         "at.stat_row = q_head * params.total_q;",
         "",
         &["packed", "softmax"],
