@@ -2,7 +2,7 @@
 
 use super::facts::floor_div;
 use super::range::Range;
-use super::terms::{Def, Exact, Op, Terms};
+use super::terms::{Atom, Def, Exact, Op, Terms};
 
 /// Facts looked at for one bound.
 const FACTS: usize = 24;
@@ -80,29 +80,30 @@ impl Terms {
 
     /// The same where an atom is one of a few terms: with each of them in its place, and what held where that one was chosen.
     fn upper_of_choice(&mut self, e: Exact) -> Option<i128> {
-        for &(atom, c) in self.coefficients(e.shape).iter() {
-            let Def::Choice(ways) = self.atoms[atom as usize].def.clone() else { continue };
-            if ways.len() > WAYS {
-                continue;
+        let (atom, c, rest) = self.without_choice(e)?;
+        let Def::Choice(ways) = self.atoms[atom as usize].def.clone() else { return None };
+        let mut most = -Range::ALL.hi;
+        for (conditions, term) in ways.iter() {
+            let (mark, dead) = (self.mark(), self.dead);
+            conditions.iter().for_each(|condition| self.assume(condition, true));
+            if !self.dead {
+                let other = self.exact(*term);
+                let replaced = self.mix(rest, 1, other, c);
+                most = most.max(self.upper(replaced, 2));
             }
-            let own = Exact { scale: 1, shape: self.atoms[atom as usize].shape, add: 0 };
-            let c = i128::from(c) * e.scale;
-            let rest = self.mix(e, 1, own, -c);
-            let mut most = -Range::ALL.hi;
-            for (conditions, term) in ways.iter() {
-                let (mark, dead) = (self.mark(), self.dead);
-                conditions.iter().for_each(|condition| self.assume(condition, true));
-                if !self.dead {
-                    let other = self.exact(*term);
-                    let replaced = self.mix(rest, 1, other, c);
-                    most = most.max(self.upper(replaced, 2));
-                }
-                self.undo(mark);
-                self.dead = dead;
-            }
-            return Some(most);
+            self.undo(mark);
+            self.dead = dead;
         }
-        None
+        Some(most)
+    }
+
+    /// The first atom of a form that is one of a few terms, how often it counts, and the form without it.
+    fn without_choice(&mut self, e: Exact) -> Option<(Atom, i128, Exact)> {
+        let is_choice = |atom: Atom| matches!(&self.atoms[atom as usize].def, Def::Choice(ways) if ways.len() <= WAYS);
+        let (atom, c) = self.coefficients(e.shape).iter().copied().find(|&(atom, _)| is_choice(atom))?;
+        let own = Exact { scale: 1, shape: self.atoms[atom as usize].shape, add: 0 };
+        let c = i128::from(c) * e.scale;
+        Some((atom, c, self.mix(e, 1, own, -c)))
     }
 
     /// The smaller of `best` and what one fact and the bound of the rest say.
@@ -151,23 +152,15 @@ impl Terms {
 
     /// The same where an atom of the form is one of a few terms: with each of them in its place.
     fn upper_of_ways(&mut self, e: Exact, depth: u32) -> Option<i128> {
-        for &(atom, c) in self.coefficients(e.shape).iter() {
-            let Def::Choice(ways) = self.atoms[atom as usize].def.clone() else { continue };
-            if ways.len() > WAYS {
-                continue;
-            }
-            let own = Exact { scale: 1, shape: self.atoms[atom as usize].shape, add: 0 };
-            let c = i128::from(c) * e.scale;
-            let mut most = -Range::ALL.hi;
-            for term in self.possible(atom, &ways) {
-                let other = self.exact(term);
-                let rest = self.mix(e, 1, own, -c);
-                let replaced = self.mix(rest, 1, other, c);
-                most = most.max(self.upper(replaced, depth));
-            }
-            return Some(most);
+        let (atom, c, rest) = self.without_choice(e)?;
+        let Def::Choice(ways) = self.atoms[atom as usize].def.clone() else { return None };
+        let mut most = -Range::ALL.hi;
+        for term in self.possible(atom, &ways) {
+            let other = self.exact(term);
+            let replaced = self.mix(rest, 1, other, c);
+            most = most.max(self.upper(replaced, depth));
         }
-        None
+        Some(most)
     }
 
     /// Forms that share an atom with this one, and what they are at most.
