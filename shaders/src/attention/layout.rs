@@ -67,20 +67,14 @@ impl Layout {
         let mut layout = Self { packed: Vec::new(), at: Vec::new(), words: 0 };
         for &(operand, member) in PACKED {
             let Some(o) = operands.iter().find(|o| o.role == Role::Input && o.name == operand) else { continue };
-            let offset = layout.place(member, o.len() as u64) * 4;
+            let offset = layout.reserve(member, o.len() as u64) * 4;
             layout.packed.push(Packed { operand, scratch: SIDE, offset, bytes: o.bytes() });
         }
         layout
     }
 
-    /// Reserves words for a region and returns the first, never word 0: kernels read that one for an input that is not there, and no invocation may write
-    /// it meanwhile.
+    /// Reserves words for a region and returns the first.
     pub(super) fn reserve(&mut self, member: &'static str, words: u64) -> u64 {
-        self.words = self.words.max(4);
-        self.place(member, words)
-    }
-
-    fn place(&mut self, member: &'static str, words: u64) -> u64 {
         let first = self.words;
         self.at.push((member, u32::try_from(first).unwrap_or(ABSENT)));
         self.words += words;
