@@ -77,6 +77,7 @@ impl<'a> Machine<'a> {
         numbers: &'a Numbers,
         writes: Rc<Writes>,
         sites: &'a mut HashMap<Site, Verified>,
+        thorough: bool,
     ) -> Self {
         Self {
             module: &module.naga,
@@ -91,17 +92,11 @@ impl<'a> Machine<'a> {
             reads: HashMap::new(),
             writes,
             recording: true,
-            thorough: false,
+            thorough,
             sites,
             fuel: FUEL,
             next: 0,
         }
-    }
-
-    /// The same, with long searches.
-    pub(super) fn thorough(mut self) -> Self {
-        self.thorough = true;
-        self
     }
 
     /// Runs the entry point. False if it is too long to be looked at.

@@ -45,68 +45,90 @@ use range::Range;
 const MOST_LOOKS: usize = 256;
 
 /// What a run takes for granted: the numbers of a dispatch, or of several.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Numbers {
-    bytes: BTreeMap<String, u64>,
-    params: BTreeMap<&'static str, (bool, Range)>,
+    bytes: HashMap<String, u64>,
+    params: HashMap<&'static str, (bool, Range)>,
     /// Most workgroups by dimension.
     grid: [u32; 3],
     /// Whether that is the grid of all.
     same_grid: bool,
 }
 
+/// What a dispatch binds for a global.
+type Bytes<'a> = &'a dyn Fn(&Dispatch, &str) -> u64;
+
 impl Numbers {
-    fn of(dispatch: &Dispatch, module: &Module, bytes: &dyn Fn(&Dispatch, &str) -> u64) -> Self {
-        let whole = |(name, param): &(&'static str, Param)| match *param {
-            Param::U32(n) => Some((*name, (false, Range::only(n.into())))),
-            Param::I32(n) => Some((*name, (true, Range::only(n.into())))),
-            Param::F32(_) => None,
-        };
+    /// What holds for all of these dispatches.
+    fn of(all: &[&Row<'_>], module: &Module, bytes: Bytes<'_>) -> Self {
+        let mut params: HashMap<&'static str, (bool, Range)> = HashMap::new();
+        let mut grid = [0; 3];
+        for Row { dispatch, .. } in all {
+            for (most, own) in grid.iter_mut().zip(dispatch.grid) {
+                *most = own.max(*most);
+            }
+            for (name, param) in &dispatch.params {
+                let (signed, n) = match *param {
+                    Param::U32(n) => (false, n.into()),
+                    Param::I32(n) => (true, n.into()),
+                    Param::F32(_) => continue,
+                };
+                let entry = params.entry(name).or_insert((signed, Range::only(n)));
+                entry.1 = entry.1.hull(Range::only(n));
+            }
+        }
+        let least = |name: &str| all.iter().map(|row| bytes(row.dispatch, name)).min().unwrap_or(0);
         Self {
-            bytes: module.bindings.iter().map(|b| (b.name.clone(), bytes(dispatch, &b.name))).collect(),
-            params: dispatch.params.iter().filter_map(whole).collect(),
-            grid: dispatch.grid,
-            same_grid: true,
+            bytes: module.bindings.iter().map(|b| (b.name.clone(), least(&b.name))).collect(),
+            params,
+            grid,
+            same_grid: all.iter().all(|row| row.dispatch.grid == grid),
         }
     }
+}
 
-    /// What holds for both.
-    fn hull(mut self, other: &Self) -> Self {
-        self.same_grid &= other.same_grid && self.grid == other.grid;
-        for (most, own) in self.grid.iter_mut().zip(other.grid) {
-            *most = own.max(*most);
-        }
-        for (name, (signed, range)) in &other.params {
-            let entry = self.params.entry(name).or_insert((*signed, *range));
-            entry.1 = entry.1.hull(*range);
-        }
-        for (name, bytes) in &mut self.bytes {
-            *bytes = other.bytes.get(name).map_or(0, |b| *b.min(bytes));
-        }
-        self
+/// A dispatch, and all its numbers in a list: those of two dispatches stand in the same order if their parameters do.
+struct Row<'a> {
+    dispatch: &'a Dispatch,
+    list: Vec<u64>,
+}
+
+impl<'a> Row<'a> {
+    fn of(dispatch: &'a Dispatch, module: &Module, bytes: Bytes<'_>) -> Self {
+        let bound = module.bindings.iter().map(|b| bytes(dispatch, &b.name));
+        let whole = dispatch.params.iter().map(|(_, param)| match *param {
+            Param::U32(n) => n.into(),
+            Param::I32(n) => n.cast_unsigned().into(),
+            Param::F32(_) => 0,
+        });
+        Self { dispatch, list: bound.chain(whole).chain(dispatch.grid.map(u64::from)).collect() }
     }
 
-    /// All of them, always in the same order.
-    fn list(&self) -> Vec<i128> {
-        let bytes = self.bytes.values().map(|&b| b.into());
-        bytes.chain(self.params.values().map(|p| p.1.lo)).chain(self.grid.map(i128::from)).collect()
+    /// The dispatches of a step, without empty ones and those that are like another.
+    fn all(step: &'a Step, module: &Module, bytes: Bytes<'_>) -> Vec<Self> {
+        let mut known = HashSet::new();
+        let dispatches = step.dispatches.iter().filter(|d| !d.grid.contains(&0));
+        let mut all: Vec<Self> = dispatches.map(|d| Self::of(d, module, bytes)).collect();
+        let names = |d: &Dispatch| d.params.iter().map(|p| p.0).collect::<Vec<_>>();
+        if let Some(first) = all.first().map(|row| names(row.dispatch)) {
+            all.retain(|row| !row.dispatch.params.iter().map(|p| &p.0).eq(&first) || known.insert(row.list.clone()));
+        }
+        all
     }
 }
 
 /// Groups of equal numbers, by each number that takes several values: the fewest groups first, and none twice. What a window has of its own is in some
 /// of them, what a range of terms has in others.
-fn groupings(all: &[Numbers]) -> Vec<Vec<Vec<Numbers>>> {
-    let lists: Vec<_> = all.iter().map(Numbers::list).collect();
+fn groupings<'a, 'b>(all: &[&'b Row<'a>]) -> Vec<Vec<Vec<&'b Row<'a>>>> {
     let mut known = BTreeSet::new();
-    let mut found = Vec::new();
-    for at in 0..lists.first().map_or(0, Vec::len) {
-        let mut groups: BTreeMap<i128, Vec<usize>> = BTreeMap::new();
-        lists.iter().enumerate().for_each(|(i, list)| groups.entry(list[at]).or_default().push(i));
-        let members: BTreeSet<_> = groups.into_values().collect();
-        if members.len() > 1 && known.insert(members.clone()) {
-            found.push(members.iter().map(|of| of.iter().map(|&i| all[i].clone()).collect()).collect());
+    for at in 0..all.iter().map(|row| row.list.len()).min().unwrap_or(0) {
+        let mut groups: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
+        all.iter().enumerate().for_each(|(i, row)| groups.entry(row.list[at]).or_default().push(i));
+        if groups.len() > 1 {
+            known.insert(groups.into_values().collect::<BTreeSet<_>>());
         }
     }
+    let rows = |of: &Vec<usize>| of.iter().map(|&i| all[i]).collect();
+    let mut found: Vec<Vec<_>> = known.iter().map(|groups| groups.iter().map(rows).collect()).collect();
     found.sort_by_key(Vec::len);
     found
 }
@@ -183,6 +205,7 @@ type Sites = HashMap<Site, Verified>;
 /// What is looked at, and what was found.
 struct Search<'a> {
     module: &'a Module,
+    bytes: Bytes<'a>,
     writes: Rc<writes::Writes>,
     /// All places met, with the latest fault of each.
     sites: Sites,
@@ -193,12 +216,11 @@ struct Search<'a> {
 
 impl Search<'_> {
     /// Places that are not proven, of dispatches looked at together. None if that takes too long.
-    fn look(&mut self, all: &[Numbers]) -> Option<HashSet<Site>> {
-        let (first, rest) = all.split_first()?;
-        let numbers = rest.iter().fold(first.clone(), Numbers::hull);
+    fn look(&mut self, all: &[&Row<'_>]) -> Option<HashSet<Site>> {
+        let numbers = Numbers::of(all, self.module, self.bytes);
         let mut sites = Sites::new();
-        let machine = machine::Machine::new(self.module, &numbers, Rc::clone(&self.writes), &mut sites);
-        let whole = if all.len() == 1 { machine.thorough().run() } else { machine.run() };
+        let thorough = all.len() == 1;
+        let whole = machine::Machine::new(self.module, &numbers, Rc::clone(&self.writes), &mut sites, thorough).run();
         self.looks = self.looks.saturating_sub(1);
         let open = sites.iter().filter(|(_, v)| v.fault.is_some()).map(|(site, _)| *site).collect();
         for (site, verified) in sites {
@@ -207,9 +229,12 @@ impl Search<'_> {
         whole.then_some(open)
     }
 
-    /// A place is proven if it is in every group of one grouping: an access before which nothing was out of bounds is not, so no access is.
-    fn settle(&mut self, all: &[Numbers]) -> HashSet<Site> {
+    /// Places that are not proven. One is if it is in every group of one grouping: an access before which nothing was out of bounds is not, so no access is.
+    fn settle(&mut self, all: &[&Row<'_>]) -> HashSet<Site> {
         let Some(mut open) = self.look(all) else { return self.parts(all, None) };
+        if open.is_empty() {
+            return open;
+        }
         for groups in groupings(all) {
             if open.is_empty() || groups.len() > self.looks / 2 {
                 break;
@@ -219,34 +244,36 @@ impl Search<'_> {
                 open.retain(|site| found.iter().any(|of| of.contains(site)));
             }
         }
-        if open.is_empty() { open } else { self.parts(all, Some(&open)) }
+        if open.is_empty() { open } else { self.parts(all, Some(open)) }
     }
 
-    /// Of `open` places, or of any, those that are not proven in some part of these dispatches.
-    fn parts(&mut self, all: &[Numbers], open: Option<&HashSet<Site>>) -> HashSet<Site> {
-        let found = self.look(all);
-        let groups = groupings(all).into_iter().next().filter(|groups| groups.len() <= self.looks);
-        self.too_long |= found.is_none() && groups.is_none();
-        let still = match (found, open) {
-            (Some(found), Some(open)) => Some(&found & open),
-            (found, open) => found.or(open.cloned()),
+    /// Of dispatches that were looked at together, and of the places that this left open (none are known if it took too long), those that are not
+    /// proven in some part.
+    fn parts(&mut self, all: &[&Row<'_>], open: Option<HashSet<Site>>) -> HashSet<Site> {
+        let Some(groups) = groupings(all).into_iter().next().filter(|groups| groups.len() <= self.looks) else {
+            self.too_long |= open.is_none();
+            return open.unwrap_or_default();
         };
-        match groups {
-            Some(groups) if still.as_ref().is_none_or(|s| !s.is_empty()) => {
-                groups.iter().flat_map(|group| self.parts(group, still.as_ref())).collect()
+        let mut left = HashSet::new();
+        for group in groups {
+            let still = match (self.look(&group), &open) {
+                (Some(found), Some(open)) => Some(&found & open),
+                (found, open) => found.or_else(|| open.clone()),
+            };
+            if still.as_ref().is_none_or(|s| !s.is_empty()) {
+                left.extend(self.parts(&group, still));
             }
-            _ => still.unwrap_or_default(),
         }
+        left
     }
 }
 
 /// Proves what can be proven of a step. `bytes` is what a dispatch binds for a global.
 pub fn prove(module: &Module, step: &Step, bytes: &dyn Fn(&Dispatch, &str) -> u64) -> Proof {
     let writes = Rc::new(writes::Writes::of(&module.naga));
-    let mut known = HashSet::new();
-    let all = step.dispatches.iter().filter(|d| !d.grid.contains(&0)).map(|d| Numbers::of(d, module, bytes));
-    let all: Vec<Numbers> = all.filter(|numbers| known.insert(numbers.clone())).collect();
-    let mut search = Search { module, writes, sites: Sites::new(), looks: MOST_LOOKS, too_long: false };
+    let rows = Row::all(step, module, bytes);
+    let all: Vec<&Row<'_>> = rows.iter().collect();
+    let mut search = Search { module, bytes, writes, sites: Sites::new(), looks: MOST_LOOKS, too_long: false };
     let open = if all.is_empty() { HashSet::new() } else { search.settle(&all) };
     let Search { mut sites, too_long, .. } = search;
     for (site, verified) in &mut sites {

@@ -49,11 +49,6 @@ fn apart(a: Err, b: Err, same: bool) -> bool {
     same || (a.e == 0.0 && b.e == 0.0) || (a.v - b.v).abs() > 2.0 * (a.e + b.e)
 }
 
-/// A logit as it counts.
-fn limited(x: f32) -> f32 {
-    x.clamp(-LOGIT_LIMIT, LOGIT_LIMIT)
-}
-
 impl Draft<'_> {
     fn values(&self, row: &[f32]) -> Values<Err> {
         let mut all = Values::default();
@@ -71,24 +66,32 @@ impl Draft<'_> {
 
     fn source(&self, row: &[f32], e: usize) -> Source {
         let bits = |x: f32| (x + 0.0).to_bits();
-        let bias = self.biases[0].get(e).copied().unwrap_or(0.0);
         let selection = self.biases[1].get(e).copied().map_or(0, bits);
-        match exact_sum(limited(row[e]), bias) {
-            Some(x) if self.op.activation == GateActivation::None => [bits(x), 0, selection],
-            _ => [bits(row[e]), bits(bias), selection],
+        match self.exact_entry(row, e) {
+            Some(x) => [bits(x), 0, selection],
+            None => [bits(row[e]), bits(self.bias(0, e)), selection],
         }
+    }
+
+    fn bias(&self, which: usize, e: usize) -> f32 {
+        self.biases[which].get(e).copied().unwrap_or(0.0)
+    }
+
+    /// What an expert's logit and bias come to, if every kernel forms it alike.
+    fn exact_entry(&self, row: &[f32], e: usize) -> Option<f32> {
+        let logit = row[e].clamp(-LOGIT_LIMIT, LOGIT_LIMIT);
+        exact_sum(logit, self.bias(0, e)).filter(|_| self.op.activation == GateActivation::None)
     }
 
     /// The rank of an expert without an error where it is a sum that every kernel forms alike.
     fn known(&self, row: &[f32], e: usize, rank: Err) -> Err {
         let op = self.op;
-        let by_score = op.ranks_by_score();
-        let is_sum =
-            op.activation == GateActivation::None && (!by_score || (op.score == Score::Identity && !op.temperature));
-        let of = |biases: &[f32]| biases.get(e).copied().unwrap_or(0.0);
-        let entry = exact_sum(limited(row[e]), of(&self.biases[0]));
-        let sum = entry.and_then(|x| exact_sum(x, if by_score { of(&self.biases[1]) } else { 0.0 }));
-        if is_sum && sum.is_some() { Err { e: 0.0, ..rank } } else { rank }
+        let exact = match self.exact_entry(row, e) {
+            entry if !op.ranks_by_score() => entry,
+            Some(x) if op.score == Score::Identity && !op.temperature => exact_sum(x, self.bias(1, e)),
+            _ => None,
+        };
+        if exact.is_some() { Err { e: 0.0, ..rank } } else { rank }
     }
 
     /// Whether a kernel can only choose as the reference does.
