@@ -2,7 +2,7 @@
 
 use super::facts::floor_div;
 use super::range::Range;
-use super::terms::{Atom, Def, Exact, Op, Terms};
+use super::terms::{Def, Exact, Op, Terms};
 
 /// Facts looked at for one bound.
 const FACTS: usize = 24;
@@ -68,7 +68,7 @@ impl Terms {
         if let Some(bound) = self.upper_of_sides(e, |terms, e| terms.upper_by_definition(e, depth)) {
             return best.min(bound);
         }
-        if let Some(bound) = self.upper_of_choice(e) {
+        if let Some(bound) = self.upper_of_ways(e, 2) {
             return best.min(bound);
         }
         let mut found = Vec::new();
@@ -76,34 +76,6 @@ impl Terms {
             self.definition(atom, &mut found);
         }
         self.upper_by_facts(e, &found, best, |terms, e| terms.upper_by_definition(e, depth - 1))
-    }
-
-    /// The same where an atom is one of a few terms: with each of them in its place, and what held where that one was chosen.
-    fn upper_of_choice(&mut self, e: Exact) -> Option<i128> {
-        let (atom, c, rest) = self.without_choice(e)?;
-        let Def::Choice(ways) = self.atoms[atom as usize].def.clone() else { return None };
-        let mut most = -Range::ALL.hi;
-        for (conditions, term) in ways.iter() {
-            let (mark, dead) = (self.mark(), self.dead);
-            conditions.iter().for_each(|condition| self.assume(condition, true));
-            if !self.dead {
-                let other = self.exact(*term);
-                let replaced = self.mix(rest, 1, other, c);
-                most = most.max(self.upper(replaced, 2));
-            }
-            self.undo(mark);
-            self.dead = dead;
-        }
-        Some(most)
-    }
-
-    /// The first atom of a form that is one of a few terms, how often it counts, and the form without it.
-    fn without_choice(&mut self, e: Exact) -> Option<(Atom, i128, Exact)> {
-        let is_choice = |atom: Atom| matches!(&self.atoms[atom as usize].def, Def::Choice(ways) if ways.len() <= WAYS);
-        let (atom, c) = self.coefficients(e.shape).iter().copied().find(|&(atom, _)| is_choice(atom))?;
-        let own = Exact { scale: 1, shape: self.atoms[atom as usize].shape, add: 0 };
-        let c = i128::from(c) * e.scale;
-        Some((atom, c, self.mix(e, 1, own, -c)))
     }
 
     /// The smaller of `best` and what one fact and the bound of the rest say.
@@ -150,17 +122,31 @@ impl Terms {
         None
     }
 
-    /// The same where an atom of the form is one of a few terms: with each of them in its place.
+    /// The same where an atom of the form is one of a few terms: with each of them in its place, and what held where that one was chosen.
     fn upper_of_ways(&mut self, e: Exact, depth: u32) -> Option<i128> {
-        let (atom, c, rest) = self.without_choice(e)?;
-        let Def::Choice(ways) = self.atoms[atom as usize].def.clone() else { return None };
-        let mut most = -Range::ALL.hi;
-        for term in self.possible(atom, &ways) {
-            let other = self.exact(term);
-            let replaced = self.mix(rest, 1, other, c);
-            most = most.max(self.upper(replaced, depth));
+        for &(atom, c) in self.coefficients(e.shape).iter() {
+            let Def::Choice(ways) = self.atoms[atom as usize].def.clone() else { continue };
+            if ways.len() > WAYS {
+                continue;
+            }
+            let own = Exact { scale: 1, shape: self.atoms[atom as usize].shape, add: 0 };
+            let c = i128::from(c) * e.scale;
+            let rest = self.mix(e, 1, own, -c);
+            let mut most = -Range::ALL.hi;
+            for (conditions, term) in ways.iter() {
+                let (mark, dead) = (self.mark(), self.dead);
+                conditions.iter().for_each(|condition| self.assume(condition, true));
+                if !self.dead {
+                    let other = self.exact(*term);
+                    let replaced = self.mix(rest, 1, other, c);
+                    most = most.max(self.upper(replaced, depth));
+                }
+                self.undo(mark);
+                self.dead = dead;
+            }
+            return Some(most);
         }
-        Some(most)
+        None
     }
 
     /// Forms that share an atom with this one, and what they are at most.
