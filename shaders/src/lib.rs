@@ -38,7 +38,15 @@ pub trait Kernels: Op {
     ///
     /// # Errors
     /// [`PlanError`] with both numbers, if the adapter cannot run the op.
-    fn plan(&self, limits: &Limits) -> Result<Plan, PlanError>;
+    fn plan(&self, limits: &Limits) -> Result<Plan, PlanError> {
+        spans::finished(self.draft(limits)?, limits)
+    }
+
+    /// What [`plan`](Self::plan) looks over before it gives it: of all ops alike, whether the adapter can run the steps and hold the scratch.
+    ///
+    /// # Errors
+    /// [`PlanError`] as of [`plan`](Self::plan).
+    fn draft(&self, limits: &Limits) -> Result<Plan, PlanError>;
 
     /// The shape classes of the op's kernels, each with the tiles that could serve it on this adapter: what a tuner may choose from. A
     /// choice in [`Limits::choices`] makes [`plan`](Self::plan) take that tile. None, the default: there is nothing to choose.

@@ -181,9 +181,9 @@ impl Reference for RowwiseBackward {
 
     const PLANNED: u64 = cases::PLANNED;
 
-    /// Puts `y` in the place of `x`, unless the gradient reads `x`.
+    /// Puts `y` in the place of `x`, if there is one, unless the gradient reads `x`.
     fn complete(&self, mut inputs: Tensors) -> Tensors {
-        if self.forward.function != RowFunction::LogSumExp {
+        if self.forward.function != RowFunction::LogSumExp && inputs.get("x").is_some() {
             inputs.insert("y", outputs(&self.forward, &inputs)["y"].clone());
             inputs.take("x");
         }

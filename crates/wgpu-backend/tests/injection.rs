@@ -272,7 +272,7 @@ fn main(@builtin(local_invocation_index) lane: u32) { y[lane] = params.one; }
 ";
 
 impl Kernels for Tiled {
-    fn plan(&self, limits: &Limits) -> Result<Plan, PlanError> {
+    fn draft(&self, limits: &Limits) -> Result<Plan, PlanError> {
         let tile = limits.choices.get("tiled.f32").unwrap_or(TILES[0]);
         let steps = vec![step(&format!("tiled.{tile}"), ONES, [1, 1, 1], vec![("one", Param::F32(1.0))])];
         Ok(Plan { op: Self::NAME, steps, ..Plan::default() })

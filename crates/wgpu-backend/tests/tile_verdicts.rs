@@ -58,7 +58,7 @@ impl Op for Double {
 }
 
 impl Kernels for Double {
-    fn plan(&self, limits: &Limits) -> Result<Plan, PlanError> {
+    fn draft(&self, limits: &Limits) -> Result<Plan, PlanError> {
         let tile = limits.choices.get(CLASS).unwrap_or("default");
         let spoil = match tile {
             "wrong" => "if id.x == 70u { y[70] += 0.01; }",

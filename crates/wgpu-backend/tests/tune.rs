@@ -70,7 +70,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {{
 }
 
 impl Kernels for Double {
-    fn plan(&self, limits: &Limits) -> Result<Plan, PlanError> {
+    fn draft(&self, limits: &Limits) -> Result<Plan, PlanError> {
         let tile = limits.choices.get(CLASS).filter(|t| TILES.contains(t)).unwrap_or("slow");
         let (rounds, spoil) = match tile {
             "slow" => (20_000, ""),

@@ -164,7 +164,8 @@ impl World {
             Ok(outputs) => {
                 assert!(!self.lost && !happened && outputs == *golden(op), "{kind:?} at call {n}: unnoticed")
             }
-            Err(e) if self.lost => assert!(is_lost(&e), "{e:?}"),
+            // what fails first is told, also of a device that is lost
+            Err(e) if self.lost => assert!(is_lost(&e) || (happened && is_kind(&e, kind)), "{e:?}"),
             Err(e) => {
                 assert!(happened && is_kind(&e, kind), "{kind:?} at call {n}: {e:?}");
                 if kind == FaultKind::Lost {

@@ -13,7 +13,6 @@ use super::{
     FLAT, Parts, QueryOperand, Variant, check_features, custom, dressed, dropout, files, flat_step, frobenius,
     local_linear, masks, query_penalty, query_work, reweight, sink_key, step_work,
 };
-use crate::spans::finished;
 use crate::{Kernels, Limits, Plan, PlanError, Scratch, ShapeClass, Source, Step};
 
 /// How many (batch entry, head) pairs share one matrix of the score bias.
@@ -51,11 +50,11 @@ pub(super) struct Planner<'a> {
 }
 
 impl Kernels for AttentionBackward {
-    fn plan(&self, limits: &Limits) -> Result<Plan, PlanError> {
+    fn draft(&self, limits: &Limits) -> Result<Plan, PlanError> {
         let a = &self.forward;
         check_features(a, limits)?;
         if !a.is_core() {
-            return finished(dressed::backward(self, limits)?, limits);
+            return dressed::backward(self, limits);
         }
         let mut plan = Plan { op: Self::NAME, ..Plan::default() };
         if a.dims.batch == 0 || a.dims.seq_q == 0 {
@@ -94,7 +93,7 @@ impl Kernels for AttentionBackward {
         plan.rounds_rows = query_penalty::rounds(a) | sink_key::rounds(a);
         plan.steps = if plan.rounds_rows { dressed::saturated(p.steps, a.dtype).collect() } else { p.steps };
         plan.reasons = p.reasons;
-        finished(plan, limits)
+        Ok(plan)
     }
 
     fn classes(&self, limits: &Limits) -> Vec<ShapeClass> {

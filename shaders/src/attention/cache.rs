@@ -54,7 +54,7 @@ fn params(op: &CacheAppend) -> Vec<(&'static str, Param)> {
 }
 
 impl Kernels for CacheAppend {
-    fn plan(&self, limits: &Limits) -> Result<Plan, PlanError> {
+    fn draft(&self, limits: &Limits) -> Result<Plan, PlanError> {
         let mut plan = Plan { op: Self::NAME, ..Plan::default() };
         let elements = self.batch as u64 * self.heads as u64 * self.seq as u64 * self.dim as u64;
         if elements == 0 {

@@ -7,7 +7,6 @@ use super::layout::{Layout, Members, operand_bytes, row_count};
 use super::split::{Parted, Work};
 use super::{FLAT, Variant, check_features, custom, dressed, files, flat_step, masks, query_penalty, sink_key};
 use crate::source::wgsl;
-use crate::spans::finished;
 use crate::{Kernels, Limits, Plan, PlanError, Source, Step};
 
 /// Words that a row and a key keep (`diagnostics/pair.wgsl`).
@@ -70,11 +69,11 @@ fn step(op: &AttentionStatistics, sweep: Sweep, members: &Members, limits: &Limi
 }
 
 impl Kernels for AttentionStatistics {
-    fn plan(&self, limits: &Limits) -> Result<Plan, PlanError> {
+    fn draft(&self, limits: &Limits) -> Result<Plan, PlanError> {
         let a = &self.forward;
         check_features(a, limits)?;
         if !a.is_core() {
-            return finished(dressed::forward(&self.looked_at(), &self.core(), limits)?, limits);
+            return dressed::forward(&self.looked_at(), &self.core(), limits);
         }
         let mut plan = Plan { op: Self::NAME, ..Plan::default() };
         if a.dims.batch == 0 || a.dims.seq_q == 0 || a.dims.seq_kv == 0 {
@@ -96,6 +95,6 @@ impl Kernels for AttentionStatistics {
         let (side, packed) = layout.finish(limits)?;
         plan.scratch.push(side);
         plan.packed = packed;
-        finished(plan, limits)
+        Ok(plan)
     }
 }

@@ -39,7 +39,6 @@ mod tiles;
 use gatefold_core::attention::Sequences;
 use gatefold_core::{Attention, Dtype, Op};
 
-use crate::spans::finished;
 use crate::{Kernels, Limits, Plan, PlanError, ShapeClass, Source, Step};
 use classes::Wanted;
 use forward::Forward;
@@ -233,10 +232,10 @@ struct QueryOperand {
 }
 
 impl Kernels for Attention {
-    fn plan(&self, limits: &Limits) -> Result<Plan, PlanError> {
+    fn draft(&self, limits: &Limits) -> Result<Plan, PlanError> {
         check_features(self, limits)?;
         if !self.is_core() {
-            return finished(dressed::forward(self, &self.core(), limits)?, limits);
+            return dressed::forward(self, &self.core(), limits);
         }
         let d = &self.dims;
         let mut plan = Plan { op: Self::NAME, ..Plan::default() };
@@ -249,7 +248,7 @@ impl Kernels for Attention {
             None => Forward::new(self, limits, &mut plan)?.plan(&mut plan)?,
         }
         custom::check_names(&plan.steps)?;
-        finished(plan, limits)
+        Ok(plan)
     }
 
     fn classes(&self, limits: &Limits) -> Vec<ShapeClass> {

@@ -23,6 +23,6 @@ fn raised4(a: vec4<f32>, measures: vec2<f32>) -> vec4<f32> {
 // The measures of row `row` of a sequence; 0 beyond it.
 fn kept_measures(row: u32) -> vec2<f32> {
     let there = row < at.len_q;
-    let word = select(0u, params.measures_at + 2u * (at.stat_row + row), there);
+    let word = params.measures_at + 2u * select(0u, at.stat_row + row, there);
     return select(vec2(0.0), vec2(side_f32(word), side_f32(word + 1u)), there);
 }

@@ -37,7 +37,7 @@ fn params(op: &RotaryEmbedding) -> Vec<(&'static str, Param)> {
 }
 
 impl Kernels for RotaryEmbedding {
-    fn plan(&self, limits: &Limits) -> Result<Plan, PlanError> {
+    fn draft(&self, limits: &Limits) -> Result<Plan, PlanError> {
         let mut plan = Plan { op: Self::NAME, ..Plan::default() };
         let rows = self.batch as u64 * self.heads as u64 * self.seq as u64;
         if rows == 0 {

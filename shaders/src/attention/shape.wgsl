@@ -209,21 +209,19 @@ fn distance(i: u32, j: u32) -> f32 {
 
 // The input key_bias of key j, 0 without one: HIDDEN if -inf, which hides the key.
 fn given_key_bias(j: u32) -> f32 {
-    let there = params.key_bias_at != ABSENT;
-    let bits = side[select(0u, params.key_bias_at + at.bias_row + min(j, max(at.len_kv, 1u) - 1u), there)];
-    let value = select(clamp(bitcast<f32>(bits), -LIMIT, LIMIT), HIDDEN, bits == NEG_INF_BITS);
-    return select(0.0, value, there);
+    if params.key_bias_at == ABSENT { return 0.0; }
+    let bits = side[params.key_bias_at + at.bias_row + min(j, max(at.len_kv, 1u) - 1u)];
+    return select(clamp(bitcast<f32>(bits), -LIMIT, LIMIT), HIDDEN, bits == NEG_INF_BITS);
 }
 
 // The sink's logit for query i of the head at hand: HIDDEN if there is none.
 fn sink_of(i: u32) -> f32 {
+    if params.sink_at == ABSENT { return HIDDEN; }
     // rows of several heads may be at hand, so that stat_row is not that of the head
     let rows = select((at.batch * params.q_heads + at.q_head) * params.seq_q, at.stat_row, params.packed_rows == 1u);
     let by_row = params.sink_rows == 1u;
-    let word = params.sink_at + select(at.q_head, rows + min(i, max(at.len_q, 1u) - 1u), by_row);
-    let there = params.sink_at != ABSENT;
-    let logit = side_f32(select(0u, word, there));
-    return select(HIDDEN, clamp(logit, -LIMIT, LIMIT), there & !(by_row & is_hidden(logit)));
+    let logit = side_f32(params.sink_at + select(at.q_head, rows + min(i, max(at.len_q, 1u) - 1u), by_row));
+    return select(clamp(logit, -LIMIT, LIMIT), HIDDEN, by_row & is_hidden(logit));
 }
 
 fn is_hidden(z: f32) -> bool { return z < HIDDEN_BELOW; }

@@ -48,7 +48,7 @@ fn tile(op: &Gemm, limits: &Limits, plan: &mut Plan) -> Result<Tile, PlanError> 
 }
 
 impl Kernels for Gemm {
-    fn plan(&self, limits: &Limits) -> Result<Plan, PlanError> {
+    fn draft(&self, limits: &Limits) -> Result<Plan, PlanError> {
         let mut plan = Plan { op: Self::NAME, ..Plan::default() };
         if self.batch * self.m * self.n == 0 {
             plan.reasons.push("no elements: nothing to run".into());

@@ -5,14 +5,14 @@ use gatefold_core::{MoeCombine, MoeCombineBackward, Op};
 use super::rejected;
 use super::rows::{Numbers, RowGrid, access, check_dtype, file, step};
 use crate::source::wgsl;
-use crate::spans::{check_bindings, check_steps};
+use crate::spans::check_bindings;
 use crate::{Kernels, Limits, Plan, PlanError, Step};
 
 /// Multiply-adds that a quad costs that is read and written.
 const QUAD_WORK: f64 = 16.0;
 
 impl Kernels for MoeCombine {
-    fn plan(&self, limits: &Limits) -> Result<Plan, PlanError> {
+    fn draft(&self, limits: &Limits) -> Result<Plan, PlanError> {
         let mut plan = Plan { op: Self::NAME, ..Plan::default() };
         check_dtype(self.dtype, "y, o", limits)?;
         check_bindings(&self.operands(), limits)?;
@@ -24,7 +24,6 @@ impl Kernels for MoeCombine {
         if self.report {
             rejected::add(&mut plan, "inverse", self.tokens * self.top_k, self.rows, limits);
         }
-        check_steps(&plan.steps, limits)?;
         Ok(plan)
     }
 }
@@ -47,7 +46,7 @@ fn sum(op: &MoeCombine, limits: &Limits) -> Step {
 }
 
 impl Kernels for MoeCombineBackward {
-    fn plan(&self, limits: &Limits) -> Result<Plan, PlanError> {
+    fn draft(&self, limits: &Limits) -> Result<Plan, PlanError> {
         let mut plan = Plan { op: Self::NAME, ..Plan::default() };
         check_dtype(self.dtype, "y, d_o, d_y", limits)?;
         check_bindings(&self.operands(), limits)?;
@@ -57,7 +56,6 @@ impl Kernels for MoeCombineBackward {
         if self.tokens > 0 {
             plan.steps.push(d_weights(self, limits));
         }
-        check_steps(&plan.steps, limits)?;
         Ok(plan)
     }
 }

@@ -5,7 +5,7 @@ use gatefold_core::{Dtype, MoeDispatch, Op};
 use super::rejected;
 use super::rows::{Numbers, RowGrid, check_dtype, step};
 use crate::source::wgsl;
-use crate::spans::{check_bindings, check_steps};
+use crate::spans::check_bindings;
 use crate::{Kernels, Limits, Plan, PlanError};
 
 /// Multiply-adds that a word costs.
@@ -19,7 +19,7 @@ fn word(op: &MoeDispatch) -> (&'static str, &'static str, usize) {
 }
 
 impl Kernels for MoeDispatch {
-    fn plan(&self, limits: &Limits) -> Result<Plan, PlanError> {
+    fn draft(&self, limits: &Limits) -> Result<Plan, PlanError> {
         let mut plan = Plan { op: Self::NAME, ..Plan::default() };
         let (alias, name, size) = word(self);
         let dtype = if size == 2 { Dtype::F16 } else { Dtype::F32 };
@@ -42,7 +42,6 @@ impl Kernels for MoeDispatch {
         if self.report {
             rejected::add(&mut plan, "permutation", self.rows, self.tokens * self.top_k, limits);
         }
-        check_steps(&plan.steps, limits)?;
         Ok(plan)
     }
 }

@@ -5,7 +5,7 @@ use gatefold_core::{ExpertActivation, ExpertActivationBackward, Op};
 
 use super::rows::{Numbers, RowGrid, access, check_dtype, file, step};
 use crate::source::wgsl;
-use crate::spans::{check_bindings, check_steps};
+use crate::spans::check_bindings;
 use crate::{Kernels, Limits, Plan, PlanError, Source};
 
 /// Multiply-adds that a quad costs, its exponentials included.
@@ -64,24 +64,22 @@ fn add(
 }
 
 impl Kernels for ExpertActivation {
-    fn plan(&self, limits: &Limits) -> Result<Plan, PlanError> {
+    fn draft(&self, limits: &Limits) -> Result<Plan, PlanError> {
         let mut plan = Plan { op: Self::NAME, ..Plan::default() };
         check_dtype(self.dtype, "h, y", limits)?;
         check_bindings(&self.operands(), limits)?;
         add(&mut plan, self, wgsl!("routing/expert_activation.wgsl"), None, "y", limits);
-        check_steps(&plan.steps, limits)?;
         Ok(plan)
     }
 }
 
 impl Kernels for ExpertActivationBackward {
-    fn plan(&self, limits: &Limits) -> Result<Plan, PlanError> {
+    fn draft(&self, limits: &Limits) -> Result<Plan, PlanError> {
         let mut plan = Plan { op: Self::NAME, ..Plan::default() };
         check_dtype(self.forward.dtype, "h, d_y, d_h", limits)?;
         check_bindings(&self.operands(), limits)?;
         let kernel = wgsl!("routing/expert_activation_backward.wgsl");
         add(&mut plan, &self.forward, kernel, Some("d_y"), "d_h", limits);
-        check_steps(&plan.steps, limits)?;
         Ok(plan)
     }
 }

@@ -3,7 +3,7 @@
 use gatefold_core::routing::{NO_ROW, NanLogits};
 use gatefold_core::{Dtype, ExpertChoice, ExpertChoiceBackward, Op};
 
-use super::select::{Choice, check_steps};
+use super::select::Choice;
 use crate::plan::{NAN_BITS, narrow, wgsl_type};
 use crate::source::wgsl;
 use crate::spans::{INVOCATIONS, check_bindings, dispatches};
@@ -96,7 +96,7 @@ fn scores(op: &ExpertChoice, limits: &Limits) -> Step {
 }
 
 impl Kernels for ExpertChoice {
-    fn plan(&self, limits: &Limits) -> Result<Plan, PlanError> {
+    fn draft(&self, limits: &Limits) -> Result<Plan, PlanError> {
         let mut plan = Plan { op: Self::NAME, ..Plan::default() };
         check_half(self.dtype, "logits in f16", limits)?;
         check_bindings(&self.operands(), limits)?;
@@ -109,7 +109,6 @@ impl Kernels for ExpertChoice {
         }
         plan.scratch.push(words(KEYS, self, limits)?);
         plan.steps.push(scores(self, limits));
-        check_steps(&plan.steps, limits)?;
         let choice = Choice {
             stem: Self::NAME,
             variant: "p".into(),
@@ -139,7 +138,7 @@ impl Kernels for ExpertChoice {
 }
 
 impl Kernels for ExpertChoiceBackward {
-    fn plan(&self, limits: &Limits) -> Result<Plan, PlanError> {
+    fn draft(&self, limits: &Limits) -> Result<Plan, PlanError> {
         let op = &self.forward;
         let mut plan = Plan { op: Self::NAME, ..Plan::default() };
         if op.tokens == 0 {
@@ -157,7 +156,6 @@ impl Kernels for ExpertChoiceBackward {
         let kernel = (wgsl!("routing/expert_choice/gradient.wgsl"), vec![wgsl!("routing/expert_choice/logits.wgsl")]);
         let name = format!("expert_choice_gradient.{}", op.dtype);
         plan.steps.push(Step { trips: 3 * op.experts as u64, ..step(name, kernel, Some(op.dtype), all) });
-        check_steps(&plan.steps, limits)?;
         plan.reasons.push("gradients of weights meet their tokens in a scratch, then a token an invocation".into());
         Ok(plan)
     }

@@ -331,7 +331,7 @@ impl Planner<'_> {
 }
 
 impl Kernels for RouterLoss {
-    fn plan(&self, limits: &Limits) -> Result<Plan, PlanError> {
+    fn draft(&self, limits: &Limits) -> Result<Plan, PlanError> {
         let mut plan = Plan { op: Self::NAME, ..Plan::default() };
         if self.tokens == 0 {
             plan.reasons.push("no tokens: nothing to run, all outputs are 0".into());

@@ -64,7 +64,7 @@ impl<'a> Layer<'a> {
 }
 
 impl Kernels for Moe {
-    fn plan(&self, limits: &Limits) -> Result<Plan, PlanError> {
+    fn draft(&self, limits: &Limits) -> Result<Plan, PlanError> {
         let mut stages = Stages::new(Self::NAME, self.operands(), limits);
         stages.add("router", &self.router, &[])?;
         if self.router.gate.tokens == 0 {

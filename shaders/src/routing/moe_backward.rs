@@ -8,7 +8,7 @@ use crate::compose::{Stages, staged};
 use crate::{Kernels, Limits, Plan, PlanError};
 
 impl Kernels for MoeBackward {
-    fn plan(&self, limits: &Limits) -> Result<Plan, PlanError> {
+    fn draft(&self, limits: &Limits) -> Result<Plan, PlanError> {
         let mut stages = Stages::new(Self::NAME, self.operands(), limits);
         let (op, router) = (&self.forward, &self.forward.router);
         if router.gate.tokens == 0 {

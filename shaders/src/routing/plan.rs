@@ -176,21 +176,18 @@ impl Maker<'_> {
     }
 }
 
-/// Refuses steps that the adapter cannot run.
-fn check_steps(plan: &Plan, padded: u64, limits: &Limits) -> Result<(), PlanError> {
-    let refuse = |kernel: &str, limit, need, have| PlanError::Limit { kernel: kernel.into(), limit, need, have };
-    if let Some(step) = plan.steps.iter().find(|s| s.trips > limits.loop_trips) {
-        return Err(refuse(&step.name, "loop trips", step.trips, limits.loop_trips));
-    }
+/// Refuses more experts than a workgroup's memory has words for.
+fn check_memory(padded: u64, limits: &Limits) -> Result<(), PlanError> {
     let (need, have) = (4 * (padded + 2 * u64::from(INVOCATIONS)), u64::from(limits.workgroup_memory));
     if need > have {
-        return Err(refuse("routing_plan_place", "bytes of workgroup memory", need, have));
+        let (kernel, limit) = ("routing_plan_place".into(), "bytes of workgroup memory");
+        return Err(PlanError::Limit { kernel, limit, need, have });
     }
     Ok(())
 }
 
 impl Kernels for RoutingPlan {
-    fn plan(&self, limits: &Limits) -> Result<Plan, PlanError> {
+    fn draft(&self, limits: &Limits) -> Result<Plan, PlanError> {
         check_bindings(&self.operands(), limits)?;
         let sizes = Sizes::new(self, limits);
         let mut plan = Plan { op: Self::NAME, scratch: sizes.scratch(), ..Plan::default() };
@@ -220,7 +217,7 @@ impl Kernels for RoutingPlan {
         if make.sizes.assignments > 0 {
             plan.steps.push(make.place());
         }
-        check_steps(&plan, make.sizes.padded, limits)?;
+        check_memory(make.sizes.padded, limits)?;
         Ok(plan)
     }
 }

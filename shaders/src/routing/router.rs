@@ -22,7 +22,7 @@ fn widened(stages: &mut Stages<'_>, router: &Router, limits: &Limits) -> Result<
 }
 
 impl Kernels for Router {
-    fn plan(&self, limits: &Limits) -> Result<Plan, PlanError> {
+    fn draft(&self, limits: &Limits) -> Result<Plan, PlanError> {
         let mut stages = Stages::new(Self::NAME, self.operands(), limits);
         let gate = &self.gate;
         if gate.tokens == 0 {
@@ -38,7 +38,7 @@ impl Kernels for Router {
 }
 
 impl Kernels for RouterBackward {
-    fn plan(&self, limits: &Limits) -> Result<Plan, PlanError> {
+    fn draft(&self, limits: &Limits) -> Result<Plan, PlanError> {
         let mut stages = Stages::new(Self::NAME, self.operands(), limits);
         let gate = &self.gate.forward;
         let (tokens, experts, hidden) = (gate.tokens, gate.experts, self.hidden);

@@ -4,11 +4,11 @@ use gatefold_core::{Op, SelectionBiasUpdate};
 
 use crate::plan::narrow;
 use crate::source::wgsl;
-use crate::spans::{INVOCATIONS, check_bindings, check_steps};
+use crate::spans::{INVOCATIONS, check_bindings};
 use crate::{Dispatch, Kernels, Limits, Param, Plan, PlanError, Step};
 
 impl Kernels for SelectionBiasUpdate {
-    fn plan(&self, limits: &Limits) -> Result<Plan, PlanError> {
+    fn draft(&self, limits: &Limits) -> Result<Plan, PlanError> {
         check_bindings(&self.operands(), limits)?;
         let params = vec![("experts", Param::U32(narrow(self.experts as u64))), ("rate", Param::F32(self.rate))];
         let step = Step {
@@ -20,7 +20,6 @@ impl Kernels for SelectionBiasUpdate {
                 vec![Dispatch { grid: [1, 1, 1], params, windows: Vec::new() }],
             )
         };
-        check_steps(std::slice::from_ref(&step), limits)?;
         Ok(Plan { op: Self::NAME, steps: vec![step], ..Plan::default() })
     }
 }

@@ -8,7 +8,7 @@ use crate::spans::check_bindings;
 use crate::{Kernels, Limits, Plan, PlanError};
 
 impl Kernels for TopK {
-    fn plan(&self, limits: &Limits) -> Result<Plan, PlanError> {
+    fn draft(&self, limits: &Limits) -> Result<Plan, PlanError> {
         let mut plan = Plan { op: Self::NAME, ..Plan::default() };
         if self.rows == 0 {
             plan.reasons.push("no rows: nothing to run".into());

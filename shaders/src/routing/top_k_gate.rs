@@ -231,7 +231,7 @@ fn clear() -> Step {
 }
 
 impl Kernels for TopKGate {
-    fn plan(&self, limits: &Limits) -> Result<Plan, PlanError> {
+    fn draft(&self, limits: &Limits) -> Result<Plan, PlanError> {
         let mut plan = Plan { op: Self::NAME, ..Plan::default() };
         let operands = self.operands();
         check_bindings(&operands, limits)?;

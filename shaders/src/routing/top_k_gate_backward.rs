@@ -113,7 +113,7 @@ fn sums(op: &TopKGateBackward, plan: &mut Plan, [stride, heat_at]: [usize; 2], l
 }
 
 impl Kernels for TopKGateBackward {
-    fn plan(&self, limits: &Limits) -> Result<Plan, PlanError> {
+    fn draft(&self, limits: &Limits) -> Result<Plan, PlanError> {
         let f = &self.forward;
         let mut plan = Plan { op: Self::NAME, ..Plan::default() };
         let operands = self.operands();

@@ -35,13 +35,13 @@ struct Job<'a> {
 }
 
 impl Kernels for Rowwise {
-    fn plan(&self, limits: &Limits) -> Result<Plan, PlanError> {
+    fn draft(&self, limits: &Limits) -> Result<Plan, PlanError> {
         Job { name: Self::NAME, forward: self, is_backward: false, operands: self.operands(), limits }.plan()
     }
 }
 
 impl Kernels for RowwiseBackward {
-    fn plan(&self, limits: &Limits) -> Result<Plan, PlanError> {
+    fn draft(&self, limits: &Limits) -> Result<Plan, PlanError> {
         Job { name: Self::NAME, forward: &self.forward, is_backward: true, operands: self.operands(), limits }.plan()
     }
 }

@@ -170,7 +170,11 @@ fn reduce(node: &Node<'_>) -> Result<Case, Stop> {
 
 /// Log-sum-exp over some axes as an op on rows, with its inputs.
 pub(super) fn log_sum_exp_over(data: &Array, axes: &[usize], dtype: Dtype) -> Result<(Rowwise, Tensors), Stop> {
-    let kept: Vec<usize> = (0..data.dims.len()).filter(|d| !axes.contains(d)).collect();
+    let rank = data.dims.len();
+    if let Some((n, axis)) = axes.iter().enumerate().find(|(n, axis)| **axis >= rank || axes[..*n].contains(axis)) {
+        return Err(Stop::Wrong(format!("axes[{n}]: expected one of {rank} dimensions, each once, got {axis}")));
+    }
+    let kept: Vec<usize> = (0..rank).filter(|d| !axes.contains(d)).collect();
     let size = |dims: &[usize]| dims.iter().map(|&d| data.dims[d]).product::<usize>();
     let (rows, cols) = (size(&kept), size(axes));
     let order: Vec<usize> = kept.iter().chain(axes).copied().collect();

@@ -112,7 +112,11 @@ pub(super) fn read(file: &Archive) -> Result<Case, Stop> {
     // Without axes all are reduced; with an empty list none is.
     let axes = match arguments.pointer("/options/axes").and_then(Value::as_array) {
         None => (0..x.dims.len()).collect(),
-        Some(named) => named.iter().filter_map(|a| usize::try_from(a.as_u64()?).ok()).collect::<Vec<_>>(),
+        Some(named) => {
+            let axis = |a: &Value| a.as_u64().and_then(|a| usize::try_from(a).ok());
+            let wrong = || Stop::Wrong("axes: expected whole numbers from 0 on".into());
+            named.iter().map(|a| axis(a).ok_or_else(wrong)).collect::<Result<Vec<_>, _>>()?
+        }
     };
     let (spec, inputs) = log_sum_exp_over(x, &axes, dtype)?;
     let exact = exact.reshaped(&[spec.rows])?;

@@ -182,7 +182,7 @@ fn settle(op: &ExpertChoice, expert: usize, (scores, may): &(Vec<Err>, Vec<bool>
 
 pub(super) fn backward(seed: u64) -> Case<ExpertChoiceBackward> {
     // planned cases of the forward pass but for the largest, then random ones
-    let of = if seed < PLANNED_BACKWARD { seed } else { seed - PLANNED_BACKWARD + PLANNED };
+    let of = if seed < PLANNED_BACKWARD { seed } else { (seed - PLANNED_BACKWARD).saturating_add(PLANNED) };
     let forward = ExpertChoice::case(of);
     let op = ExpertChoiceBackward::new(forward.op.clone());
     let mut rng = Rng::new(seed, 0xec02);

@@ -97,7 +97,7 @@ impl Job<'_> {
 }
 
 impl Kernels for GroupedGemm {
-    fn plan(&self, limits: &Limits) -> Result<Plan, PlanError> {
+    fn draft(&self, limits: &Limits) -> Result<Plan, PlanError> {
         let mut plan = Plan { op: Self::NAME, ..Plan::default() };
         if self.rows == 0 {
             plan.reasons.push("no rows: nothing to run".into());

@@ -117,7 +117,7 @@ impl Job<'_> {
 }
 
 impl Kernels for GroupedGemmWeights {
-    fn plan(&self, limits: &Limits) -> Result<Plan, PlanError> {
+    fn draft(&self, limits: &Limits) -> Result<Plan, PlanError> {
         let mut plan = Plan { op: Self::NAME, ..Plan::default() };
         if self.dtype == Dtype::F16 && !limits.f16 {
             return Err(PlanError::Feature { operand: "x, d_y in f16".into(), feature: "shader-f16" });
