@@ -28,10 +28,10 @@ pub enum PlanError {
     },
     /// The work is finite but absurd for the adapter: so many dispatches that holding them, let alone running them, would take too long.
     #[error(
-        "needs {need} dispatches to stay within the time, loop trips and bindings of the adapter, at most {have} are planned"
+        "needs {need} dispatches or more to stay within the time, loop trips and bindings of the adapter, at most {have} are planned"
     )]
     TooManyDispatches {
-        /// Dispatches of one step.
+        /// Dispatches of one step, or so many that no more were counted.
         need: u64,
         /// Most that a step may have.
         have: u64,

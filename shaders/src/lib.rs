@@ -39,6 +39,7 @@ pub trait Kernels: Op {
     /// # Errors
     /// [`PlanError`] with both numbers, if the adapter cannot run the op.
     fn plan(&self, limits: &Limits) -> Result<Plan, PlanError> {
+        limits.check(Self::NAME)?;
         spans::finished(self.draft(limits)?, limits)
     }
 

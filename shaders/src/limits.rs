@@ -100,8 +100,23 @@ impl Limits {
     pub(crate) fn units_in_time(&self, work: f64) -> u64 {
         let units = self.dispatch_seconds * self.mul_adds_per_second / work.max(1e-3);
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 1 ..= 1e9")]
-        let units = units.clamp(1.0, 1e9) as u64;
+        let units = if units.is_nan() { 1 } else { units.clamp(1.0, 1e9) as u64 };
         units
+    }
+
+    /// Refuses limits that no adapter has, under which planners would have nothing to divide by or share out.
+    pub(crate) fn check(&self, op: &'static str) -> Result<(), PlanError> {
+        let floors = [
+            ("workgroups per dimension", 1, self.groups_per_dim.into()),
+            ("invocations per workgroup", 64, self.invocations.into()),
+            ("invocations along x", 64, self.workgroup_size_x.into()),
+            ("offset alignment", 1, self.offset_alignment),
+            ("bytes of workgroup memory", 256, self.workgroup_memory.into()),
+        ];
+        match floors.into_iter().find(|(_, need, have)| have < need) {
+            None => Ok(()),
+            Some((limit, need, have)) => Err(PlanError::Limit { kernel: op.into(), limit, need, have }),
+        }
     }
 
     /// Refuses a unit of `work` multiply-adds that takes longer than a dispatch may.

@@ -251,6 +251,12 @@ pub fn fold_groups(groups: u64, per_dim: u32) -> [u32; 3] {
 /// Most dispatches of a step: an hour of those that take 50 ms. A plan holds them all, so there must be an end.
 pub(crate) const MAX_DISPATCHES: u64 = 1 << 16;
 
+/// Starts of dispatches of `step` elements each, which between them have `elements`. Of more than a plan may hold one too many, for which
+/// [`finished`](crate::spans::finished) refuses it.
+pub(crate) fn starts(elements: u64, step: u64) -> impl Iterator<Item = u64> {
+    (0..elements.div_ceil(step).min(MAX_DISPATCHES + 1)).map(move |n| n * step)
+}
+
 /// Refuses a step of more dispatches than a plan may hold. To be asked before they are made.
 pub(crate) fn check_dispatches(need: u64) -> Result<(), PlanError> {
     if need > MAX_DISPATCHES { Err(PlanError::TooManyDispatches { need, have: MAX_DISPATCHES }) } else { Ok(()) }

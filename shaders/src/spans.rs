@@ -2,11 +2,13 @@
 
 use gatefold_core::Operand;
 
-use crate::plan::{check_dispatches, narrow};
+use crate::plan::{check_dispatches, narrow, starts};
 use crate::{Dispatch, Limits, Param, Plan, PlanError, Step, fold_groups};
 
 /// Invocations per workgroup of kernels that give each invocation an element.
 pub(crate) const INVOCATIONS: u32 = 64;
+/// Storage buffers that no kernel has more of: WebGPU's own default.
+const STORAGE_BUFFERS: u64 = 8;
 
 /// Dispatches over `elements`, each short enough if an element costs `work` multiply-adds. Every one sets `first`, `end` and `group_count`, and
 /// after them `params`.
@@ -23,7 +25,7 @@ pub(crate) fn dispatches(elements: u64, work: f64, limits: &Limits, params: &[(&
             windows: Vec::new(),
         }
     };
-    (0..elements.div_ceil(step)).map(|n| dispatch(n * step)).collect()
+    starts(elements, step).map(dispatch).collect()
 }
 
 /// Refuses operands that a dispatch cannot bind in full.
@@ -34,13 +36,34 @@ pub(crate) fn check_bindings(operands: &[Operand], limits: &Limits) -> Result<()
     }
 }
 
-/// Refuses steps whose loops are longer than the adapter allows, or that are cut into more dispatches than a plan may hold.
+/// Refuses steps whose loops are longer or whose grids are wider than the adapter allows, or that are cut into more dispatches than a plan may hold.
 pub(crate) fn check_steps(steps: &[Step], limits: &Limits) -> Result<(), PlanError> {
     for s in steps {
         check_dispatches(s.dispatches.len() as u64)?;
         if s.trips > limits.loop_trips {
             let (kernel, need, have) = (s.name.clone(), s.trips, limits.loop_trips);
             return Err(PlanError::Limit { kernel, limit: "loop trips", need, have });
+        }
+        let widest = s.dispatches.iter().flat_map(|d| d.grid).max().unwrap_or(0);
+        if widest > limits.groups_per_dim {
+            let (kernel, need, have) = (s.name.clone(), widest.into(), limits.groups_per_dim.into());
+            return Err(PlanError::Limit { kernel, limit: "workgroups per dimension", need, have });
+        }
+    }
+    Ok(())
+}
+
+/// Refuses steps whose texts declare more storage buffers than a stage may have, where that are fewer than WebGPU's 8.
+fn check_buffers(steps: &[Step], limits: &Limits) -> Result<(), PlanError> {
+    let have = u64::from(limits.storage_buffers);
+    if have >= STORAGE_BUFFERS {
+        return Ok(());
+    }
+    for s in steps {
+        let files = std::iter::once(&s.kernel).chain(&s.slots);
+        let need = files.map(|f| f.text.matches("var<storage").count() as u64).sum();
+        if need > have {
+            return Err(PlanError::Limit { kernel: s.name.clone(), limit: "storage buffers", need, have });
         }
     }
     Ok(())
@@ -49,6 +72,7 @@ pub(crate) fn check_steps(steps: &[Step], limits: &Limits) -> Result<(), PlanErr
 /// A plan that is complete, if the adapter can run its steps and hold its scratch: bindings may be windows, a buffer is whole.
 pub(crate) fn finished(plan: Plan, limits: &Limits) -> Result<Plan, PlanError> {
     check_steps(&plan.steps, limits)?;
+    check_buffers(&plan.steps, limits)?;
     match plan.scratch.iter().find(|s| s.bytes > limits.buffer_bytes) {
         None => Ok(plan),
         Some(s) => Err(PlanError::TooLarge { operand: s.name.into(), need: s.bytes, have: limits.buffer_bytes }),

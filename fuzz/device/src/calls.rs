@@ -128,8 +128,12 @@ impl World {
 
     fn lose(&mut self) {
         self.gpu.device().destroy();
-        // looked at, it is known: recording, which only looks at what is known, then refuses too
-        assert!(self.gpu.check().as_ref().is_err_and(is_lost));
+        // looked at, it is known, once nothing is in flight: recording, which only looks at what is known, then refuses too
+        let told = (0..400).find_map(|n| {
+            std::thread::sleep(Duration::from_millis(5 * u64::from(n > 0)));
+            self.gpu.check().err()
+        });
+        assert!(told.as_ref().is_some_and(is_lost), "{told:?}");
         self.mark_lost();
     }
 

@@ -68,7 +68,13 @@ impl Layout {
         for &(operand, member) in PACKED {
             let Some(o) = operands.iter().find(|o| o.role == Role::Input && o.name == operand) else { continue };
             let offset = layout.reserve(member, o.len() as u64) * 4;
-            layout.packed.push(Packed { operand, scratch: SIDE, offset, bytes: o.bytes() });
+            // a scratch of the steps around a core that would be empty does not exist
+            layout.packed.extend((!o.is_empty()).then_some(Packed {
+                operand,
+                scratch: SIDE,
+                offset,
+                bytes: o.bytes(),
+            }));
         }
         layout
     }

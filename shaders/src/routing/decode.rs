@@ -6,7 +6,7 @@ use gatefold_core::{Dtype, Moe};
 
 use super::expert_activation;
 use crate::compose::{Stages, staged};
-use crate::plan::{narrow, wgsl_type};
+use crate::plan::{narrow, starts, wgsl_type};
 use crate::source::wgsl;
 use crate::{DeviceKind, Dispatch, Limits, Param, Scratch, Source, Step, fold_groups};
 
@@ -65,7 +65,7 @@ impl<'a> Decode<'a> {
             let params = own.into_iter().chain(params.iter().copied()).collect();
             Dispatch { grid: fold_groups(count, self.limits.groups_per_dim), params, windows: Vec::new() }
         };
-        (0..groups.div_ceil(most)).map(|n| dispatch(n * most)).collect()
+        starts(groups, most).map(dispatch).collect()
     }
 
     fn step(

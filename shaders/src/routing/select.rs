@@ -4,7 +4,7 @@
 //! found first, 8 bits a pass (a radix select: histograms of tiles, then the digit), and what is not below it is taken, in the order of columns, by
 //! scans; only that is sorted: in a workgroup's memory if it fits, else by exchanges between steps for the strides that do not.
 
-use crate::plan::narrow;
+use crate::plan::{narrow, starts};
 use crate::source::wgsl;
 pub(super) use crate::spans::check_steps;
 use crate::spans::{INVOCATIONS, dispatches};
@@ -272,5 +272,5 @@ fn group_dispatches(groups: u64, work: f64, limits: &Limits, params: &[(&'static
             windows: Vec::new(),
         }
     };
-    (0..groups.div_ceil(most)).map(|n| dispatch(n * most)).collect()
+    starts(groups, most).map(dispatch).collect()
 }

@@ -4,7 +4,7 @@ use gatefold_core::routing::NanLogits;
 use gatefold_core::{Dtype, Op, Operand, TopKGate};
 
 use super::top_k_gate_files::{Files, forward};
-use crate::plan::{MINUS_INFINITY_BITS, NAN_BITS, narrow, wgsl_type};
+use crate::plan::{MINUS_INFINITY_BITS, NAN_BITS, narrow, starts, wgsl_type};
 use crate::source::wgsl;
 use crate::spans::check_bindings;
 use crate::{
@@ -170,7 +170,7 @@ impl Job<'_> {
             let grid = fold_groups(groups, limits.groups_per_dim);
             Dispatch { grid, params: own.into_iter().chain(shared.iter().copied()).collect(), windows: Vec::new() }
         };
-        (0..tokens.div_ceil(step)).map(|n| dispatch(n * step)).collect()
+        starts(tokens, step).map(dispatch).collect()
     }
 
     /// The step of a kernel over tokens.

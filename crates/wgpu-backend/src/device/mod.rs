@@ -71,8 +71,6 @@ pub(crate) struct Shared {
     polling: Mutex<()>,
     /// Threads that wait for the device.
     waiting: AtomicUsize,
-    /// Opened by this crate, so its loss is reported by callback.
-    ours: bool,
 }
 
 /// One owner's access to a device: the buffers that its runs leave serve its own runs only, until they are cleared.
@@ -148,6 +146,10 @@ impl Shared {
             None => Ok(()),
             Some(FaultKind::Lost) => {
                 self.device.destroy();
+                if let Ok(_turn) = self.polling.try_lock() {
+                    // the loss is told once nothing is in flight
+                    let _ = self.poll(wgpu::PollType::wait_indefinitely());
+                }
                 self.look(call)
             }
             Some(kind) => Err(injected(kind, &call.text(), call.bytes)),
@@ -180,10 +182,9 @@ impl Shared {
         let (value, scopes) = scoped(&self.device, f);
         for scope in scopes {
             if let Some(error) = scope.await {
-                if !self.ours {
-                    self.feel().await;
-                }
                 self.look(&call)?;
+                self.feel().await;
+                self.check(&call)?;
                 return Err(Self::named(&call, error));
             }
         }
@@ -191,7 +192,8 @@ impl Shared {
         Ok(value)
     }
 
-    /// Finds out whether a device without callback is lost: wgpu gives an invalid buffer then, in silence, and refuses to write to it.
+    /// Finds out whether a device is lost that has no callback, or whose callback waits until what is in flight has ended: wgpu gives an invalid buffer
+    /// then, in silence, and refuses to write to it.
     async fn feel(&self) {
         let usage = wgpu::BufferUsages::COPY_DST;
         let descriptor = wgpu::BufferDescriptor { label: Some("pulse"), size: 4, usage, mapped_at_creation: false };
@@ -230,7 +232,7 @@ impl Handle {
             device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| noted.note(error.to_string())));
         }
         let (polling, waiting, cleared) = (Mutex::new(()), AtomicUsize::new(0), Pool::default());
-        let shared = Arc::new(Shared { device, queue, health, mapped, cleared, faults, polling, waiting, ours });
+        let shared = Arc::new(Shared { device, queue, health, mapped, cleared, faults, polling, waiting });
         Self { shared, own: Pool::default() }
     }
 
