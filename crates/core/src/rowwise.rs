@@ -41,7 +41,7 @@ impl RowFunction {
 /// Output `y [rows, cols]`, or `y [rows]` in f32 for log-sum-exp.
 ///
 /// A `−∞` entry has weight 0. A row without a finite entry (or of length 0) gives softmax 0 and log-sum-exp `−∞`.
-/// A row with a NaN or a `+∞` gives NaN in the whole row.
+/// A row with a NaN or a `+∞` gives NaN in the whole row. `scale·x`, and a log-softmax, of more than 3.0e38 count as 3.0e38, of either sign.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rowwise {

@@ -18,6 +18,7 @@ pub(crate) mod cases;
 
 use gatefold_core::{RowFunction, Rowwise, RowwiseBackward, Tensors};
 
+use crate::attention::SATURATION;
 use crate::real::{Accumulator, UNIT};
 use crate::{Case, Real, Reference, Values, outputs};
 
@@ -88,7 +89,8 @@ fn forward_row<R: Real>(op: &Rowwise, x: &[R], y: &mut [R]) {
         (Content::Empty, _) => return whole(minus_infinity, y),
         (Content::Finite, _) => {}
     }
-    let logits: Vec<R> = x.iter().filter(|x| finite(x)).map(|&x| if op.scale == 1.0 { x } else { x * scale }).collect();
+    let scaled = |&x: &R| (if op.scale == 1.0 { x } else { x * scale }).clamp(SATURATION);
+    let logits: Vec<R> = x.iter().filter(|x| finite(x)).map(scaled).collect();
     let mut shifted = logits.clone();
     let Some(row) = softmax_row(&mut shifted, depth(op.cols)) else {
         return;
@@ -99,7 +101,7 @@ fn forward_row<R: Real>(op: &Rowwise, x: &[R], y: &mut [R]) {
         *y = match op.function {
             RowFunction::LogSumExp => row.lse,
             RowFunction::Softmax if finite(x) => (shifted[at] / row.total).charge(2.0),
-            RowFunction::LogSoftmax if finite(x) => logits[at] - row.lse,
+            RowFunction::LogSoftmax if finite(x) => (logits[at] - row.lse).clamp(SATURATION),
             RowFunction::Softmax => zero,
             RowFunction::LogSoftmax => minus_infinity,
         };

@@ -63,6 +63,7 @@ use geometry::{Sequence, sequences};
 use local_linear::Moments;
 use reweight::Measure;
 use rows::{Kind, Rows};
+pub(crate) use score::SATURATION;
 use score::{Score, Scores};
 
 /// One output row and the numbers that are saved of it: `lse` or `row_sum`; what re-weighted weights are measured by.

@@ -98,7 +98,7 @@ fn random(rng: &mut Rng) -> Draw {
         10 => Family::Denormal,
         11 => Family::Spike(88.0),
         12 => Family::Spike(1e4),
-        13 if op.dtype == Dtype::F32 && op.scale.abs() <= 1.0 => Family::Spike(1e38),
+        13 if op.dtype == Dtype::F32 && op.scale.abs() <= 1.0 => Family::Spike(3.3e38),
         14 | 15 => Family::Uniform,
         _ => Family::Normal(1.0),
     };
