@@ -112,6 +112,11 @@ fn texts(a: &Attention) -> [Texts<'_>; 3] {
     all
 }
 
+/// Whether none of these files is a user's function: nothing is known about what one does, and it always runs with all checks.
+pub(super) fn is_ours(slots: &[Source]) -> bool {
+    slots.iter().all(|file| !file.path.starts_with("custom/"))
+}
+
 /// The user's texts, each followed by the slot file that calls it.
 fn sources(texts: &Texts<'_>, callers: [Source; 2]) -> Vec<Source> {
     let own = texts.iter().map(|(contract, text)| Source { path: contract.file, text: interned(text) });

@@ -97,6 +97,7 @@ impl Variant {
         consts.push(("STATE_WORDS", state));
         consts.extend(a.weight.degree().map(|n| ("DEGREE", n)));
         consts.extend(a.reweight.map(|r| ("POWER", r.power)));
+        let proven = custom::is_ours(&slots);
         Step {
             slots,
             consts,
@@ -105,8 +106,7 @@ impl Variant {
             subgroups: tile.schedule == Schedule::Lanes,
             matrix: matches!(tile.schedule, Schedule::Matrix(_)),
             trips: split.trips,
-            // Nothing is known about what a user's function does.
-            proven: a.custom.is_empty(),
+            proven,
             ..Step::plain(format!("{}.{}.{io}.{}", self.name, a.dtype, tile.name()), kernel, split.dispatches)
         }
     }
@@ -114,13 +114,14 @@ impl Variant {
 
 /// A step of a kernel that works on a row or key an invocation; `dtype` if it reads operands of that type.
 fn flat_step(name: String, (kernel, slots): (Source, Vec<Source>), dtype: Option<Dtype>, split: Split) -> Step {
+    let proven = custom::is_ours(&slots);
     Step {
         slots,
         consts: vec![("INVOCATIONS", FLAT)],
         aliases: dtype.map(files::elem).into_iter().collect(),
         f16: dtype == Some(Dtype::F16),
         trips: split.trips,
-        proven: false,
+        proven,
         ..Step::plain(name, kernel, split.dispatches)
     }
 }
