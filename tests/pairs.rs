@@ -1,4 +1,4 @@
-//! Pairwise coverage of attention's slots by the generated cases of a default run.
+//! Pairwise coverage of attention's slots by the generated cases that have kernels of their own (all of them: `conformance --thin 1`).
 
 use gatefold_core::{Attention, AttentionBackward};
 use gatefold_cpu_ref::Reference;

@@ -27,6 +27,20 @@ pub const CASES: u64 = 20_000;
 /// Of these, planned edges and random draws, each with kernels of its own; the others vary the light ones among them ([`VARIED`]).
 pub const DRAWN: u64 = 7_500;
 
+/// Cases that a thinned run keeps: on lavapipe, files of WGSL would be linked in no other of its cases (`tests/default_run.rs` looks).
+const KEPT: [(&str, u64); 10] = [
+    ("attention", 318),
+    ("attention", 523),
+    ("attention", 616),
+    ("attention", 753),
+    ("attention", 777),
+    ("cache_append", 36),
+    ("moe", 6),
+    ("router_loss", 7),
+    ("routing_plan", 100),
+    ("top_k_gate", 118),
+];
+
 /// A run with `full`: this many times the cases, and this many times those with kernels of their own.
 const FULL: [u64; 2] = [30, 10];
 
@@ -162,6 +176,11 @@ pub fn count(options: &Options) -> u64 {
     planned(options).iter().map(|w| w.seeds.len() as u64 + w.varied).sum()
 }
 
+/// Seeds of the cases with kernels of their own that [`conformance`] will run, by op.
+pub fn own_seeds(options: &Options) -> Vec<(&'static str, Vec<u64>)> {
+    planned(options).into_iter().map(|wanted| (wanted.name, wanted.seeds)).collect()
+}
+
 /// What is wanted of each op asked for. Only a run from the first seed on varies.
 fn planned(options: &Options) -> Vec<Wanted> {
     let [all, own] = if options.full { FULL } else { [1, 1] };
@@ -173,7 +192,9 @@ fn planned(options: &Options) -> Vec<Wanted> {
     let [part, parts] = options.part.unwrap_or([0, 1]);
     let of_op = |((name, drawn), (_, varied)): ((&'static str, u64), (_, u64))| {
         let first = options.first_seed;
-        let mut seeds: Vec<u64> = (first..first + drawn).filter(|s| s % every == which).collect();
+        let mut seeds: Vec<u64> = (first..first + drawn)
+            .filter(|&s| s % every == which || (first == 0 && KEPT.contains(&(name, s))))
+            .collect();
         let mut varied = varied + drawn - seeds.len() as u64;
         seeds = (0..).zip(seeds).filter(|(at, _)| at % parts == part).map(|(_, seed)| seed).collect();
         varied = varied / parts + u64::from(part < varied % parts);

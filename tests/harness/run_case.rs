@@ -177,8 +177,11 @@ pub fn run_poisoned<O: Reference + Kernels>(
     Ok((first.unwrap_or_default(), faults))
 }
 
-/// The plan of a case under its profile. Falls back to the adapter's own limits if squeezed ones are too small; tells whether.
-fn plan_case<O: Kernels>(op: &O, profile: Profile, adapter: &Limits) -> Result<(Plan, Limits, bool), PlanError> {
+/// The plan of an op under a profile. Falls back to the adapter's own limits if squeezed ones are too small; tells whether.
+///
+/// # Errors
+/// Those of [`Kernels::plan`].
+pub fn plan_case<O: Kernels>(op: &O, profile: Profile, adapter: &Limits) -> Result<(Plan, Limits, bool), PlanError> {
     let limits = profile.limits(adapter, &op.cost());
     match op.plan(&limits) {
         Err(

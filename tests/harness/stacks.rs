@@ -97,7 +97,11 @@ impl Stack {
             strict: false,
             by_default: true,
             one_in: 1,
-            thinned: (name == "swiftshader").then_some([3, 0]),
+            thinned: match name.as_str() {
+                "lavapipe" => Some([12, 2]),
+                "swiftshader" => Some([3, 0]),
+                _ => None,
+            },
             matrix: false,
             env: icd.collect(),
             loader: None,

@@ -377,7 +377,8 @@ mod tests {
         let reason = |plan: &crate::Plan| plan.reasons.iter().any(|r| r.starts_with("no matrix units: functions of"));
         assert!(of(&half).rounds_weights && !reason(&of(&half)));
         assert!(!of(&own).rounds_weights && reason(&of(&own)));
-        assert!(of(&own).steps.iter().all(|s| !s.matrix && !s.proven));
+        assert!(of(&own).steps.iter().all(|s| !s.matrix && s.proven == is_ours(&s.slots)));
+        assert!(of(&own).steps.iter().any(|s| !s.proven));
     }
 
     #[test]
