@@ -44,6 +44,17 @@ const KEPT: [(&str, u64); 10] = [
 /// A run with `full`: this many times the cases, and this many times those with kernels of their own.
 const FULL: [u64; 2] = [30, 10];
 
+/// Which of the cases with kernels of their own run, where compiling takes long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Thinned {
+    /// One in so many,
+    pub every: u64,
+    /// namely those whose seed leaves this rest,
+    pub rest: u64,
+    /// of the ops whose names begin so: "" are all.
+    pub ops: &'static str,
+}
+
 /// What to run.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
@@ -53,8 +64,8 @@ pub struct Options {
     pub full: bool,
     /// Cases of all ops together; [`CASES`] if not given.
     pub cases: Option<u64>,
-    /// Of the cases with kernels of their own: one in so many, and which; more varied ones take the place of the others.
-    pub thinned: Option<[u64; 2]>,
+    /// Which of the cases with kernels of their own run; varied ones take the place of the others. Of a run from the first seed on only.
+    pub thinned: Option<Thinned>,
     /// First seed of each op. The planned edge cases begin at 0.
     pub first_seed: u64,
     /// Cases that have been run already, as after a crash.
@@ -188,13 +199,15 @@ fn planned(options: &Options) -> Vec<Wanted> {
     let drawn = if options.first_seed > 0 { total } else { total.min(DRAWN * own) };
     let is_wanted = |name: &str| options.op.as_deref().is_none_or(|o| o == name);
     let both = shares(drawn).into_iter().zip(shares(total - drawn));
-    let [every, which] = options.thinned.filter(|_| options.first_seed == 0).unwrap_or([1, 0]);
+    let thinned = options.thinned.filter(|_| options.first_seed == 0);
+    let is_left_out = |name: &str, seed: u64| {
+        let asked = thinned.is_some_and(|t| name.starts_with(t.ops) && seed % t.every != t.rest);
+        asked && !KEPT.iter().any(|kept| *kept == (name, seed))
+    };
     let [part, parts] = options.part.unwrap_or([0, 1]);
     let of_op = |((name, drawn), (_, varied)): ((&'static str, u64), (_, u64))| {
         let first = options.first_seed;
-        let mut seeds: Vec<u64> = (first..first + drawn)
-            .filter(|&s| s % every == which || (first == 0 && KEPT.contains(&(name, s))))
-            .collect();
+        let mut seeds: Vec<u64> = (first..first + drawn).filter(|&seed| !is_left_out(name, seed)).collect();
         let mut varied = varied + drawn - seeds.len() as u64;
         seeds = (0..).zip(seeds).filter(|(at, _)| at % parts == part).map(|(_, seed)| seed).collect();
         varied = varied / parts + u64::from(part < varied % parts);

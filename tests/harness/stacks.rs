@@ -11,6 +11,7 @@ use gatefold_cpu_ref::case::HALVES;
 use gatefold_wgpu::{Gpu, Options, RunError};
 
 use crate::adapters::{Driver, installed_drivers};
+use crate::conformance::Thinned;
 use crate::dawn::Dawn;
 use crate::executor::Executor;
 
@@ -45,8 +46,8 @@ pub struct Stack {
     pub must_open: bool,
     /// Runs one case in so many.
     pub one_in: u64,
-    /// Of the cases with kernels of their own, which take most of the time: one in so many, and which. Varied ones take the place of the others.
-    pub thinned: Option<[u64; 2]>,
+    /// Which of the cases with kernels of their own run: compiling those takes most of the time.
+    pub thinned: Option<Thinned>,
     /// Whether it is for the cases of matrix units alone, and has to have some.
     pub matrix: bool,
     /// What the process that loads the driver has in its environment.
@@ -98,8 +99,8 @@ impl Stack {
             by_default: true,
             one_in: 1,
             thinned: match name.as_str() {
-                "lavapipe" => Some([12, 2]),
-                "swiftshader" => Some([3, 0]),
+                "lavapipe" => Some(Thinned { every: 12, rest: 2, ops: "attention" }),
+                "swiftshader" => Some(Thinned { every: 3, rest: 0, ops: "" }),
                 _ => None,
             },
             matrix: false,
@@ -164,7 +165,14 @@ impl Stack {
         let (name, runtime) = (format!("dawn-{}", self.name), Runtime::Dawn);
         // Dawn wants more of a driver than older ones of the system have.
         let must_open = self.must_open && self.name != "lavapipe";
-        Self { name, runtime, by_default: false, must_open, thinned: Some([12, 1]), ..self.clone() }
+        Self {
+            name,
+            runtime,
+            by_default: false,
+            must_open,
+            thinned: Some(Thinned { every: 12, rest: 1, ops: "" }),
+            ..self.clone()
+        }
     }
 
     /// A command that starts `program` so that it sees this driver only.

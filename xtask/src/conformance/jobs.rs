@@ -90,7 +90,7 @@ fn jobs(asked: &Conformance, stacks: &[Option<Stack>], at_once: usize) -> Vec<Jo
         for (op, parts) in parts(at_once).into_iter().filter(|(op, _)| wanted(op) && has(op)) {
             let parts = if asked.op.is_some() { at_once as u64 } else { parts };
             // Some drivers keep no compiled kernels: parts would compile them anew.
-            let parts = if of.as_ref().is_some_and(|s| s.thinned.is_some()) { 1 } else { parts };
+            let parts = if of.as_ref().and_then(|s| s.thinned).is_some_and(|t| t.ops.is_empty()) { 1 } else { parts };
             all.extend((0..parts).map(|k| Job { stack, op, part: [k, parts] }));
         }
     }
