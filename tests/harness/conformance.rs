@@ -202,7 +202,7 @@ fn planned(options: &Options) -> Vec<Wanted> {
     let thinned = options.thinned.filter(|_| options.first_seed == 0);
     let is_left_out = |name: &str, seed: u64| {
         let asked = thinned.is_some_and(|t| name.starts_with(t.ops) && seed % t.every != t.rest);
-        asked && !KEPT.iter().any(|kept| *kept == (name, seed))
+        asked && !KEPT.contains(&(name, seed))
     };
     let [part, parts] = options.part.unwrap_or([0, 1]);
     let of_op = |((name, drawn), (_, varied)): ((&'static str, u64), (_, u64))| {
