@@ -51,8 +51,8 @@ pub struct Thinned {
     pub every: u64,
     /// namely those whose seed leaves this rest,
     pub rest: u64,
-    /// of the ops whose names begin so: "" are all.
-    pub ops: &'static str,
+    /// of these ops; none: of all.
+    pub ops: &'static [&'static str],
 }
 
 /// What to run.
@@ -201,7 +201,8 @@ fn planned(options: &Options) -> Vec<Wanted> {
     let both = shares(drawn).into_iter().zip(shares(total - drawn));
     let thinned = options.thinned.filter(|_| options.first_seed == 0);
     let is_left_out = |name: &str, seed: u64| {
-        let asked = thinned.is_some_and(|t| name.starts_with(t.ops) && seed % t.every != t.rest);
+        let of = |t: Thinned| (t.ops.is_empty() || t.ops.contains(&name)) && seed % t.every != t.rest;
+        let asked = thinned.is_some_and(of);
         asked && !KEPT.contains(&(name, seed))
     };
     let [part, parts] = options.part.unwrap_or([0, 1]);

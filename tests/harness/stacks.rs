@@ -99,8 +99,8 @@ impl Stack {
             by_default: true,
             one_in: 1,
             thinned: match name.as_str() {
-                "lavapipe" => Some(Thinned { every: 12, rest: 2, ops: "attention" }),
-                "swiftshader" => Some(Thinned { every: 3, rest: 0, ops: "" }),
+                "lavapipe" => Some(Thinned { every: 12, rest: 2, ops: &["attention", "attention_backward"] }),
+                "swiftshader" => Some(Thinned { every: 3, rest: 0, ops: &[] }),
                 _ => None,
             },
             matrix: false,
@@ -170,7 +170,7 @@ impl Stack {
             runtime,
             by_default: false,
             must_open,
-            thinned: Some(Thinned { every: 12, rest: 1, ops: "" }),
+            thinned: Some(Thinned { every: 12, rest: 1, ops: &[] }),
             ..self.clone()
         }
     }
