@@ -37,7 +37,7 @@ pub(crate) fn check_bindings(operands: &[Operand], limits: &Limits) -> Result<()
 }
 
 /// Refuses steps whose loops are longer or whose grids are wider than the adapter allows, or that are cut into more dispatches than a plan may hold.
-pub(crate) fn check_steps(steps: &[Step], limits: &Limits) -> Result<(), PlanError> {
+fn check_steps(steps: &[Step], limits: &Limits) -> Result<(), PlanError> {
     for s in steps {
         check_dispatches(s.dispatches.len() as u64)?;
         if s.trips > limits.loop_trips {

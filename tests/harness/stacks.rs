@@ -155,6 +155,11 @@ impl Stack {
         if self.matrix { HALVES } else { 0 }
     }
 
+    /// Whether its driver keeps compiled kernels on disk, for other processes: neither SwiftShader nor Dawn does.
+    pub fn keeps_kernels(&self) -> bool {
+        self.runtime == Runtime::Wgpu && self.name != "swiftshader"
+    }
+
     /// Whether it has cases of an op.
     pub fn has(&self, op: &str) -> bool {
         !self.matrix || MATRIX_OPS.contains(&op)

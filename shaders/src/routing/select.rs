@@ -6,7 +6,6 @@
 
 use crate::plan::{narrow, starts};
 use crate::source::wgsl;
-pub(super) use crate::spans::check_steps;
 use crate::spans::{INVOCATIONS, dispatches};
 use crate::{DeviceKind, Dispatch, Limits, Param, PlanError, Scratch, Source, Step, fold_groups};
 
@@ -97,17 +96,14 @@ impl Choice<'_> {
     }
 
     fn check(&self, made: &Chosen) -> Result<(), PlanError> {
-        if let Some(s) = made.scratch.iter().find(|s| s.bytes > self.limits.binding_bytes) {
-            let (need, have) = (s.bytes, self.limits.binding_bytes);
-            return Err(PlanError::TooLarge { operand: s.name.into(), need, have });
-        }
+        super::check_scratch(&made.scratch, self.limits)?;
         // places of rows are counted in 32 bits
         let places = self.rows.saturating_mul(self.cols.next_power_of_two());
         if places + MOST_SORTED > u64::from(u32::MAX) {
             let (need, have) = (places, u64::from(u32::MAX));
             return Err(PlanError::Limit { kernel: self.stem.into(), limit: "places of all rows", need, have });
         }
-        check_steps(&made.steps, self.limits)
+        Ok(())
     }
 
     /// Steps that take the largest of every row, in the order of columns, into [`WINNERS`].

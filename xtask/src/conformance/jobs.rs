@@ -89,8 +89,8 @@ fn jobs(asked: &Conformance, stacks: &[Option<Stack>], at_once: usize) -> Vec<Jo
         let has = |op: &str| of.as_ref().is_none_or(|s| s.has(op));
         for (op, parts) in parts(at_once).into_iter().filter(|(op, _)| wanted(op) && has(op)) {
             let parts = if asked.op.is_some() { at_once as u64 } else { parts };
-            // Some drivers keep no compiled kernels: parts would compile them anew.
-            let parts = if of.as_ref().and_then(|s| s.thinned).is_some_and(|t| t.ops.is_empty()) { 1 } else { parts };
+            // without kept kernels each part would compile them anew
+            let parts = if of.as_ref().is_none_or(Stack::keeps_kernels) { parts } else { 1 };
             all.extend((0..parts).map(|k| Job { stack, op, part: [k, parts] }));
         }
     }
