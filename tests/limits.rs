@@ -13,25 +13,26 @@ use gatefold_tests::profile::beyond;
 use gatefold_tests::repeats::representatives;
 use gatefold_tests::run_case::{Prepared, run_poisoned};
 use gatefold_wgpu::{Gpu, LimitChoice, Options, RunOptions};
+use rayon::prelude::*;
 
 fn minimal() -> Gpu {
     Gpu::open(&Options { limits: LimitChoice::WebGpuDefault, ..Options::default() }).unwrap()
 }
 
-/// Planned cases of one op on the device; how many ran.
+/// A dozen planned cases of one op that the device has the features for; how many ran.
 fn run_some<O: Reference + Kernels>(gpu: &Gpu) -> usize {
+    let plan = |seed: u64| match O::case(seed).op.plan(gpu.limits()) {
+        Err(PlanError::Feature { .. }) => None,
+        plan => Some((seed, plan.unwrap_or_else(|e| panic!("{} seed {seed}: {e}", O::NAME)))),
+    };
+    let all: Vec<_> = some_planned::<O>(48).filter_map(plan).collect();
     let mut ran = 0;
-    for seed in some_planned::<O>() {
-        let prepared = Prepared::<O>::new(seed);
-        let op = &prepared.case.op;
-        let plan = match op.plan(gpu.limits()) {
-            Err(PlanError::Feature { .. }) => continue,
-            plan => plan.unwrap_or_else(|e| panic!("{} seed {seed}: {e}", O::NAME)),
-        };
+    for (seed, plan) in all.iter().step_by(all.len().div_ceil(12).max(1)) {
+        let prepared = Prepared::<O>::new(*seed);
         let (outputs, faults) =
-            run_poisoned(gpu, &prepared.case, &plan).unwrap_or_else(|e| panic!("{} seed {seed}: {e}", O::NAME));
+            run_poisoned(gpu, &prepared.case, plan).unwrap_or_else(|e| panic!("{} seed {seed}: {e}", O::NAME));
         assert_eq!(faults, Vec::<String>::new(), "{} seed {seed}", O::NAME);
-        let found = compare(prepared.exact_for(&plan), &outputs).unwrap();
+        let found = compare(prepared.exact_for(plan), &outputs).unwrap();
         assert!(found.ratio <= 1.0, "{} seed {seed}: {}", O::NAME, found.describe());
         ran += 1;
     }
@@ -40,16 +41,20 @@ fn run_some<O: Reference + Kernels>(gpu: &Gpu) -> usize {
 
 #[test]
 fn webgpu_defaults_run_every_op() {
-    let gpu = minimal();
-    let limits = gpu.limits();
+    let limits = minimal().limits().clone();
     let defaults = Limits::webgpu_default();
     assert_eq!((limits.workgroup_memory, limits.invocations), (defaults.workgroup_memory, defaults.invocations));
     assert_eq!((limits.storage_buffers, limits.binding_bytes), (defaults.storage_buffers, defaults.binding_bytes));
     assert_eq!((limits.f16, limits.subgroup, limits.groups_per_dim), (false, None, 65_535));
-    macro_rules! run {
-        ($($op:ty),*) => {$( assert!(run_some::<$op>(&gpu) as u64 >= 10.min(<$op>::PLANNED / 6), "{}", <$op as Op>::NAME); )*};
+    let mut visits: Vec<(&str, u64, fn(&Gpu) -> usize)> = Vec::new();
+    macro_rules! visit {
+        ($($op:ty),*) => {$( visits.push((<$op>::NAME, <$op>::PLANNED, run_some::<$op>)); )*};
     }
-    for_each_op!(run);
+    for_each_op!(visit);
+    let ran = visits.par_iter().map_init(minimal, |gpu, (_, _, run)| run(gpu)).collect::<Vec<_>>();
+    for ((name, planned, _), ran) in visits.iter().zip(ran) {
+        assert!(ran as u64 >= 6.min(planned / 6), "{name}: {ran}");
+    }
 }
 
 #[test]

@@ -7,13 +7,11 @@ use libtest_mimic::{Arguments, Failed, Trial};
 
 fn proof() -> &'static Proof<'static> {
     static PROOF: OnceLock<Proof<'static>> = OnceLock::new();
-    PROOF.get_or_init(|| Proof::new(gatefold_tests::gpu()))
+    PROOF.get_or_init(|| Proof::interpreted(gatefold_tests::gpu()))
 }
 
 fn main() {
-    let mut arguments = Arguments::from_args();
-    // One adapter; its driver uses every core by itself.
-    arguments.test_threads = Some(1);
+    let arguments = Arguments::from_args();
     let mutants = all();
     let count = mutants.len();
     let mut trials: Vec<Trial> = mutants
@@ -21,7 +19,7 @@ fn main() {
         .map(|mutant| {
             Trial::test(mutant.name, move || {
                 if !proof().can_run(&mutant) {
-                    println!("{}: not run: {}", mutant.name, gatefold_tests::gpu().probe().matrix);
+                    println!("{}: not run: {}", mutant.name, proof().gpu().probe().matrix);
                     return Ok(());
                 }
                 let how = proof().run(&mutant).map_err(Failed::from)?;

@@ -49,15 +49,24 @@ fn shape(a: &Attention, weight: Weight, width: usize) -> bool {
 }
 
 #[test]
-fn tiles_of_this_adapter_are_right() {
+fn attention_tiles_of_this_adapter_are_right() {
     let limits = gpu().limits();
-    let mut ran = 0;
-    for (weight, width) in [(Weight::Softmax, 64), (Weight::Sigmoid, 16)] {
-        ran += run_all::<Attention>(limits, |a| shape(a, weight, width));
-    }
-    ran += run_all::<AttentionBackward>(limits, |b| shape(&b.forward, Weight::Softmax, 31));
-    ran += run_all::<AttentionBackward>(limits, |b| shape(&b.forward, Weight::Sigmoid, 64));
-    assert!(ran >= 12, "{ran}");
+    let wanted = [(Weight::Softmax, 64), (Weight::Sigmoid, 16)];
+    let ran = wanted.map(|(weight, width)| run_all::<Attention>(limits, |a| shape(a, weight, width)));
+    assert!(ran.iter().sum::<usize>() >= 6, "{ran:?}");
+}
+
+#[test]
+fn gradient_tiles_of_this_adapter_are_right() {
+    let ran = run_all::<AttentionBackward>(gpu().limits(), |b| shape(&b.forward, Weight::Softmax, 31));
+    assert!(ran >= 3, "{ran}");
+}
+
+#[test]
+#[ignore = "two minutes of compiling on a software driver"]
+fn wide_gradient_tiles_of_this_adapter_are_right() {
+    let ran = run_all::<AttentionBackward>(gpu().limits(), |b| shape(&b.forward, Weight::Sigmoid, 64));
+    assert!(ran >= 3, "{ran}");
 }
 
 #[test]

@@ -3,13 +3,12 @@
 mod specs;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use gatefold_core::for_each_op;
 use gatefold_shaders::Kernels;
 use gatefold_shaders::link::link;
 use gatefold_shaders::prove::{bound_bytes, prove};
-use specs::{Specs, profiles};
+use specs::{Specs, in_parallel, profiles};
 
 /// Least share of our variants that is proven, in percent. All of them.
 const LEAST_SHARE: usize = 100;
@@ -67,18 +66,7 @@ fn seen() -> Seen {
         ($($op:ty),*) => {$( visits.push(Seen::visit::<$op>); )*};
     }
     for_each_op!(visit);
-    let (next, cores) = (AtomicUsize::new(0), std::thread::available_parallelism().map_or(1, usize::from));
-    let work = || {
-        let mut seen = Seen::default();
-        while let Some(visit) = visits.get(next.fetch_add(1, Ordering::Relaxed)) {
-            visit(&mut seen);
-        }
-        seen
-    };
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
-        workers.into_iter().map(|w| w.join().unwrap()).reduce(Seen::with).unwrap_or_default()
-    })
+    in_parallel(&visits, Seen::with)
 }
 
 #[test]

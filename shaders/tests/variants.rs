@@ -8,22 +8,52 @@ use std::sync::OnceLock;
 
 use gatefold_core::{Operand, Role, for_each_op};
 use gatefold_shaders::link::{Module, expand, link};
-use gatefold_shaders::lint::{LintContext, lint};
+use gatefold_shaders::lint::{LintContext, lint_plan, lint_text};
 use gatefold_shaders::reflect::BindingKind;
 use gatefold_shaders::scrub::scrubbed;
 use gatefold_shaders::{Dispatch, Kernels, Limits, Plan, Source, Step, fold_groups};
-use specs::{Specs, profiles};
+use specs::{Specs, in_parallel, profiles};
 
 /// What has been seen: the module of every variant, and what is wrong, with the first place where it was.
 #[derive(Default)]
 struct Seen {
-    modules: BTreeMap<String, Module>,
+    modules: BTreeMap<String, Linked>,
     scrubbed: usize,
     refused: BTreeMap<String, usize>,
     wrong: BTreeMap<String, String>,
 }
 
+/// A module, and of which step.
+struct Linked {
+    step: Step,
+    module: Module,
+}
+
+impl Linked {
+    /// Whether a step is made of the same files, constants and types: then it has the same text.
+    fn is_of(&self, other: &Step) -> bool {
+        let step = &self.step;
+        (step.kernel, &step.slots, &step.consts, &step.aliases)
+            == (other.kernel, &other.slots, &other.consts, &other.aliases)
+            && (step.f16, step.subgroups, step.matrix) == (other.f16, other.subgroups, other.matrix)
+    }
+}
+
 impl Seen {
+    /// Both. Few variants are in two ops; those must have the same text.
+    fn with(mut self, other: Self) -> Self {
+        for (name, theirs) in other.modules {
+            if self.modules.get(&name).is_some_and(|ours| ours.module.text != theirs.module.text) {
+                self.wrong.insert(two_texts(&name), "two ops".into());
+            }
+            self.modules.insert(name, theirs);
+        }
+        other.refused.into_iter().for_each(|(why, n)| *self.refused.entry(why).or_insert(0) += n);
+        self.wrong.extend(other.wrong);
+        self.scrubbed += other.scrubbed;
+        self
+    }
+
     fn visit<O: Kernels + Specs>(&mut self) {
         for op in O::specs() {
             op.validate().unwrap_or_else(|e| panic!("{} {}: {e}", O::NAME, op.label()));
@@ -64,7 +94,7 @@ impl Seen {
         wrong
     }
 
-    /// Links a step, unless a step of that name has been linked; then its text must be the same.
+    /// Links a step and looks at its text, unless a step of that name has been linked; then its text must be the same.
     fn module(&mut self, step: &Step) -> Result<&Module, String> {
         if !self.modules.contains_key(&step.name) {
             let module = link(step).map_err(|e| e.to_string())?;
@@ -74,20 +104,30 @@ impl Seen {
             if module.workgroup_bytes > 0 && scrubbed == module.text {
                 return Err(format!("{}: workgroup memory that is not scrubbed", step.name));
             }
-            self.modules.insert(step.name.clone(), module);
+            if let Some(finding) = lint_text(&module).first() {
+                return Err(format!("{}: {finding}", step.name));
+            }
+            self.modules.insert(step.name.clone(), Linked { step: step.clone(), module });
         }
-        let module = &self.modules[&step.name];
-        let text = expand(step).map_err(|e| e.to_string())?;
-        if module.text == text { Ok(module) } else { Err(format!("{}: two texts have this name", step.name)) }
+        let linked = &self.modules[&step.name];
+        if linked.is_of(step) || linked.module.text == expand(step).map_err(|e| e.to_string())? {
+            Ok(&linked.module)
+        } else {
+            Err(two_texts(&step.name))
+        }
     }
 }
 
-/// Faults of one step.
+fn two_texts(name: &str) -> String {
+    format!("{name}: two texts have this name")
+}
+
+/// Faults of one step as a plan has it.
 fn step_faults(step: &Step, module: &Module, plan: &Plan, operands: &[Operand], limits: &Limits) -> Vec<String> {
     let mut context = LintContext::new(plan, operands);
     context.workgroup_bytes = limits.workgroup_memory;
     context.invocations = limits.invocations;
-    let mut wrong: Vec<String> = lint(module, &context).iter().map(|f| f.to_string()).collect();
+    let mut wrong: Vec<String> = lint_plan(module, &context).iter().map(|f| f.to_string()).collect();
     let mut must = |holds: bool, what: String| wrong.extend((!holds).then_some(what));
     must(step.trips <= limits.loop_trips, format!("{} loop trips, at most {}", step.trips, limits.loop_trips));
     must(!step.dispatches.is_empty(), "no dispatch".into());
@@ -143,12 +183,12 @@ fn unused(plan: &Plan, operands: &[Operand], bound: &[(String, BindingKind)]) ->
 fn visit_all() -> &'static Seen {
     static SEEN: OnceLock<Seen> = OnceLock::new();
     SEEN.get_or_init(|| {
-        let mut seen = Seen::default();
+        let mut visits: Vec<fn(&mut Seen)> = Vec::new();
         macro_rules! visit {
-            ($($op:ty),*) => {$( seen.visit::<$op>(); )*};
+            ($($op:ty),*) => {$( visits.push(Seen::visit::<$op>); )*};
         }
         for_each_op!(visit);
-        seen
+        in_parallel(&visits, Seen::with)
     })
 }
 
@@ -177,7 +217,7 @@ const GOLDEN: [(&str, &str); 2] = [
 fn golden_texts_are_current() {
     let seen = visit_all();
     for (name, golden) in GOLDEN {
-        let text = &seen.modules.get(name).unwrap_or_else(|| panic!("{name}: no spec has this variant")).text;
+        let text = &seen.modules.get(name).unwrap_or_else(|| panic!("{name}: no spec has this variant")).module.text;
         let refresh = format!("if the change is wanted: cargo xtask expand {name} > shaders/tests/golden/{name}.wgsl");
         let line = text.lines().zip(golden.lines()).position(|(new, old)| new != old);
         assert_eq!(line, None, "{name}: line differs (from 0); {refresh}");

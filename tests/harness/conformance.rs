@@ -47,12 +47,20 @@ const FULL: [u64; 2] = [30, 10];
 /// Which of the cases with kernels of their own run, where compiling takes long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Thinned {
-    /// One in so many,
-    pub every: u64,
-    /// namely those whose seed leaves this rest,
+    /// One in so many of attention's and its gradient's, whose kernels are the longest,
+    pub attention: u64,
+    /// one in so many of the other ops',
+    pub others: u64,
+    /// namely those whose seed leaves this rest.
     pub rest: u64,
-    /// of these ops; none: of all.
-    pub ops: &'static [&'static str],
+}
+
+impl Thinned {
+    /// Whether case `seed` of an op is left out.
+    fn leaves_out(&self, op: &str, seed: u64) -> bool {
+        let every = if ["attention", "attention_backward"].contains(&op) { self.attention } else { self.others };
+        seed % every != self.rest % every
+    }
 }
 
 /// What to run.
@@ -175,11 +183,10 @@ pub fn gate(gpu: &dyn Executor) -> f64 {
     if gpu.info().kind == AdapterKind::Cpu { builtins.min(GATE) } else { GATE }
 }
 
-/// Planned cases of an op for a quick look: fifty or more, evenly spread, or all that it has.
-pub fn some_planned<O: Reference>() -> impl Iterator<Item = u64> {
-    #[allow(clippy::cast_possible_truncation, reason = "planned cases are few")]
-    let apart = (O::PLANNED / 50).max(1) as usize;
-    (0..O::PLANNED).step_by(apart)
+/// So many planned cases of an op for a quick look, evenly spread, or all that it has.
+pub fn some_planned<O: Reference>(count: u64) -> impl Iterator<Item = u64> {
+    let count = count.min(O::PLANNED);
+    (0..count).map(move |at| at * O::PLANNED / count)
 }
 
 /// Cases that [`conformance`] will run, for a progress bar.
@@ -200,11 +207,8 @@ fn planned(options: &Options) -> Vec<Wanted> {
     let is_wanted = |name: &str| options.op.as_deref().is_none_or(|o| o == name);
     let both = shares(drawn).into_iter().zip(shares(total - drawn));
     let thinned = options.thinned.filter(|_| options.first_seed == 0);
-    let is_left_out = |name: &str, seed: u64| {
-        let of = |t: Thinned| (t.ops.is_empty() || t.ops.contains(&name)) && seed % t.every != t.rest;
-        let asked = thinned.is_some_and(of);
-        asked && !KEPT.contains(&(name, seed))
-    };
+    let is_left_out =
+        |name: &str, seed: u64| thinned.is_some_and(|t| t.leaves_out(name, seed)) && !KEPT.contains(&(name, seed));
     let [part, parts] = options.part.unwrap_or([0, 1]);
     let of_op = |((name, drawn), (_, varied)): ((&'static str, u64), (_, u64))| {
         let first = options.first_seed;

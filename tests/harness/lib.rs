@@ -11,6 +11,7 @@ pub mod dawn;
 pub mod exact;
 pub mod executor;
 pub mod expectations;
+pub mod interpreter;
 pub mod metamorphic;
 pub mod mutants;
 pub mod pairs;
@@ -23,24 +24,62 @@ pub mod schedules;
 pub mod stacks;
 pub mod vectors;
 
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use gatefold_wgpu::Gpu;
 
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-
-thread_local! {
-    /// A test's turn on the adapter: from its first call of [`gpu`] to the end of its thread. A software driver uses every core by
-    /// itself, so tests side by side would only disturb each other.
-    static TURN: MutexGuard<'static, ()> = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+/// Devices of this process on the adapter under test: as many as there are cores, since a software driver compiles on one core a device, and
+/// compiling is most of what tests wait for.
+#[derive(Default)]
+struct Devices {
+    free: Vec<&'static Gpu>,
+    opened: usize,
 }
 
-/// The adapter under test, opened once per process. Tests in other threads wait until this thread ends.
+static DEVICES: Mutex<Devices> = Mutex::new(Devices { free: Vec::new(), opened: 0 });
+static RETURNED: Condvar = Condvar::new();
+
+fn devices() -> MutexGuard<'static, Devices> {
+    DEVICES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A device that one thread has for itself, from its first call of [`gpu`] to its end.
+struct Turn(&'static Gpu);
+
+impl Turn {
+    fn wait() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let mut devices = devices();
+        loop {
+            if let Some(gpu) = devices.free.pop() {
+                return Self(gpu);
+            }
+            if devices.opened < cores {
+                // in the lock: if there is no adapter, nobody waits for this device
+                let gpu = Gpu::new().unwrap_or_else(|e| panic!("these tests need an adapter: {e}"));
+                devices.opened += 1;
+                return Self(Box::leak(Box::new(gpu)));
+            }
+            devices = RETURNED.wait(devices).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        devices().free.push(self.0);
+        RETURNED.notify_one();
+    }
+}
+
+thread_local! {
+    static TURN: Turn = Turn::wait();
+}
+
+/// A device on the adapter under test, this thread's own until the thread ends. Tests in other threads wait if there are more of them than cores.
 ///
 /// # Panics
-/// If there is none: a check that did not run is a failure, not a skip.
+/// If there is no adapter: a check that did not run is a failure, not a skip.
 pub fn gpu() -> &'static Gpu {
-    static GPU: OnceLock<Gpu> = OnceLock::new();
-    TURN.with(|_| ());
-    GPU.get_or_init(|| Gpu::new().unwrap_or_else(|e| panic!("these tests need an adapter: {e}")))
+    TURN.with(|turn| turn.0)
 }

@@ -99,8 +99,10 @@ impl Stack {
             by_default: true,
             one_in: 1,
             thinned: match name.as_str() {
-                "lavapipe" => Some(Thinned { every: 12, rest: 2, ops: &["attention", "attention_backward"] }),
-                "swiftshader" => Some(Thinned { every: 3, rest: 0, ops: &[] }),
+                "swiftshader" => Some(Thinned { attention: 24, others: 3, rest: 5 }),
+                name if name == "lavapipe" || MESAS.contains(&name) => {
+                    Some(Thinned { attention: 12, others: 1, rest: 2 })
+                }
                 _ => None,
             },
             matrix: false,
@@ -175,7 +177,7 @@ impl Stack {
             runtime,
             by_default: false,
             must_open,
-            thinned: Some(Thinned { every: 12, rest: 1, ops: &[] }),
+            thinned: Some(Thinned { attention: 24, others: 12, rest: 13 }),
             ..self.clone()
         }
     }

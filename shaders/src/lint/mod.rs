@@ -166,13 +166,25 @@ impl LintContext {
 
 /// Checks a module against every rule. The order of the findings is that of [`Rule::ALL`].
 pub fn lint(module: &Module, context: &LintContext) -> Vec<Finding> {
+    let mut findings = lint_text(module);
+    findings.extend(lint_plan(module, context));
+    findings.sort_by_key(|f| f.rule);
+    findings
+}
+
+/// The rules that are about a kernel's text alone.
+pub fn lint_text(module: &Module) -> Vec<Finding> {
     let mut findings = uniformity::check(module);
     findings.extend(matrix::check(module));
-    findings.extend(sizes(module, context));
-    findings.extend(bindings(module, context));
     findings.extend(arithmetic::check(module));
     findings.extend(fresh::check(module));
-    findings.sort_by_key(|f| f.rule);
+    findings
+}
+
+/// The rules that are about what a plan gives a kernel.
+pub fn lint_plan(module: &Module, context: &LintContext) -> Vec<Finding> {
+    let mut findings = sizes(module, context);
+    findings.extend(bindings(module, context));
     findings
 }
 

@@ -9,6 +9,8 @@ mod routing_plan;
 mod routing_rows;
 mod routing_top_k_gate;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use gatefold_core::attention::{
     Activation, Bias, BlockMap, CacheLayout, Causal, Dims, Epilogue, FeatureMap, Gate, Injection, MaskMod, NanPolicy,
     Normalizer, Prologue, QueryScale, RelativeBias, Reweight, RotaryPairs, RotaryPositions, RowLayout, RowNorm,
@@ -26,6 +28,23 @@ pub(crate) use profiles::profiles;
 pub(crate) trait Specs: Op {
     /// The specs.
     fn specs() -> Vec<Self>;
+}
+
+/// What each of `visits` gathers, as many at a time as there are cores, joined.
+#[allow(dead_code, reason = "not every crate that takes these specs plans them")]
+pub(crate) fn in_parallel<T: Default + Send>(visits: &[fn(&mut T)], join: fn(T, T) -> T) -> T {
+    let (next, cores) = (AtomicUsize::new(0), std::thread::available_parallelism().map_or(1, usize::from));
+    let work = || {
+        let mut gathered = T::default();
+        while let Some(visit) = visits.get(next.fetch_add(1, Ordering::Relaxed)) {
+            visit(&mut gathered);
+        }
+        gathered
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().map(|w| w.join().unwrap()).reduce(join).unwrap_or_default()
+    })
 }
 
 const SIZES: [(usize, usize); 13] = [

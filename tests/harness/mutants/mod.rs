@@ -2,22 +2,21 @@
 //!
 //! A mutant replaces a text that occurs exactly once in its target. So it cannot rot unnoticed: when its target changes, it says so.
 
+mod candidates;
 mod table;
 
-use std::any::Any;
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-
 use gatefold_core::for_each_op;
+use gatefold_cpu_ref::Reference;
 use gatefold_cpu_ref::case::HALVES;
-use gatefold_cpu_ref::{Case, Reference};
-use gatefold_shaders::link::expand;
-use gatefold_shaders::{Kernels, Plan, Source, Step};
+use gatefold_shaders::{Kernels, Limits, Plan, Source, Step};
 use gatefold_wgpu::{Gpu, RunError};
 
+use candidates::{Candidate, Shelf};
+
 use crate::compare::compare;
+use crate::interpreter::{How, Programs, execute};
 use crate::profile::Profile;
-use crate::run_case::{Prepared, Status, run_poisoned, run_under};
+use crate::run_case::{Prepared, run_poisoned};
 
 /// A planted fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,17 +41,8 @@ pub struct Mutant {
 pub type Row =
     (&'static str, &'static str, &'static str, &'static str, &'static str, &'static str, &'static [&'static str]);
 
-/// Seeds that are searched for cases that reach a mutant.
-const SEEDS: u64 = 1_000;
-
 /// Cases that a mutant must survive to count as a survivor.
 const TRIES: usize = 14;
-
-/// Largest case that is used, in FLOPs by definition: mutants show in small cases.
-const MAX_FLOPS: f64 = 2e7;
-
-/// Longest kernels that are used, in bytes of WGSL of all steps: the rest take too long to compile.
-const MAX_WGSL: usize = 440_000;
 
 /// The word of `reach` that stands for a step cut into several dispatches.
 const SPLIT: &str = "split";
@@ -126,61 +116,26 @@ fn reaches(step: &Step, target: &str) -> bool {
     std::iter::once(&step.kernel).chain(&step.slots).any(|s| s.path == target)
 }
 
-/// What there is to know about a case without running it.
-struct Candidate {
-    text: String,
-    plan: Option<Plan>,
-    flops: f64,
-    /// Bytes of WGSL that the driver would compile: wide heads are unrolled into very long kernels.
-    wgsl: usize,
+/// What runs a mutant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Machine {
+    /// The sanitizer's, of naga's IR: no driver compiles, which on software drivers takes seconds a kernel.
+    Interpreter,
+    /// The adapter.
+    Adapter,
 }
 
-impl Candidate {
-    fn new<O: Kernels>(case: &Case<O>, gpu: &Gpu, profile: Profile) -> Self {
-        let cost = case.op.cost();
-        let plan = case.op.plan(&profile.limits(gpu.limits(), &cost)).ok();
-        let spec = serde_json::to_string(&case.op).unwrap_or_default();
-        let mut text = format!("{} | {} | {profile} | {spec}", case.op.label(), case.note);
-        let steps = plan.iter().flat_map(|p| &p.steps);
-        for step in steps {
-            let folded = step.dispatches.iter().any(|d| d.grid[1] > 1);
-            text.push_str(if folded { " folded" } else { "" });
-            text.push_str(if step.dispatches.len() > 1 { " split" } else { "" });
-            let has = |file| step.slots.iter().any(|s| s.path.ends_with(file));
-            for (file, word) in
-                [("carry/side.wgsl", "carry"), ("share/split.wgsl", "shares"), ("rows/grouped.wgsl", "grouped")]
-            {
-                text.push_str(&if has(file) { format!(" {word} of {}", step.name) } else { String::new() });
-            }
-        }
-        let expanded = plan.iter().flat_map(|p| &p.steps).map(|s| expand(s).map_or(0, |text| text.len()));
-        let wgsl = expanded.sum();
-        Self { text, plan, flops: cost.flops, wgsl }
+impl std::fmt::Display for Machine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if *self == Self::Interpreter { "interpreted" } else { "on the adapter" })
     }
 }
 
-/// Cases that were looked at or run already.
-#[derive(Default)]
-struct Shelf(Mutex<HashMap<Key, Arc<dyn Any + Send + Sync>>>);
-
-/// Op, what of it, seed, and the limits, if they are not the seed's.
-type Key = (&'static str, &'static str, u64, Option<Profile>);
-
-impl Shelf {
-    fn get<T: Send + Sync + 'static>(&self, key: Key, make: impl FnOnce() -> T) -> Arc<T> {
-        let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let stored = lock().get(&key).cloned().and_then(|found| found.downcast().ok());
-        stored.unwrap_or_else(|| {
-            let made = Arc::new(make());
-            lock().insert(key, made.clone());
-            made
-        })
-    }
-}
-
-/// Runs mutants on an adapter.
+/// Runs mutants.
 pub struct Proof<'a> {
     gpu: &'a Gpu,
+    machines: &'static [Machine],
+    programs: Programs,
     shelf: Shelf,
 }
 
@@ -196,49 +151,92 @@ struct Fared {
 impl<'a> Proof<'a> {
     /// A proof on an adapter.
     pub fn new(gpu: &'a Gpu) -> Self {
-        Self { gpu, shelf: Shelf::default() }
+        Self { gpu, machines: &[Machine::Adapter], programs: Programs::default(), shelf: Shelf::default() }
     }
 
-    /// How the mutated case is seen to be wrong; `None` if it is not.
-    fn rejection<O: Reference + Kernels>(&self, prepared: &Prepared<O>, plan: &Plan) -> Result<Option<String>, String> {
-        match run_poisoned(self.gpu, &prepared.case, plan) {
-            Err(RunError::Link(e)) => Err(format!("does not compile: {e}")),
-            Err(e) => Ok(Some(e.to_string())),
-            Ok((outputs, faults)) => match compare(prepared.exact_for(plan), &outputs) {
-                Ok(found) if found.ratio > 1.0 => Ok(Some(found.describe())),
-                Ok(_) => Ok(faults.first().cloned()),
-                Err(e) => Ok(Some(e)),
+    /// A proof in the interpreter, and on an adapter of what passes there.
+    pub fn interpreted(gpu: &'a Gpu) -> Self {
+        Self { machines: &[Machine::Interpreter, Machine::Adapter], ..Self::new(gpu) }
+    }
+
+    /// Its adapter.
+    pub fn gpu(&self) -> &'a Gpu {
+        self.gpu
+    }
+
+    /// How the case is seen to be wrong under a plan; `None` if it is not.
+    fn rejection<O: Reference + Kernels>(
+        &self,
+        machine: Machine,
+        prepared: &Prepared<O>,
+        plan: &Plan,
+        limits: &Limits,
+    ) -> Result<Option<String>, String> {
+        let case = &prepared.case;
+        let (outputs, faults) = match machine {
+            Machine::Adapter => match run_poisoned(self.gpu, case, plan) {
+                Err(RunError::Link(e)) => return Err(format!("does not compile: {e}")),
+                Err(e) => return Ok(Some(e.to_string())),
+                Ok(ran) => ran,
             },
+            Machine::Interpreter => {
+                for step in &plan.steps {
+                    self.programs.get(step).map_err(|e| format!("does not compile: {e:#}"))?;
+                }
+                let how = How { subgroup: limits.subgroup.unwrap_or(32), seed: case.seed, adversary: None };
+                let ran = match execute(&self.programs, plan, &case.op.operands(), &case.inputs, how) {
+                    Err(e) => return Ok(Some(format!("{e:#}"))),
+                    Ok(ran) => ran,
+                };
+                let findings = ran.findings.iter().map(ToString::to_string);
+                (ran.outputs, findings.chain(ran.faults).collect())
+            }
+        };
+        match compare(prepared.exact_for(plan), &outputs) {
+            Ok(found) if found.ratio > 1.0 => Ok(Some(found.describe())),
+            Ok(_) => Ok(faults.into_iter().next()),
+            Err(e) => Ok(Some(e)),
         }
     }
 
-    fn try_op<O: Reference + Kernels>(&self, mutant: &Mutant, fared: &mut Fared) -> Result<(), String> {
+    fn try_op<O: Reference + Kernels>(
+        &self,
+        machine: Machine,
+        mutant: &Mutant,
+        fared: &mut Fared,
+    ) -> Result<(), String> {
         let shares = mutant.reach.iter().any(|word| word.starts_with(SHARES));
         let (first, cut) = if mutant.needs_matrix_units() { (HALVES, CUT_MATRIX) } else { (0, CUT) };
         let forced = if mutant.reach.contains(&SPLIT) { Some(cut) } else { shares.then_some(SHARED) };
-        for seed in first..first + SEEDS {
+        let all = self
+            .shelf
+            .get((O::NAME, "candidates", first, forced), || Candidate::all::<O>(first, self.gpu.limits(), forced));
+        let reaches =
+            |c: &&Candidate| c.files.contains(&mutant.target) && mutant.shows_in(&c.text) && c.is_for(machine);
+        for candidate in all.iter().filter(reaches) {
             if fared.killed.is_some() || fared.tried >= TRIES {
                 return Ok(());
             }
+            let seed = candidate.seed;
             let profile = forced.unwrap_or_else(|| Profile::of(seed));
-            let key = |what| (O::NAME, what, seed, forced);
-            let candidate = self.shelf.get(key("candidate"), || Candidate::new(&O::case(seed), self.gpu, profile));
-            let Some(plan) = &candidate.plan else { continue };
-            let fits = plan.steps.iter().any(|s| reaches(s, mutant.target))
-                && mutant.shows_in(&candidate.text)
-                && candidate.flops < MAX_FLOPS
-                && candidate.wgsl < MAX_WGSL;
-            if !fits {
+            let prepared = self.shelf.get((O::NAME, "prepared", seed, None), || Prepared::<O>::new(seed));
+            let op = &prepared.case.op;
+            let limits = profile.limits(self.gpu.limits(), &op.cost());
+            let plan = op.plan(&limits).map_err(|e| e.to_string())?;
+            if machine == Machine::Adapter && !Candidate::compiles_soon(&plan) {
                 continue;
             }
-            let mutated = mutant.mutate(plan)?;
-            let prepared = self.shelf.get((O::NAME, "prepared", seed, None), || Prepared::<O>::new(seed));
-            let sound = self.shelf.get(key("sound"), || run_under(self.gpu, &prepared, profile, 1.0));
-            if sound.status != Status::Passed {
-                return Err(format!("{} seed {seed} fails without the mutant: {}", O::NAME, sound.faults.join("; ")));
+            let what = if machine == Machine::Adapter { "sound" } else { "sound, interpreted" };
+            let sound = self.shelf.get((O::NAME, what, seed, forced), || {
+                self.rejection(machine, &prepared, &plan, &limits).map_or_else(Some, |fault| fault)
+            });
+            if let Some(fault) = sound.as_ref() {
+                return Err(format!("{} seed {seed} fails without the mutant: {fault}", O::NAME));
             }
+            let mutated = mutant.mutate(&plan)?;
             fared.tried += 1;
-            let how = self.rejection(&prepared, &mutated)?;
+            let how = self.rejection(machine, &prepared, &mutated, &limits)?;
+            mutated.steps.iter().filter(|s| s.name.ends_with(mutant.name)).for_each(|s| self.programs.forget(&s.name));
             fared.killed = how.map(|how| format!("{} seed {seed} [{}]: {how}", O::NAME, prepared.case.op.label()));
         }
         Ok(())
@@ -254,19 +252,25 @@ impl<'a> Proof<'a> {
     /// # Errors
     /// If it survives, is reached by no case, no longer fits its target, or a case fails without it.
     pub fn run(&self, mutant: &Mutant) -> Result<String, String> {
-        let mut fared = Fared::default();
-        macro_rules! try_each {
-            ($($op:ty),*) => {$(
-                if mutant.op.is_empty() || mutant.op == <$op as gatefold_core::Op>::NAME {
-                    self.try_op::<$op>(mutant, &mut fared)?;
-                }
-            )*};
+        let mut tried = 0;
+        for &machine in self.machines.iter().filter(|m| **m == Machine::Adapter || !mutant.needs_matrix_units()) {
+            let mut fared = Fared::default();
+            macro_rules! try_each {
+                ($($op:ty),*) => {$(
+                    if mutant.op.is_empty() || mutant.op == <$op as gatefold_core::Op>::NAME {
+                        self.try_op::<$op>(machine, mutant, &mut fared)?;
+                    }
+                )*};
+            }
+            for_each_op!(try_each);
+            tried += fared.tried;
+            if let Some(how) = fared.killed {
+                return Ok(format!("{machine}, {how}"));
+            }
         }
-        for_each_op!(try_each);
-        match fared {
-            Fared { killed: Some(how), .. } => Ok(how),
-            Fared { tried: 0, .. } => Err(format!("no case reaches {} with {:?}", mutant.target, mutant.reach)),
-            Fared { tried, .. } => Err(format!("survived {tried} cases: {}", mutant.fault)),
+        match tried {
+            0 => Err(format!("no case reaches {} with {:?}", mutant.target, mutant.reach)),
+            _ => Err(format!("survived {tried} cases: {}", mutant.fault)),
         }
     }
 }

@@ -1,7 +1,6 @@
 //! `cargo xtask sanitize`: kernels in the interpreter of `gatefold-sanitizer`, ours against the reference or anyone's by itself.
 
 pub(crate) mod cases;
-pub(crate) mod execute;
 mod file;
 mod ops;
 mod planted;

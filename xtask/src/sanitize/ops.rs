@@ -9,10 +9,10 @@ use gatefold_core::for_each_op;
 use gatefold_cpu_ref::{Reference, bounded_as, compare};
 use gatefold_sanitizer::{Adversary, Style};
 use gatefold_shaders::Kernels;
+use gatefold_tests::interpreter::{How, Programs, Ran, execute};
 use rayon::prelude::*;
 
 use super::cases::{Chosen, Effort, choose, choose_seeds};
-use super::execute::{How, Programs, Ran, execute};
 use super::planted;
 
 /// What is to be run.

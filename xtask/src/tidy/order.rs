@@ -27,7 +27,7 @@ const RULES: [Rule; 11] = [
     Rule { package: SANITIZER, may: &[], may_for_tests: &[], never: &["wgpu", "anyhow"] },
     Rule { package: SHADERS, may: &[CORE], may_for_tests: &[], never: &["wgpu", "anyhow"] },
     Rule { package: BACKEND, may: &[CORE, SHADERS], may_for_tests: &[CPU_REF], never: &["anyhow"] },
-    Rule { package: TESTS, may: &[CORE, CPU_REF, SHADERS, BACKEND], may_for_tests: &[], never: &[] },
+    Rule { package: TESTS, may: &[CORE, CPU_REF, SANITIZER, SHADERS, BACKEND], may_for_tests: &[], never: &[] },
     Rule {
         package: "gatefold-benches",
         may: &[CORE, CPU_REF, SHADERS, BACKEND, TESTS],

@@ -15,18 +15,25 @@ use gatefold_shaders::{Dispatch, Param, Plan, Step};
 /// Least bytes of a binding, as the backend has it.
 const LEAST_BYTES: usize = 16;
 
+/// Programs kept at most: each is some megabytes.
+const MOST_PROGRAMS: usize = 256;
+
 /// A step, linked and compiled.
-pub(crate) struct Compiled {
+pub struct Compiled {
     module: Module,
     program: Program,
 }
 
 /// Steps compiled so far, by variant name.
 #[derive(Default)]
-pub(crate) struct Programs(Mutex<HashMap<String, Arc<Compiled>>>);
+pub struct Programs(Mutex<HashMap<String, Arc<Compiled>>>);
 
 impl Programs {
-    fn get(&self, step: &Step) -> Result<Arc<Compiled>> {
+    /// A step, linked and compiled if it has not been.
+    ///
+    /// # Errors
+    /// If it does not link, or has what the interpreter does not know.
+    pub fn get(&self, step: &Step) -> Result<Arc<Compiled>> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&step.name).cloned();
         if let Some(known) = known {
             return Ok(known);
@@ -36,28 +43,40 @@ impl Programs {
         let program = program.with_context(|| step.name.clone())?;
         let compiled = Arc::new(Compiled { module, program });
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= MOST_PROGRAMS {
+            all.clear();
+        }
         Ok(all.entry(step.name.clone()).or_insert(compiled).clone())
+    }
+
+    /// Drops the variant of that name.
+    pub fn forget(&self, variant: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(variant);
     }
 }
 
 /// How a plan is interpreted.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct How {
+pub struct How {
     /// Lanes of a subgroup.
-    pub(crate) subgroup: u32,
+    pub subgroup: u32,
     /// Seed of the order of turns.
-    pub(crate) seed: u64,
+    pub seed: u64,
     /// Whose arithmetic.
-    pub(crate) adversary: Option<Adversary>,
+    pub adversary: Option<Adversary>,
 }
 
 /// A finding and the place in the file that it is about.
 #[derive(Debug, Clone)]
-pub(crate) struct Located {
-    pub(crate) variant: String,
-    pub(crate) file: &'static str,
-    pub(crate) line: usize,
-    pub(crate) finding: Finding,
+pub struct Located {
+    /// Variant name.
+    pub variant: String,
+    /// File of WGSL.
+    pub file: &'static str,
+    /// Line in it, from 1.
+    pub line: usize,
+    /// What was found.
+    pub finding: Finding,
 }
 
 impl std::fmt::Display for Located {
@@ -73,23 +92,22 @@ impl std::fmt::Display for Located {
 
 /// What came of a plan.
 #[derive(Debug)]
-pub(crate) struct Ran {
-    pub(crate) outputs: Tensors,
-    pub(crate) findings: Vec<Located>,
+pub struct Ran {
+    /// Outputs by name.
+    pub outputs: Tensors,
+    /// Races, indices out of bounds, barriers that not all reach, ….
+    pub findings: Vec<Located>,
     /// What is wrong beside: outputs that are not written, more loop trips than the plan says.
-    pub(crate) faults: Vec<String>,
+    pub faults: Vec<String>,
     /// Operations interpreted.
-    pub(crate) operations: u64,
+    pub operations: u64,
 }
 
 /// Interprets a plan.
-pub(crate) fn execute(
-    programs: &Programs,
-    plan: &Plan,
-    operands: &[Operand],
-    inputs: &Tensors,
-    how: How,
-) -> Result<Ran> {
+///
+/// # Errors
+/// Those of [`Programs::get`], operands that are not given, windows that do not fit, and those of [`gatefold_sanitizer::run`].
+pub fn execute(programs: &Programs, plan: &Plan, operands: &[Operand], inputs: &Tensors, how: How) -> Result<Ran> {
     let mut buffers = allocate(plan, operands, inputs)?;
     let mut ran = Ran { outputs: Tensors::new(), findings: Vec::new(), faults: Vec::new(), operations: 0 };
     let mut turn = how.seed;
