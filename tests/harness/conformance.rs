@@ -41,6 +41,9 @@ const KEPT: [(&str, u64); 10] = [
     ("top_k_gate", 118),
 ];
 
+/// The ops with the longest kernels.
+const ATTENTION: [&str; 2] = ["attention", "attention_backward"];
+
 /// A run with `full`: this many times the cases, and this many times those with kernels of their own.
 const FULL: [u64; 2] = [30, 10];
 
@@ -58,7 +61,7 @@ pub struct Thinned {
 impl Thinned {
     /// Whether case `seed` of an op is left out.
     fn leaves_out(&self, op: &str, seed: u64) -> bool {
-        let every = if ["attention", "attention_backward"].contains(&op) { self.attention } else { self.others };
+        let every = if ATTENTION.contains(&op) { self.attention } else { self.others };
         seed % every != self.rest % every
     }
 }
@@ -257,11 +260,16 @@ pub fn part(gpu: &dyn Executor, options: &Options, progress: &mut dyn FnMut(Mome
     Part { report, cases }
 }
 
+/// Parts, and so processes, that attention's cases are shared out to at least: what drivers keep of long kernels took 9 GB of one process.
+const ATTENTION_PARTS: u64 = 3;
+
 /// How many parts each op is worth if `jobs` processes share all cases: some three a process if all were alike, so that none waits long for
 /// the last. Ops that take longest come first.
 pub fn parts(jobs: usize) -> Vec<(&'static str, u64)> {
     let parts = 3 * jobs as u64;
-    let mut all: Vec<_> = shares(DRAWN).into_iter().map(|(op, n)| (op, (n * parts / DRAWN).max(1), n)).collect();
+    let least = |op| if ATTENTION.contains(&op) { ATTENTION_PARTS } else { 1 };
+    let mut all: Vec<_> =
+        shares(DRAWN).into_iter().map(|(op, n)| (op, (n * parts / DRAWN).max(least(op)), n)).collect();
     // A gradient has several kernels for an operator's one.
     all.sort_by_key(|&(op, parts, n)| std::cmp::Reverse((op.ends_with("backward"), n / parts)));
     all.into_iter().map(|(op, parts, _)| (op, parts)).collect()

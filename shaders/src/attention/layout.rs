@@ -87,12 +87,12 @@ impl Layout {
         first
     }
 
-    /// The scratch and the packed inputs.
+    /// The scratch and the packed inputs. Its last word belongs to nothing: kernels read it in the place of an input that is not there (`nowhere`).
     ///
     /// # Errors
     /// [`PlanError::TooLarge`] if the scratch is larger than a binding.
     pub(super) fn finish(self, limits: &Limits) -> Result<(Scratch, Vec<Packed>), PlanError> {
-        let bytes = self.words.max(4) * 4;
+        let bytes = (self.words + 1).max(4) * 4;
         if bytes > limits.binding_bytes || self.words >= u64::from(ABSENT) {
             return Err(PlanError::TooLarge { operand: SIDE.into(), need: bytes, have: limits.binding_bytes });
         }

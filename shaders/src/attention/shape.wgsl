@@ -133,6 +133,9 @@ struct Sequence {
 }
 var<private> at: Sequence;
 
+// The word of side that is read, and dropped, in the place of an input that is not there: the last, which belongs to nothing. A branch instead
+// would be written out for every pair of a tile: a dozen times the time to compile on one driver.
+fn nowhere() -> u32 { return arrayLength(&side) - 1u; }
 fn side_f32(word: u32) -> f32 { return bitcast<f32>(side[word]); }
 
 // ln of a count from 1 to 2^32 - 1, to 2 ULP: ln(2^e·m) = e·ln 2 + 2·atanh((m - 1)/(m + 1)). The builtin is not good enough near 1; a quotient
@@ -209,19 +212,22 @@ fn distance(i: u32, j: u32) -> f32 {
 
 // The input key_bias of key j, 0 without one: HIDDEN if -inf, which hides the key.
 fn given_key_bias(j: u32) -> f32 {
-    if params.key_bias_at == ABSENT { return 0.0; }
-    let bits = side[params.key_bias_at + at.bias_row + min(j, max(at.len_kv, 1u) - 1u)];
-    return select(clamp(bitcast<f32>(bits), -LIMIT, LIMIT), HIDDEN, bits == NEG_INF_BITS);
+    let there = params.key_bias_at != ABSENT;
+    let bits = side[select(nowhere(), params.key_bias_at + at.bias_row + min(j, max(at.len_kv, 1u) - 1u), there)];
+    let value = select(clamp(bitcast<f32>(bits), -LIMIT, LIMIT), HIDDEN, bits == NEG_INF_BITS);
+    return select(0.0, value, there);
 }
 
 // The sink's logit for query i of the head at hand: HIDDEN if there is none.
 fn sink_of(i: u32) -> f32 {
-    if params.sink_at == ABSENT { return HIDDEN; }
+    let there = params.sink_at != ABSENT;
     // rows of several heads may be at hand, so that stat_row is not that of the head
     let rows = select((at.batch * params.q_heads + at.q_head) * params.seq_q, at.stat_row, params.packed_rows == 1u);
     let by_row = params.sink_rows == 1u;
-    let logit = side_f32(params.sink_at + select(at.q_head, rows + min(i, max(at.len_q, 1u) - 1u), by_row));
-    return select(clamp(logit, -LIMIT, LIMIT), HIDDEN, by_row & is_hidden(logit));
+    let word = params.sink_at + select(at.q_head, rows + min(i, max(at.len_q, 1u) - 1u), by_row);
+    let logit = side_f32(select(nowhere(), word, there));
+    let given = select(clamp(logit, -LIMIT, LIMIT), HIDDEN, by_row & is_hidden(logit));
+    return select(HIDDEN, given, there);
 }
 
 fn is_hidden(z: f32) -> bool { return z < HIDDEN_BELOW; }

@@ -81,6 +81,9 @@ pub(super) fn run(asked: &Conformance, stacks: &[Option<Stack>], at_once: usize)
     Ok(sum_up(stacks, outcomes))
 }
 
+/// Most parts of an op on a stack that does not keep compiled kernels.
+const FEW_PARTS: u64 = 3;
+
 /// The processes, stack by stack, those that take longest first: no core shall wait for them at the end.
 fn jobs(asked: &Conformance, stacks: &[Option<Stack>], at_once: usize) -> Vec<Job> {
     let wanted = |op: &str| asked.op.as_deref().is_none_or(|only| only == op);
@@ -89,8 +92,8 @@ fn jobs(asked: &Conformance, stacks: &[Option<Stack>], at_once: usize) -> Vec<Jo
         let has = |op: &str| of.as_ref().is_none_or(|s| s.has(op));
         for (op, parts) in parts(at_once).into_iter().filter(|(op, _)| wanted(op) && has(op)) {
             let parts = if asked.op.is_some() { at_once as u64 } else { parts };
-            // without kept kernels each part would compile them anew
-            let parts = if of.as_ref().is_none_or(Stack::keeps_kernels) { parts } else { 1 };
+            // without kept kernels each part compiles anew what it shares with others
+            let parts = if of.as_ref().is_none_or(Stack::keeps_kernels) { parts } else { parts.min(FEW_PARTS) };
             all.extend((0..parts).map(|k| Job { stack, op, part: [k, parts] }));
         }
     }

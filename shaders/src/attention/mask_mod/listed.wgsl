@@ -7,15 +7,15 @@ fn in_gap(i: u32, j: u32) -> bool {
 }
 
 fn document_of_query(i: u32) -> u32 {
-    if params.document_q_at == ABSENT { return 0u; }
+    let there = params.document_q_at != ABSENT;
     let row = select(at.batch * params.seq_q + min(i, params.seq_q - 1u),
                      min(at.stat_row - at.q_head * params.total_q + i, params.total_q - 1u), params.packed_rows == 1u);
-    return side[params.document_q_at + row];
+    return select(0u, side[select(nowhere(), params.document_q_at + row, there)], there);
 }
 fn document_of_key(j: u32) -> u32 {
-    if params.document_kv_at == ABSENT { return 0u; }
+    let there = params.document_kv_at != ABSENT;
     let row = select(at.key_stat + min(j, params.seq_kv - 1u), min(at.key_stat + j, params.total_kv - 1u), params.packed_rows == 1u);
-    return side[params.document_kv_at + row];
+    return select(0u, side[select(nowhere(), params.document_kv_at + row, there)], there);
 }
 
 // Blocks of queries and of keys of a batch entry, whose ranges of documents document_ranges.wgsl has found.
@@ -42,9 +42,9 @@ fn documents_of_tile(i: vec2<u32>, j: vec2<u32>) -> vec4<u32> {
 }
 
 fn is_empty(head: u32, block_q: u32, block_kv: u32) -> bool {
-    if params.block_map_at == ABSENT { return false; }
+    let there = params.block_map_at != ABSENT;
     let place = at.batch * params.map_batch + head * params.map_head + block_q * params.map_columns + block_kv;
-    return side[params.block_map_at + place] == 0u;
+    return select(1u, side[select(nowhere(), params.block_map_at + place, there)], there) == 0u;
 }
 
 // Whether some block that holds pairs of these is empty (or is not, if that is what is sought).
