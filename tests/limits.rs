@@ -19,6 +19,9 @@ fn minimal() -> Gpu {
     Gpu::open(&Options { limits: LimitChoice::WebGpuDefault, ..Options::default() }).unwrap()
 }
 
+/// Runs some cases of one op.
+type Visit = fn(&Gpu) -> usize;
+
 /// A dozen planned cases of one op that the device has the features for; how many ran.
 fn run_some<O: Reference + Kernels>(gpu: &Gpu) -> usize {
     let plan = |seed: u64| match O::case(seed).op.plan(gpu.limits()) {
@@ -46,7 +49,7 @@ fn webgpu_defaults_run_every_op() {
     assert_eq!((limits.workgroup_memory, limits.invocations), (defaults.workgroup_memory, defaults.invocations));
     assert_eq!((limits.storage_buffers, limits.binding_bytes), (defaults.storage_buffers, defaults.binding_bytes));
     assert_eq!((limits.f16, limits.subgroup, limits.groups_per_dim), (false, None, 65_535));
-    let mut visits: Vec<(&str, u64, fn(&Gpu) -> usize)> = Vec::new();
+    let mut visits: Vec<(&str, u64, Visit)> = Vec::new();
     macro_rules! visit {
         ($($op:ty),*) => {$( visits.push((<$op>::NAME, <$op>::PLANNED, run_some::<$op>)); )*};
     }

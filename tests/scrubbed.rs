@@ -14,6 +14,9 @@ fn device(scrub_locals: bool) -> Gpu {
     Gpu::open(&Options { scrub_locals, ..Options::default() }).unwrap()
 }
 
+/// Runs some cases of one op on both devices.
+type Visit = fn(&[Gpu; 2]) -> usize;
+
 /// Some planned cases of one op, each with and without; how many ran.
 fn run_some<O: Reference + Kernels>([plain, scrubbing]: &[Gpu; 2]) -> usize {
     let mut ran = 0;
@@ -37,7 +40,7 @@ fn run_some<O: Reference + Kernels>([plain, scrubbing]: &[Gpu; 2]) -> usize {
 
 #[test]
 fn every_op_computes_the_same_bits_when_it_scrubs() {
-    let mut visits: Vec<(&str, fn(&[Gpu; 2]) -> usize)> = Vec::new();
+    let mut visits: Vec<(&str, Visit)> = Vec::new();
     macro_rules! visit {
         ($($op:ty),*) => {$( visits.push((<$op>::NAME, run_some::<$op>)); )*};
     }

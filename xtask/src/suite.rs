@@ -160,13 +160,14 @@ fn examples() -> Vec<String> {
     names
 }
 
-/// Every op on every stack.
+/// Every op on every stack; the reports are kept.
 fn conformance() -> Result<Outcome> {
     if !stacks::installed().iter().any(|s| s.runtime == Runtime::Dawn) {
         println!("  NOT RUN: Dawn is not installed (cargo xtask setup --stacks)");
     }
     let stacks = if CHOICE.get() == Some(&Choice::All) { "all" } else { "default" };
-    own(&["conformance", "--stack", stacks], "conformance:")
+    let kept = ["--json", "target/conformance.json", "--html", "target/conformance.html"];
+    own(&[&["conformance", "--stack", stacks], &kept[..]].concat(), "conformance:")
 }
 
 fn vectors() -> Result<Outcome> {

@@ -228,7 +228,7 @@ impl<'a> Proof<'a> {
             }
             let what = if machine == Machine::Adapter { "sound" } else { "sound, interpreted" };
             let sound = self.shelf.get((O::NAME, what, seed, forced), || {
-                self.rejection(machine, &prepared, &plan, &limits).map_or_else(Some, |fault| fault)
+                self.rejection(machine, &prepared, &plan, &limits).unwrap_or_else(Some)
             });
             if let Some(fault) = sound.as_ref() {
                 return Err(format!("{} seed {seed} fails without the mutant: {fault}", O::NAME));
