@@ -1,11 +1,12 @@
 //! Cases shared out to processes: an op or a part of one each, several at a time.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail};
 use gatefold_tests::conformance::parts;
@@ -116,28 +117,65 @@ pub(super) fn journal_of(file: &Path) -> PathBuf {
 /// Processes that one job may take: each goes on after the case that ended the one before.
 const LIVES: usize = 50;
 
+/// How long a process may be at one case: no driver needs so long for a kernel that is worth having.
+const LONGEST: Duration = Duration::from_secs(300);
+
 /// One job: its part, or `None` if it found no adapter and need not.
 fn process(asked: &Conformance, stack: Option<&Stack>, job: &Job, file: &Path) -> Result<Option<Box<Part>>> {
+    let (journal, said) = (journal_of(file), file.with_extension("log"));
     for _ in 0..LIVES {
-        let output = command(asked, stack, job, file)?.output().context("starting this program again")?;
-        match output.status.code() {
-            Some(code) if code == i32::from(NO_ADAPTER) && !stack.is_some_and(|s| s.must_open) => return Ok(None),
-            Some(code) if code == i32::from(LOST) => {}
-            Some(0) => {
+        let mut command = command(asked, stack, job, file)?;
+        let ended = watched(&mut command, &journal, &said, LONGEST)?;
+        match ended.as_ref().map(ExitStatus::code) {
+            Ok(Some(code)) if code == i32::from(NO_ADAPTER) && !stack.is_some_and(|s| s.must_open) => return Ok(None),
+            Ok(Some(code)) if code == i32::from(LOST) => {}
+            Ok(Some(0)) => {
                 let text = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
                 return Ok(Some(serde_json::from_str(&text).context("reading what a process ran")?));
             }
             _ => {
-                let how = format!("the process ended: {}", output.status);
-                if journal::blame(&journal_of(file), &how)?.is_none() {
-                    let said =
-                        [output.stdout, output.stderr].map(|s| String::from_utf8_lossy(&s).into_owned()).concat();
-                    bail!("{}: {}", output.status, failures::of_log("", &said).join("; "));
+                let how = match &ended {
+                    Ok(status) => format!("the process ended: {status}"),
+                    Err(TooLong) => format!("the case took more than {} s and was stopped", LONGEST.as_secs()),
+                };
+                if journal::blame(&journal, &how)?.is_none() {
+                    let said = std::fs::read(&said).with_context(|| format!("reading {}", said.display()))?;
+                    bail!("{how}: {}", failures::of_log("", &String::from_utf8_lossy(&said)).join("; "));
                 }
             }
         }
     }
-    bail!("{LIVES} cases have ended a process; the last is in {}", journal_of(file).display())
+    bail!("{LIVES} cases have ended a process; the last is in {}", journal.display())
+}
+
+/// A process was stopped, since it had been at one case for too long.
+#[derive(Debug)]
+struct TooLong;
+
+/// Runs a process to its end, or until it has written nothing to its journal for `longest`. What it says goes to the file `said`.
+fn watched(
+    command: &mut Command,
+    journal: &Path,
+    said: &Path,
+    longest: Duration,
+) -> Result<Result<ExitStatus, TooLong>> {
+    let log = File::create(said).with_context(|| format!("making {}", said.display()))?;
+    let child = command.stdout(log.try_clone()?).stderr(log).spawn();
+    let mut child = child.context("starting this program again")?;
+    let start = SystemTime::now();
+    loop {
+        if let Some(status) = child.try_wait().context("waiting for a process")? {
+            return Ok(Ok(status));
+        }
+        let written = std::fs::metadata(journal).and_then(|m| m.modified()).map_or(start, |at| at.max(start));
+        if written.elapsed().is_ok_and(|silent| silent > longest) {
+            // It may have ended by itself just now.
+            let _ = child.kill();
+            child.wait().context("waiting for a process")?;
+            return Ok(Err(TooLong));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 fn command(asked: &Conformance, stack: Option<&Stack>, job: &Job, file: &Path) -> Result<Command> {
@@ -195,4 +233,25 @@ fn sum_up(stacks: &[Option<Stack>], mut outcomes: Vec<(usize, Outcome)>) -> Vec<
         Ran { report: Report { stack: name, seconds, crashes, ..Report::joined(parts) }, absent }
     };
     stacks.iter().enumerate().map(one).collect()
+}
+
+// With programs that every Unix has.
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_is_silent_for_too_long_is_stopped() {
+        let folder = std::env::temp_dir().join(format!("gatefold_watched_{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let run = |program: &str, argument: &str, longest| {
+            let mut command = Command::new(program);
+            command.arg(argument);
+            watched(&mut command, &folder.join("journal"), &folder.join("log"), longest).unwrap()
+        };
+        assert!(run("sleep", "30", Duration::from_millis(200)).is_err());
+        assert!(run("echo", "word", Duration::from_secs(30)).is_ok_and(|status| status.success()));
+        assert_eq!(std::fs::read_to_string(folder.join("log")).unwrap(), "word\n");
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 }
