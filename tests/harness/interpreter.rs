@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, anyhow, bail};
-use gatefold_core::{Operand, Role, Tensor, Tensors};
+use gatefold_core::{Op, Operand, Role, Tensor, Tensors};
 use gatefold_sanitizer::{Adversary, Buffer, Finding, Launch, Options, Program, Undefined, run};
 use gatefold_shaders::link::{Module, link};
 use gatefold_shaders::reflect::{Binding, BindingKind};
@@ -53,6 +53,18 @@ impl Programs {
     pub fn forget(&self, variant: &str) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(variant);
     }
+}
+
+/// Workgroups of all dispatches.
+pub fn groups(plan: &Plan) -> u64 {
+    let dispatches = plan.steps.iter().flat_map(|s| &s.dispatches);
+    dispatches.map(|d| d.grid.iter().map(|&g| u64::from(g)).product::<u64>()).sum()
+}
+
+/// Work of a case for the interpreter: what it computes, and what it moves.
+pub fn work(op: &impl Op) -> f64 {
+    let cost = op.cost();
+    cost.flops.max(cost.bytes / 4.0)
 }
 
 /// How a plan is interpreted.

@@ -10,6 +10,7 @@ use gatefold_shaders::{Kernels, Limits, Plan};
 use rayon::prelude::*;
 
 use super::Machine;
+use crate::interpreter::{groups, work};
 use crate::profile::Profile;
 
 /// Seeds that are searched for cases that reach a mutant.
@@ -31,7 +32,8 @@ pub(super) struct Candidate {
     pub(super) text: String,
     /// Files of its kernels.
     pub(super) files: Vec<&'static str>,
-    flops: f64,
+    /// What it computes, and what it moves.
+    work: f64,
     /// Workgroups of all dispatches.
     groups: u64,
 }
@@ -56,16 +58,14 @@ impl Candidate {
         }
         let files =
             plan.steps.iter().flat_map(|s| std::iter::once(&s.kernel).chain(&s.slots)).map(|s| s.path).collect();
-        let grids = plan.steps.iter().flat_map(|s| &s.dispatches).map(|d| d.grid.map(u64::from));
-        let groups = grids.map(|[x, y, z]| x * y * z).sum();
-        Some(Self { seed, text, files, flops: cost.flops.max(cost.bytes / 4.0), groups })
+        Some(Self { seed, text, files, work: work(&case.op), groups: groups(&plan) })
     }
 
     /// Whether it is small enough to be run there.
     pub(super) fn is_for(&self, machine: Machine) -> bool {
         match machine {
-            Machine::Interpreter => self.flops < INTERPRETED_FLOPS && self.groups < INTERPRETED_GROUPS,
-            Machine::Adapter => self.flops < MAX_FLOPS,
+            Machine::Interpreter => self.work < INTERPRETED_FLOPS && self.groups < INTERPRETED_GROUPS,
+            Machine::Adapter => self.work < MAX_FLOPS,
         }
     }
 

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use gatefold_core::Op;
 use gatefold_cpu_ref::case::HALVES;
 use gatefold_cpu_ref::{Case, Reference};
 use gatefold_shaders::{DeviceKind, Kernels, Limits, Plan};
+use gatefold_tests::interpreter::{groups, work};
 
 /// Limits to plan with, by name. None has matrix units: the interpreter does not know them.
 pub(crate) fn profiles() -> Vec<(&'static str, Limits)> {
@@ -84,24 +84,12 @@ fn names(plan: &Plan) -> impl Iterator<Item = &String> {
     plan.steps.iter().map(|s| &s.name)
 }
 
-/// Workgroups of all dispatches.
-fn groups(plan: &Plan) -> u64 {
-    let dispatches = plan.steps.iter().flat_map(|s| &s.dispatches);
-    dispatches.map(|d| d.grid.iter().map(|&g| u64::from(g)).product::<u64>()).sum()
-}
-
 /// A seed that is small enough: its work, and what its plans reach.
 struct Candidate {
     seed: u64,
     flops: f64,
     /// By profile: the variants.
     reaches: Vec<(usize, Vec<String>)>,
-}
-
-/// Work of a case for the interpreter: what it computes, and what it moves.
-pub(super) fn work(op: &impl Op) -> f64 {
-    let cost = op.cost();
-    cost.flops.max(cost.bytes / 4.0)
 }
 
 /// Looks at the cases of an op and chooses.

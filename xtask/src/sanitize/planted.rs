@@ -4,9 +4,9 @@ use gatefold_core::{Attention, Gemm, RoutingPlan, Rowwise};
 use gatefold_cpu_ref::Reference;
 use gatefold_sanitizer::FindingKind;
 use gatefold_shaders::{Kernels, Plan, Source};
-use gatefold_tests::interpreter::{How, Programs, execute};
+use gatefold_tests::interpreter::{How, Programs, execute, work};
 
-use super::cases::{profiles, work};
+use super::cases::profiles;
 
 /// A text of a file, which occurs once in it, and what it becomes.
 struct Planted {
