@@ -70,7 +70,7 @@ properties! {
         "return vec4<f32>(q[row + min(d4, params.head_dim / 4u - 1u) + skip]);"
             => "return min(vec4<f32>(q[row + min(d4, params.head_dim / 4u - 1u) + skip]), vec4(1.0));";
     weights_are_shares: "attention/row/softmax.wgsl",
-        "row_sum[r] += (p.x + p.y) + (p.z + p.w);" => "row_sum[r] += (p.x + p.y) + p.z;";
+        "row_sum[r] += (p.x + p.y) + (p.z + p.w);" => "row_sum[r] += p.y + (p.z + p.w);";
     equal_scores_weigh_the_same: "attention/score.wgsl",
         "modified(capped, i, j) + at.bias" => "modified(capped, i, j) + at.bias + f32(j & 1u) * 1.0e-6";
     one_key_is_the_output: "attention/row/softmax.wgsl",
@@ -80,7 +80,7 @@ properties! {
     a_key_twice_is_one_and_ln_2: "attention/shape.wgsl",
         "clamp(bitcast<f32>(bits), -LIMIT, LIMIT)" => "clamp(0.5 * bitcast<f32>(bits), -LIMIT, LIMIT)";
     weights_formed_anew_are_the_same: "attention/weight/sigmoid.wgsl",
-        "return 1.0 / (1.0 + exp(-z));" => "return 1.0 / (1.0 + 1.000001 * exp(-z));";
+        "return 1.0 / (1.0 + exp(-z));" => "return 1.0 / (1.0 + 1.001 * exp(-z));";
     parts_merge: "attention/merge.wgsl",
         "sum += share(part, row, joint)" => "sum = share(part, row, joint)";
     another_tile_is_near: "attention/schedule/micro_tile.wgsl",

@@ -1,12 +1,13 @@
-//! Kernels that overwrite their workgroup memory before they end compute what the others do: every op, bit by bit.
+//! Kernels that overwrite their workgroup memory before they end compute what the others do: every op, bit by bit where compilers join a product
+//! and a sum in all kernels or in none, and within the bounds of the reference elsewhere.
 
 use gatefold_core::{Op, for_each_op};
 use gatefold_cpu_ref::Reference;
 use gatefold_shaders::{Kernels, PlanError};
-use gatefold_tests::compare::same_bits;
+use gatefold_tests::compare::{compare, same_bits};
 use gatefold_tests::conformance::some_planned;
-use gatefold_tests::run_case::run_poisoned;
-use gatefold_wgpu::{Gpu, Options};
+use gatefold_tests::run_case::{Prepared, run_poisoned};
+use gatefold_wgpu::{AdapterKind, Gpu, Options};
 use rayon::prelude::*;
 
 /// A device whose kernels scrub, or do not.
@@ -21,18 +22,25 @@ type Visit = fn(&[Gpu; 2]) -> usize;
 fn run_some<O: Reference + Kernels>([plain, scrubbing]: &[Gpu; 2]) -> usize {
     let mut ran = 0;
     for seed in some_planned::<O>(8) {
-        let case = O::case(seed);
+        let prepared = Prepared::<O>::new(seed);
+        let case = &prepared.case;
         let plan = match case.op.plan(plain.limits()) {
             Err(PlanError::Feature { .. }) => continue,
             plan => plan.unwrap_or_else(|e| panic!("{} seed {seed}: {e}", O::NAME)),
         };
         let run = |gpu: &Gpu| {
             let (outputs, faults) =
-                run_poisoned(gpu, &case, &plan).unwrap_or_else(|e| panic!("{} seed {seed}: {e}", O::NAME));
+                run_poisoned(gpu, case, &plan).unwrap_or_else(|e| panic!("{} seed {seed}: {e}", O::NAME));
             assert_eq!(faults, Vec::<String>::new(), "{} seed {seed}", O::NAME);
             outputs
         };
-        same_bits(&run(plain), &run(scrubbing)).unwrap_or_else(|e| panic!("{} seed {seed}: {e}", O::NAME));
+        let (kept, scrubbed) = (run(plain), run(scrubbing));
+        if plain.info().kind == AdapterKind::Cpu {
+            same_bits(&kept, &scrubbed).unwrap_or_else(|e| panic!("{} seed {seed}: {e}", O::NAME));
+        }
+        let found = compare(prepared.exact_for(&plan), &scrubbed);
+        let found = found.unwrap_or_else(|e| panic!("{} seed {seed}: {e}", O::NAME));
+        assert!(found.ratio <= 1.0, "{} seed {seed}: {}", O::NAME, found.describe());
         ran += 1;
     }
     ran
@@ -49,5 +57,5 @@ fn every_op_computes_the_same_bits_when_it_scrubs() {
     let devices = || [device(false), device(true)];
     let ran: Vec<_> = visits.par_iter().map_init(devices, |gpus, (name, run)| (*name, run(gpus))).collect();
     assert!(ran.iter().all(|(_, ran)| *ran > 0), "{ran:?}");
-    println!("cases that gave the same bits with scrub_locals as without: {ran:?}");
+    println!("cases that are right with scrub_locals, and on software drivers the same bits as without: {ran:?}");
 }

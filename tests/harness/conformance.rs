@@ -144,8 +144,13 @@ pub fn run_op<O: Reference + Kernels>(
             reports.push(report);
         }
     });
-    reports.sort_by_key(|r| r.seed);
+    by_seed(&mut reports);
     reports
+}
+
+/// Not a closure of a generic function, which would be compiled for each op.
+fn by_seed(reports: &mut [CaseReport]) {
+    reports.sort_by_key(|r| r.seed);
 }
 
 /// Cases of one op: its name, seeds of those with kernels of their own, how many varied ones, and those that have been run already.
@@ -168,7 +173,7 @@ fn run_and_vary<O: Reference + Kernels>(
     let done: HashSet<u64> = reports.iter().map(|r| r.seed).collect();
     let left = |seed: &u64| !done.contains(seed);
     reports.extend(run_op::<O>(gpu, seeds.into_iter().filter(left), gate, progress));
-    reports.sort_by_key(|r| r.seed);
+    by_seed(&mut reports);
     let ran = |r: &&CaseReport| r.status == Status::Passed && r.seed < O::PLANNED && r.light;
     let light: Vec<u64> = reports.iter().filter(ran).map(|r| r.seed).collect();
     let again = (1..).flat_map(|round| light.iter().map(move |seed| round * VARIED + seed));

@@ -130,6 +130,8 @@ pub fn execute(programs: &Programs, plan: &Plan, operands: &[Operand], inputs: &
             let options = Options {
                 seed: turn,
                 subgroup_size: how.subgroup,
+                // One more than the plan says is a fault; a loop that has no end is not waited for.
+                trip_cap: step.trips.saturating_add(1),
                 // Padding that nobody has written may be moved about: what counts is whether an output depends on it.
                 undefined: Undefined::Decisions,
                 adversary: how.adversary.map(|a| Adversary { seed: a.seed ^ turn, ..a }),

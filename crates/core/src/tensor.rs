@@ -276,6 +276,11 @@ impl Index<&str> for Tensors {
 
 impl FromIterator<(String, Tensor)> for Tensors {
     fn from_iter<I: IntoIterator<Item = (String, Tensor)>>(iter: I) -> Self {
-        Self(iter.into_iter().collect())
+        // One after the other: a map's own `collect` sorts first, and would be compiled for each caller's iterator.
+        let mut all = Self::new();
+        for (name, tensor) in iter {
+            all.insert(name, tensor);
+        }
+        all
     }
 }

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use gatefold_wgpu::attention::Dims;
 use gatefold_wgpu::{
-    Attention, Dtype, FastPath, Gpu, Lie, Op, Options, PathStatus, PathVerdict, Plan, Probe, Role, RunError, Tensor,
-    Tensors, VerdictFile,
+    AdapterKind, Attention, Dtype, FastPath, Gpu, Lie, Op, Options, PathStatus, PathVerdict, Plan, Probe, Role,
+    RunError, Tensor, Tensors, VerdictFile,
 };
 
 /// A self-test's file with one text replaced, as a driver would lie.
@@ -104,8 +104,11 @@ fn takes(plan: &Plan, path: &FastPath) -> usize {
 fn an_honest_adapter_passes_all() {
     let gpu = Gpu::new().unwrap();
     println!("{}\n{}", gpu.info(), gpu.probe());
-    for verdict in gpu.verdicts() {
-        assert!(!matches!(verdict.status, PathStatus::Failed { .. }), "{verdict}");
+    // a GPU may be wrong by itself: then it is not used there
+    let is_wrong = |v: &&PathVerdict| matches!(v.status, PathStatus::Failed { .. });
+    for verdict in gpu.verdicts().iter().filter(is_wrong) {
+        assert!(gpu.info().kind != AdapterKind::Cpu && verdict.path == FastPath::Matrix, "{verdict}");
+        assert!(gpu.limits().matrix.is_none(), "{verdict}");
     }
     let passed = |path| gpu.probe().passed(&path);
     assert_eq!(

@@ -1,7 +1,9 @@
 //! Cases that may reach a mutant, and what has been found out about them.
 
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{HashMap, HashSet};
+use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gatefold_cpu_ref::Reference;
@@ -32,6 +34,8 @@ pub(super) struct Candidate {
     pub(super) text: String,
     /// Files of its kernels.
     pub(super) files: Vec<&'static str>,
+    /// Hashes of the words of its text, but for numbers.
+    words: Vec<u64>,
     /// What it computes, and what it moves.
     work: f64,
     /// Workgroups of all dispatches.
@@ -58,7 +62,8 @@ impl Candidate {
         }
         let files =
             plan.steps.iter().flat_map(|s| std::iter::once(&s.kernel).chain(&s.slots)).map(|s| s.path).collect();
-        Some(Self { seed, text, files, work: work(&case.op), groups: groups(&plan) })
+        let words = words(&text);
+        Some(Self { seed, text, files, words, work: work(&case.op), groups: groups(&plan) })
     }
 
     /// Whether it is small enough to be run there.
@@ -82,6 +87,35 @@ impl Candidate {
     }
 }
 
+/// Hashes of what a description says, but for numbers.
+fn words(text: &str) -> Vec<u64> {
+    let apart = |c: char| c.is_whitespace() || ",.{}[]|".contains(c);
+    let is_number = |word: &str| word.rsplit(':').next().is_some_and(|end| end.parse::<f64>().is_ok());
+    let hash = |word: &str| {
+        let mut hasher = DefaultHasher::new();
+        word.hash(&mut hasher);
+        hasher.finish()
+    };
+    text.split(apart).filter(|w| !w.is_empty() && !is_number(w)).map(hash).collect()
+}
+
+/// So many of these, each that which has most of what those before it have not; once that is nothing, from the beginning.
+pub(super) fn spread(mut from: Vec<&Candidate>, most: usize) -> Vec<&Candidate> {
+    let (mut chosen, mut seen) = (Vec::new(), HashSet::new());
+    while chosen.len() < most && !from.is_empty() {
+        let news = |c: &Candidate| c.words.iter().filter(|w| !seen.contains(*w)).count();
+        let best = (0..from.len()).rev().max_by_key(|&at| news(from[at])).unwrap_or(0);
+        if news(from[best]) == 0 && !seen.is_empty() {
+            seen.clear();
+            continue;
+        }
+        let next = from.remove(best);
+        seen.extend(next.words.iter().copied());
+        chosen.push(next);
+    }
+    chosen
+}
+
 /// Cases that were looked at or run already.
 #[derive(Default)]
 pub(super) struct Shelf(Mutex<HashMap<Key, Arc<dyn Any + Send + Sync>>>);
@@ -98,5 +132,25 @@ impl Shelf {
             lock().insert(key, made.clone());
             made
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_new_comes_first() {
+        let of = |seed, text: &str| Candidate {
+            seed,
+            text: text.to_string(),
+            files: Vec::new(),
+            words: words(text),
+            work: 0.0,
+            groups: 0,
+        };
+        let all = [of(0, "softmax.f32 | seq:3"), of(1, "softmax.f32 | seq:4"), of(2, "sigmoid.f32 NaN key")];
+        let order: Vec<u64> = spread(all.iter().collect(), 3).iter().map(|c| c.seed).collect();
+        assert_eq!(order, [2, 0, 1]);
     }
 }

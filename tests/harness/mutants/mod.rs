@@ -3,6 +3,7 @@
 //! A mutant replaces a text that occurs exactly once in its target. So it cannot rot unnoticed: when its target changes, it says so.
 
 mod candidates;
+pub mod planted;
 mod table;
 
 use gatefold_core::for_each_op;
@@ -11,7 +12,7 @@ use gatefold_cpu_ref::case::HALVES;
 use gatefold_shaders::{Kernels, Limits, Plan, Source, Step};
 use gatefold_wgpu::{Gpu, RunError};
 
-use candidates::{Candidate, Shelf};
+use candidates::{Candidate, Shelf, spread};
 
 use crate::compare::compare;
 use crate::interpreter::{How, Programs, execute};
@@ -41,8 +42,11 @@ pub struct Mutant {
 pub type Row =
     (&'static str, &'static str, &'static str, &'static str, &'static str, &'static str, &'static [&'static str]);
 
-/// Cases that a mutant must survive to count as a survivor.
+/// Cases of an op that a mutant must survive to count as a survivor.
 const TRIES: usize = 14;
+
+/// The same of one of which nobody said where it shows, of each set of limits.
+const PLANTED_TRIES: usize = 40;
 
 /// The word of `reach` that stands for a step cut into several dispatches.
 const SPLIT: &str = "split";
@@ -135,28 +139,55 @@ impl std::fmt::Display for Machine {
 pub struct Proof<'a> {
     gpu: &'a Gpu,
     machines: &'static [Machine],
+    /// Whether nobody said where the mutants show.
+    planted: bool,
     programs: Programs,
     shelf: Shelf,
 }
 
-/// How a mutant fared on the cases of one op.
-#[derive(Default)]
-struct Fared {
-    /// Cases that reached it.
-    tried: usize,
-    /// How it was rejected.
-    killed: Option<String>,
+/// What came of a mutant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// A case rejected it, so.
+    Rejected(String),
+    /// So many cases that reached it did not.
+    Survived(usize),
+    /// No case reaches it.
+    Unreached,
+    /// It is no WGSL, so.
+    Invalid(String),
+}
+
+/// Why a plan was not judged.
+#[derive(Debug, thiserror::Error)]
+enum Unfit {
+    #[error("does not compile: {0}")]
+    Invalid(String),
+    #[error("{0}")]
+    Fault(String),
+}
+
+impl From<String> for Unfit {
+    fn from(fault: String) -> Self {
+        Self::Fault(fault)
+    }
 }
 
 impl<'a> Proof<'a> {
     /// A proof on an adapter.
     pub fn new(gpu: &'a Gpu) -> Self {
-        Self { gpu, machines: &[Machine::Adapter], programs: Programs::default(), shelf: Shelf::default() }
+        let (programs, shelf) = (Programs::default(), Shelf::default());
+        Self { gpu, machines: &[Machine::Adapter], planted: false, programs, shelf }
     }
 
     /// A proof in the interpreter, and on an adapter of what passes there.
     pub fn interpreted(gpu: &'a Gpu) -> Self {
         Self { machines: &[Machine::Interpreter, Machine::Adapter], ..Self::new(gpu) }
+    }
+
+    /// A proof of planted faults, of which nobody said where they show: in the interpreter only, with more cases.
+    pub fn of_planted(gpu: &'a Gpu) -> Self {
+        Self { machines: &[Machine::Interpreter], planted: true, ..Self::new(gpu) }
     }
 
     /// Its adapter.
@@ -171,17 +202,17 @@ impl<'a> Proof<'a> {
         prepared: &Prepared<O>,
         plan: &Plan,
         limits: &Limits,
-    ) -> Result<Option<String>, String> {
+    ) -> Result<Option<String>, Unfit> {
         let case = &prepared.case;
         let (outputs, faults) = match machine {
             Machine::Adapter => match run_poisoned(self.gpu, case, plan) {
-                Err(RunError::Link(e)) => return Err(format!("does not compile: {e}")),
+                Err(RunError::Link(e)) => return Err(Unfit::Invalid(e.to_string())),
                 Err(e) => return Ok(Some(e.to_string())),
                 Ok(ran) => ran,
             },
             Machine::Interpreter => {
                 for step in &plan.steps {
-                    self.programs.get(step).map_err(|e| format!("does not compile: {e:#}"))?;
+                    self.programs.get(step).map_err(|e| Unfit::Invalid(format!("{e:#}")))?;
                 }
                 let how = How { subgroup: limits.subgroup.unwrap_or(32), seed: case.seed, adversary: None };
                 let ran = match execute(&self.programs, plan, &case.op.operands(), &case.inputs, how) {
@@ -199,23 +230,44 @@ impl<'a> Proof<'a> {
         }
     }
 
-    fn try_op<O: Reference + Kernels>(
+    /// What cases of an op make of a mutant.
+    fn try_op<O: Reference + Kernels>(&self, machine: Machine, mutant: &Mutant) -> Result<Fate, Unfit> {
+        let shares = mutant.reach.iter().any(|word| word.starts_with(SHARES));
+        let (first, cut) = if mutant.needs_matrix_units() { (HALVES, CUT_MATRIX) } else { (0, CUT) };
+        let named = if mutant.reach.contains(&SPLIT) { Some(cut) } else { shares.then_some(SHARED) };
+        let rounds = if self.planted { vec![None, Some(CUT), Some(SHARED)] } else { vec![named] };
+        let mut tried = 0;
+        for forced in rounds {
+            match self.try_under::<O>(machine, mutant, first, forced)? {
+                Fate::Survived(cases) => tried += cases,
+                Fate::Unreached => {}
+                fate => return Ok(fate),
+            }
+        }
+        Ok(if tried == 0 { Fate::Unreached } else { Fate::Survived(tried) })
+    }
+
+    /// The same under limits of their own, or those of the seeds.
+    fn try_under<O: Reference + Kernels>(
         &self,
         machine: Machine,
         mutant: &Mutant,
-        fared: &mut Fared,
-    ) -> Result<(), String> {
-        let shares = mutant.reach.iter().any(|word| word.starts_with(SHARES));
-        let (first, cut) = if mutant.needs_matrix_units() { (HALVES, CUT_MATRIX) } else { (0, CUT) };
-        let forced = if mutant.reach.contains(&SPLIT) { Some(cut) } else { shares.then_some(SHARED) };
+        first: u64,
+        forced: Option<Profile>,
+    ) -> Result<Fate, Unfit> {
         let all = self
             .shelf
             .get((O::NAME, "candidates", first, forced), || Candidate::all::<O>(first, self.gpu.limits(), forced));
         let reaches =
             |c: &&Candidate| c.files.contains(&mutant.target) && mutant.shows_in(&c.text) && c.is_for(machine);
-        for candidate in all.iter().filter(reaches) {
-            if fared.killed.is_some() || fared.tried >= TRIES {
-                return Ok(());
+        let mut reaching: Vec<_> = all.iter().filter(reaches).collect();
+        if self.planted {
+            reaching = spread(reaching, PLANTED_TRIES);
+        }
+        let mut tried = 0;
+        for candidate in reaching {
+            if !self.planted && tried >= TRIES {
+                break;
             }
             let seed = candidate.seed;
             let profile = forced.unwrap_or_else(|| Profile::of(seed));
@@ -228,18 +280,20 @@ impl<'a> Proof<'a> {
             }
             let what = if machine == Machine::Adapter { "sound" } else { "sound, interpreted" };
             let sound = self.shelf.get((O::NAME, what, seed, forced), || {
-                self.rejection(machine, &prepared, &plan, &limits).unwrap_or_else(Some)
+                self.rejection(machine, &prepared, &plan, &limits).unwrap_or_else(|e| Some(e.to_string()))
             });
             if let Some(fault) = sound.as_ref() {
-                return Err(format!("{} seed {seed} fails without the mutant: {fault}", O::NAME));
+                return Err(Unfit::Fault(format!("{} seed {seed} fails without the mutant: {fault}", O::NAME)));
             }
             let mutated = mutant.mutate(&plan)?;
-            fared.tried += 1;
-            let how = self.rejection(machine, &prepared, &mutated, &limits)?;
+            tried += 1;
+            let how = self.rejection(machine, &prepared, &mutated, &limits);
             mutated.steps.iter().filter(|s| s.name.ends_with(mutant.name)).for_each(|s| self.programs.forget(&s.name));
-            fared.killed = how.map(|how| format!("{} seed {seed} [{}]: {how}", O::NAME, prepared.case.op.label()));
+            if let Some(how) = how? {
+                return Ok(Fate::Rejected(format!("{machine}, {} seed {seed} [{}]: {how}", O::NAME, op.label())));
+            }
         }
-        Ok(())
+        Ok(if tried == 0 { Fate::Unreached } else { Fate::Survived(tried) })
     }
 
     /// Whether the adapter has what a mutant's target is for.
@@ -247,30 +301,41 @@ impl<'a> Proof<'a> {
         !mutant.needs_matrix_units() || self.gpu.limits().matrix.is_some()
     }
 
-    /// Runs a mutant against cases that reach it until one rejects it. How it was rejected.
+    /// Runs a mutant against cases that reach it until one rejects it.
     ///
     /// # Errors
-    /// If it survives, is reached by no case, no longer fits its target, or a case fails without it.
-    pub fn run(&self, mutant: &Mutant) -> Result<String, String> {
+    /// If it no longer fits its target, or a case fails without it.
+    pub fn fate(&self, mutant: &Mutant) -> Result<Fate, String> {
         let mut tried = 0;
         for &machine in self.machines.iter().filter(|m| **m == Machine::Adapter || !mutant.needs_matrix_units()) {
-            let mut fared = Fared::default();
             macro_rules! try_each {
                 ($($op:ty),*) => {$(
                     if mutant.op.is_empty() || mutant.op == <$op as gatefold_core::Op>::NAME {
-                        self.try_op::<$op>(machine, mutant, &mut fared)?;
+                        match self.try_op::<$op>(machine, mutant) {
+                            Ok(Fate::Unreached) => {}
+                            Ok(Fate::Survived(cases)) => tried += cases,
+                            Ok(fate) => return Ok(fate),
+                            Err(Unfit::Invalid(why)) => return Ok(Fate::Invalid(why)),
+                            Err(Unfit::Fault(why)) => return Err(why),
+                        }
                     }
                 )*};
             }
             for_each_op!(try_each);
-            tried += fared.tried;
-            if let Some(how) = fared.killed {
-                return Ok(format!("{machine}, {how}"));
-            }
         }
-        match tried {
-            0 => Err(format!("no case reaches {} with {:?}", mutant.target, mutant.reach)),
-            _ => Err(format!("survived {tried} cases: {}", mutant.fault)),
+        Ok(if tried == 0 { Fate::Unreached } else { Fate::Survived(tried) })
+    }
+
+    /// The same of one that must be rejected. How it was.
+    ///
+    /// # Errors
+    /// If it survives, is reached by no case, does not compile, no longer fits its target, or a case fails without it.
+    pub fn run(&self, mutant: &Mutant) -> Result<String, String> {
+        match self.fate(mutant)? {
+            Fate::Rejected(how) => Ok(how),
+            Fate::Survived(tried) => Err(format!("survived {tried} cases: {}", mutant.fault)),
+            Fate::Unreached => Err(format!("no case reaches {} with {:?}", mutant.target, mutant.reach)),
+            Fate::Invalid(why) => Err(format!("does not compile: {why}")),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `cargo xtask check`: what no compiler checks.
 
 mod door;
+mod one_build;
 mod order;
 mod sizes;
 mod strip;
@@ -119,6 +120,7 @@ fn unsafe_attributes(files: &[Checked]) -> Vec<String> {
 pub(crate) fn faults() -> Result<(usize, Vec<String>)> {
     let files = files()?;
     let mut faults = order::faults()?;
+    faults.extend(one_build::faults()?);
     faults.extend(door::faults(&files));
     faults.extend(sizes::faults(&files));
     faults.extend(words::faults(&files));

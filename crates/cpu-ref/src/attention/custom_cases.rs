@@ -10,20 +10,28 @@ use super::draw::{Draw, Plant};
 /// How many cases there are.
 pub(super) const COUNT: usize = 9;
 
-/// Scores bent towards 8, and less for keys that are far, by head and batch entry.
+/// Scores bent towards a limit, and less for keys that are far; how much of both, and so the slope, is another for each batch entry, head, query and
+/// key.
 pub(super) fn near() -> ScoreMod {
-    let text = "fn steps_away(i: u32, j: u32) -> f32 { return abs(f32(i) - f32(j)); }
+    let text = "fn bend(batch: u32, head: u32, i: u32, j: u32) -> f32 {
+    return 0.125 * f32(1u + (head + 2u * batch + i + 3u * j) % 4u);
+}
+fn steps_away(i: u32, j: u32) -> f32 { return abs(f32(i) - f32(j)); }
 fn score_mod(score: f32, batch: u32, head: u32, i: u32, j: u32) -> f32 {
-    return score / (1.0 + 0.125 * abs(score)) - 0.0625 * f32(head + 1u) * steps_away(i, j) + 0.25 * f32(batch);
+    return score / (1.0 + bend(batch, head, i, j) * abs(score)) - 0.0625 * f32(head + 1u) * steps_away(i, j) + 0.25 * f32(batch);
 }";
     let slope = "fn score_mod_slope(score: f32, batch: u32, head: u32, i: u32, j: u32) -> f32 {
-    let bend = 1.0 + 0.125 * abs(score);
-    return 1.0 / (bend * bend);
+    let bent = 1.0 + bend(batch, head, i, j) * abs(score);
+    return 1.0 / (bent * bent);
 }";
+    fn bend(b: u32, h: u32, i: u32, j: u32) -> f64 {
+        0.125 * f64::from(1 + (h + 2 * b + i + 3 * j) % 4)
+    }
     let near = |s: f64, b: u32, h: u32, i: u32, j: u32| {
-        s / (1.0 + 0.125 * s.abs()) - 0.0625 * f64::from(h + 1) * f64::from(i.abs_diff(j)) + 0.25 * f64::from(b)
+        s / (1.0 + bend(b, h, i, j) * s.abs()) - 0.0625 * f64::from(h + 1) * f64::from(i.abs_diff(j))
+            + 0.25 * f64::from(b)
     };
-    ScoreMod::custom("near", text, near).with_slope(slope, |s, _, _, _, _| (1.0 + 0.125 * s.abs()).powi(-2))
+    ScoreMod::custom("near", text, near).with_slope(slope, |s, b, h, i, j| (1.0 + bend(b, h, i, j) * s.abs()).powi(-2))
 }
 
 /// Keys of the query's own document of 16, and every seventh, which one by head and batch entry.
