@@ -43,6 +43,7 @@ fn every_file_runs_by_default() {
     assert!(thinned.is_some());
     let (whole, default) = (files(&Options::default()), files(&Options { thinned, ..Options::default() }));
     let missing: Vec<_> = whole.iter().filter(|(file, _)| !default.contains_key(*file)).collect();
+    missing.iter().for_each(|(file, case)| println!("not run: {file}, which {case:?} would"));
     println!("{} of {} files", default.len(), whole.len());
     assert!(whole.len() > 400 && missing.is_empty(), "not run: {missing:?}");
 }

@@ -126,9 +126,10 @@ impl<'a, R: Real> Gradients<'a, R> {
         let of_sink = sink::score(&self.scores, self.inputs, s, [h, i]);
         let lost = self.scores.query_is_nan(row) || self.head.is_some_and(|head| head.is_broken());
         let lost = lost || of_sink.as_ref().is_some_and(is_nan);
+        let d_o = &self.inputs.float("d_o")[row * width..(row + 1) * width];
+        let lost = lost || d_o.iter().any(|x| !x.value().is_finite());
         let any = lost || seen.iter().any(|(_, z)| is_nan(z));
         let whole = lost || (op.couples_row() && any);
-        let d_o = &self.inputs.float("d_o")[row * width..(row + 1) * width];
         let delta = op.needs_delta().then(|| self.delta(s, h, i, d_o));
         let shared =
             self.reweighted(s, (h, i), self.shared([row, s.stat(op, h, i)], delta), if whole { &[] } else { seen });

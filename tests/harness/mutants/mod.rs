@@ -262,6 +262,9 @@ impl<'a> Proof<'a> {
             |c: &&Candidate| c.files.contains(&mutant.target) && mutant.shows_in(&c.text) && c.is_for(machine);
         let mut reaching: Vec<_> = all.iter().filter(reaches).collect();
         if self.planted {
+            // under limits that are forced, what they are forced for
+            let word = forced.map_or("", |limits| if limits == CUT { SPLIT } else { SHARES });
+            reaching.retain(|c| c.text.contains(word));
             reaching = spread(reaching, PLANTED_TRIES);
         }
         let mut tried = 0;

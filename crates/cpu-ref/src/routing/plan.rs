@@ -11,8 +11,11 @@ fn kept<R: Real>(op: &RoutingPlan, of_expert: &[usize], weights: &[R]) -> Vec<us
     let mut kept = of_expert.to_vec();
     let Some(capacity) = op.capacity else { return kept };
     if op.drop == DropPolicy::Weight {
-        // stable: of equal weights (so −0 and +0) the first stays before the others
-        kept.sort_by(|&a, &b| weights[b].value().partial_cmp(&weights[a].value()).unwrap_or(std::cmp::Ordering::Equal));
+        // stable: of equal weights (so −0 and +0) the first stays before the others; a NaN is below every number
+        kept.sort_by(|&a, &b| {
+            let (x, y) = (weights[a].value(), weights[b].value());
+            x.is_nan().cmp(&y.is_nan()).then(y.partial_cmp(&x).unwrap_or(std::cmp::Ordering::Equal))
+        });
     }
     kept.truncate(capacity);
     kept.sort_unstable();
