@@ -1,7 +1,7 @@
 //! A NaN anywhere: one element of one input of a case is made a NaN, and the outputs must be those of the reference, which passes it on as f64 does. In
 //! the interpreter, so that every op, input and plan can be asked without a driver's compiler.
 
-use gatefold_core::{Dtype, Op, Tensor, Tensors, for_each_op};
+use gatefold_core::{Op, for_each_op};
 use gatefold_cpu_ref::data::Rng;
 use gatefold_cpu_ref::{Reference, bounded_as};
 use gatefold_shaders::{Kernels, Limits};
@@ -10,6 +10,7 @@ use gatefold_tests::conformance::some_planned;
 use gatefold_tests::gpu;
 use gatefold_tests::interpreter::{How, Programs, execute, groups, work};
 use gatefold_tests::profile::Profile;
+use gatefold_tests::spoil::{inputs, spoiled};
 use rayon::prelude::*;
 
 /// Inputs that are spoiled, one at a time, of an op.
@@ -18,13 +19,6 @@ const INPUTS: usize = 60;
 /// Largest case, in FLOPs or numbers moved, and its most workgroups.
 const WORK: f64 = 3e5;
 const GROUPS: u64 = 200;
-
-/// The tensor with one element that is not a number.
-fn spoiled(tensor: &Tensor, at: usize) -> Tensor {
-    let mut values = tensor.to_f32();
-    values[at] = f32::NAN;
-    Tensor::float(tensor.dtype(), tensor.dims().to_vec(), values).expect("as many elements as before")
-}
 
 /// Float inputs of some cases, each with one element spoiled: how many there were, and where outputs were wrong.
 fn visit<O: Reference + Kernels>(adapter: &Limits) -> (usize, Vec<String>) {
@@ -44,21 +38,13 @@ fn visit<O: Reference + Kernels>(adapter: &Limits) -> (usize, Vec<String>) {
             continue;
         }
         let mut rng = Rng::new(seed, 7);
-        // what the forward pass has saved is NaN where its own inputs were, and nowhere else
-        let may_be = |name: &str, t: &Tensor| name != "lse" && t.dtype() != Dtype::U32 && t.len() > 0;
-        let floats: Vec<_> = case.inputs.iter().filter(|(name, t)| may_be(name, t)).collect();
-        for (name, tensor) in floats {
-            let at = rng.below(tensor.len());
-            let mut inputs: Tensors = case.inputs.clone();
-            inputs.insert(name, spoiled(tensor, at));
-            if case.op.check_inputs(&inputs).is_err() {
-                continue;
-            }
-            let exact = bounded_as(&case.op, &inputs, plan.rounds_weights);
+        for name in inputs(&case) {
+            let Some((case, at)) = spoiled(&case, &name, &mut rng) else { continue };
+            let exact = bounded_as(&case.op, &case.inputs, plan.rounds_weights);
             let how = How { subgroup: limits.subgroup.unwrap_or(32), seed, adversary: None };
             let place = format!("{} seed {seed} [{}] {name}[{at}]", O::NAME, case.op.label());
             ran += 1;
-            match execute(&programs, &plan, &case.op.operands(), &inputs, how) {
+            match execute(&programs, &plan, &case.op.operands(), &case.inputs, how) {
                 Err(e) => wrong.push(format!("{place}: {e:#}")),
                 Ok(out) => match compare(&exact, &out.outputs) {
                     Err(e) => wrong.push(format!("{place}: {e}")),

@@ -21,6 +21,7 @@ pub mod report;
 pub mod run_case;
 pub mod sampled;
 pub mod schedules;
+pub mod spoil;
 pub mod stacks;
 pub mod vectors;
 

@@ -32,8 +32,12 @@ pub struct Prepared<O> {
 impl<O: Reference> Prepared<O> {
     /// Draws case `seed` and evaluates the reference on it.
     pub fn new(seed: u64) -> Self {
+        Self::of(O::case(seed))
+    }
+
+    /// Evaluates the reference on a case.
+    pub fn of(case: Case<O>) -> Self {
         let clock = Instant::now();
-        let case = O::case(seed);
         let exact = bounded(&case.op, &case.inputs);
         Self { case, exact, exact_f16: OnceLock::new(), seconds: clock.elapsed().as_secs_f64() }
     }

@@ -15,19 +15,6 @@ use crate::conformance::Thinned;
 use crate::dawn::Dawn;
 use crate::executor::Executor;
 
-/// Cases beside one in so many of all: without them some file of WGSL would not run by default (`tests/default_run.rs` says which).
-const RARE: &[(&str, u64)] = &[
-    ("attention", 516),
-    ("attention", 525),
-    ("attention", 564),
-    ("attention", 577),
-    ("attention", 604),
-    ("attention", 609),
-    ("attention", 719),
-    ("attention", 758),
-    ("attention_backward", 521),
-];
-
 /// Which program implements WebGPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Runtime {
@@ -112,9 +99,9 @@ impl Stack {
             by_default: true,
             one_in: 1,
             thinned: match name.as_str() {
-                "swiftshader" => Some(Thinned { attention: 48, others: 6, rest: 5, also: &[] }),
+                "swiftshader" => Some(Thinned { attention: 48, others: 6, rest: 5 }),
                 name if name == "lavapipe" || MESAS.contains(&name) => {
-                    Some(Thinned { attention: 24, others: 3, rest: 19, also: RARE })
+                    Some(Thinned { attention: 24, others: 3, rest: 19 })
                 }
                 _ => None,
             },
@@ -190,7 +177,7 @@ impl Stack {
             runtime,
             by_default: false,
             must_open,
-            thinned: Some(Thinned { attention: 48, others: 24, rest: 13, also: &[] }),
+            thinned: Some(Thinned { attention: 48, others: 24, rest: 13 }),
             ..self.clone()
         }
     }

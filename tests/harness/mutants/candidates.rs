@@ -11,7 +11,7 @@ use gatefold_shaders::link::expand;
 use gatefold_shaders::{Kernels, Limits, Plan};
 use rayon::prelude::*;
 
-use super::Machine;
+use super::proof::Machine;
 use crate::interpreter::{groups, work};
 use crate::profile::Profile;
 

@@ -102,7 +102,7 @@ impl Conformance {
             full: self.full,
             cases: self.cases.or(share),
             thinned: match self.thin {
-                Some(every) => Some(harness::Thinned { attention: every, others: every, rest: 0, also: &[] }),
+                Some(every) => Some(harness::Thinned { attention: every, others: every, rest: 0 }),
                 None => stack.and_then(|s| s.thinned).filter(|_| !self.full),
             },
             first_seed: stack.filter(|_| self.seed == 0).map_or(self.seed, Stack::first_seed),
